@@ -179,6 +179,7 @@ class Handler(BaseHTTPRequestHandler):
         self._raw(b"data: " + json.dumps(event).encode() + b"\n\n")
 
     def _raw(self, data: bytes) -> None:
+        data = data.replace(b"\n", self.outer.line_end)
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.flush()
 
@@ -235,8 +236,9 @@ class Quiet(ThreadingHTTPServer):
 class Upstream:
     """An OpenAI-style endpoint. `mode` is how it behaves; `seen` what it was asked."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, host: str = "127.0.0.1") -> None:
         self.mode = "fine"
+        self.line_end = b"\n"
         self.words = ["Hello", " there", "."]
         self.delay_s = 0.0
         self.prefill_s = 0.0
@@ -252,9 +254,10 @@ class Upstream:
         self.paths: list[str] = []
         self.answers: dict[str, tuple[str, bytes]] = {}
         self.broken_pipes = self.connections = 0
-        self.server = Quiet(("127.0.0.1", port), type("Bound", (Handler,), {"outer": self}))
+        self.server = Quiet((host, port), type("Bound", (Handler,), {"outer": self}))
         self.server.outer = self
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+        self.port = int(self.server.server_address[1])
+        self.url = f"http://{host}:{self.port}/v1"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def logprobs(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -339,6 +342,10 @@ class Starter:
         self.file = self.folder / "gateway.yaml"
         self.file.write_text(text)
         return self._start("--config", str(self.file), *args)
+
+    def mounted(self, file: Path, *args: str) -> Gateway:
+        """With a file that stands there already."""
+        return self._start("--config", str(file), *args)
 
     def key(self, name: str, *args: str) -> str:
         argv = ["keys", "create", "--name", name, *args, "--json"]

@@ -12,6 +12,7 @@ from llmops_cli.engines import engine_names, load_engine, parse_options
 from llmops_cli.gateway_file.combinations import contradictions_in, pools_of
 from llmops_cli.gateway_file.config import CorsConfig, GatewayConfig, RedisConfig
 from llmops_cli.gateway_file.credentials import mistakes_in_form
+from llmops_cli.gateway_file.discovery import mistakes_in_discovery
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, Place, below, misspelt
 from llmops_cli.gateway_file.model import ModelConfig, Pool, upstream_of
 from llmops_cli.gateway_file.upstream import UpstreamConfig
@@ -61,15 +62,22 @@ def _in_upstream(
 ) -> Mistakes:
     if not _is_name(name):
         yield Mistake((), f"an upstream's name has 1 to {NAME_MOST} printable characters")
-    if bool(upstream.url) == bool(upstream.engine):
-        message = f"upstream {name} needs a url, or an engine to start"
+    if _sources(upstream) != 1:
+        message = f"upstream {name} needs a url, an engine to start, or discover; one of them"
         yield Mistake((), message)
     if upstream.url:
         yield from _in_url(upstream.url, named=bool(config.models))
+    if upstream.discover is not None:
+        yield from below(("discover",), mistakes_in_discovery(upstream.discover))
     yield from mistakes_in_form(upstream)
     if upstream.engine:
         options = upstream.engine_options()
         yield from _in_engine(upstream.engine, options)
+
+
+def _sources(upstream: UpstreamConfig) -> int:
+    """Of its addresses, how many are given."""
+    return sum(map(bool, (upstream.url, upstream.engine, upstream.discover)))
 
 
 def _in_url(url: str, *, named: bool) -> Mistakes:

@@ -54,14 +54,14 @@ def numbers_without_end(place: Place, value: object) -> Mistakes:
 def _in_upstream(upstream: UpstreamConfig) -> Mistakes:
     if isinstance(upstream.price, Price):
         yield from below(("price",), _in_price(upstream.price))
-    if not upstream.url:
+    if upstream.engine:
         return
     for field in ("model", "options", "replicas"):
         if getattr(upstream, field) != getattr(_NO_ENGINE, field):
             hint = None
             if field == "model":
                 hint = "in a pool: {upstream: NAME, model: ITS_NAME_THERE}"
-            yield Mistake((field,), f"{field} is for an engine to start, beside a url", hint)
+            yield Mistake((field,), f"{field} is for an engine to start", hint)
 
 
 _NO_ENGINE = UpstreamConfig()
@@ -81,7 +81,7 @@ def _in_price(price: Price) -> Mistakes:
             if "gpu_hour" in pair:
                 hint = "{gpu_hour: 2.5, tokens_per_s: 1800}"
             yield Mistake((here[0],), f"{here[0]} without {missing[0]} is half a price", hint)
-    for name in ("cached_input", "reasoning", "long"):
+    for name in ("cached_input", "cache_write", "reasoning", "long"):
         if name in given and "input" not in given:
             yield Mistake((name,), f"{name} is beside a price of input and output")
     kinds = [pair for pair in PAIRS if not set(pair).isdisjoint(given)]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from llmops_cli.core.fields import Share
-from llmops_cli.gateway_file.model import CacheConfig, ModelConfig
+from llmops_cli.gateway_file.model import CacheConfig, CompressConfig, ModelConfig
 from llmops_cli.gateway_file.quantities import Attempts, Count, Pause, Seconds, TagName, Waiting
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
@@ -37,7 +37,8 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     `prompt_tokens` and `answer_tokens` are the most of a request, all its prompts or answers
     together; `unsaid_answer_tokens`: see ModelConfig.
     `trusted_proxies` may say in X-Forwarded-For whose address it is. `bad_keys_per_minute`: of an
-    address, until it is answered 429.
+    address, until it is answered 429. `drain_s`: what a gateway that is told to end gives to the
+    answers that are under way.
     """
 
     key: LimitSet = LimitSet()
@@ -53,6 +54,7 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     answer_tokens: Count | None = None
     unsaid_answer_tokens: Count = 4096
     connections: Count = 4096
+    drain_s: Seconds = 30.0
     judging: JudgingConfig = JudgingConfig()
 
 
@@ -79,10 +81,15 @@ class RedisConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class AuditConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`bodies`: prompts and answers too, with personal data and secrets taken out."""
+    """`bodies`: prompts and answers too, with personal data and secrets taken out.
+
+    `keys`: prompts and answers are searched for keys of ours and of providers, for the log and a
+    metric.
+    """
 
     on: bool = True
     bodies: bool = False
+    keys: bool = True
 
 
 class CorsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +105,12 @@ class StreamsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     keep_alive_s: Pause = 15.0
 
 
+class FeedbackConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An answer may be rated for so many hours."""
+
+    hours: Count = 24
+
+
 EndpointGroup = Literal["rerank", "score", "tokenize", "audio", "images"]
 """What is passed on to servers that have it, where the file says so."""
 
@@ -107,7 +120,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     Without `models`, each model that an upstream lists is served under its own name. `tags`: of
     keys, by which metrics count dollars. `hosts`: names that the gateway may be asked by where no
-    key is required, beside those of its machine.
+    key is required, beside those of its machine. `prompts`: a folder of files, served by name.
     """
 
     upstreams: dict[str, UpstreamConfig]
@@ -118,8 +131,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     redis: RedisConfig | None = None
     guard: str | None = None
     guard_alert: Share = 0.2
+    prompts: str | None = None
     cache: CacheConfig | None = None
+    compress: CompressConfig | None = None
     audit: AuditConfig = AuditConfig()
+    feedback: FeedbackConfig | None = None
     cors: CorsConfig | None = None
     streams: StreamsConfig = StreamsConfig()
     endpoints: list[EndpointGroup] = []

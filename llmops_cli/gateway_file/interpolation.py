@@ -90,7 +90,10 @@ def _scalar(text: str) -> Value:
 
 
 def whole_path(named: str | None, folder: Path) -> str | None:
-    """A file named relative to the gateway's."""
+    """A file named relative to the gateway's.
+
+    Links stay what they are: Kubernetes changes a secret by pointing one elsewhere.
+    """
     if named is None:
         return None
-    return str((folder / Path(named).expanduser()).resolve())
+    return str(folder.absolute() / Path(named).expanduser())

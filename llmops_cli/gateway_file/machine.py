@@ -25,11 +25,21 @@ def mistakes_here(config: GatewayConfig, folder: Path) -> Mistakes:
         mistakes = mistakes_in_values(upstream)
         yield from below(place, mistakes)
         yield from below(place, _in_engine(upstream))
+        yield from below((*place, "discover"), _in_discovery(upstream))
     guard = config.guard
     if guard is not None and not _is_policy(guard, folder):
         yield Mistake(("guard",), f"no policy at {guard}")
+    prompts = config.prompts
+    if prompts is not None and not prompts_at(prompts, folder).is_dir():
+        hint = "a folder with .md or .txt files, beside this one: prompts: prompts"
+        yield Mistake(("prompts",), f"no folder of prompts at {prompts}", hint)
     for name, model in config.models.items():
         yield from _in_prices(name, model, config)
+
+
+def prompts_at(named: str, folder: Path) -> Path:
+    """`folder` is the file's."""
+    return folder / Path(named).expanduser()
 
 
 def _in_engine(upstream: UpstreamConfig) -> Mistakes:
@@ -40,6 +50,15 @@ def _in_engine(upstream: UpstreamConfig) -> Mistakes:
     if not may_be_found(upstream.model):
         hint = "a folder, a .gguf file, owner/name of the Hugging Face hub, or demo"
         yield Mistake(("model",), f"no model at {upstream.model}", hint)
+
+
+def _in_discovery(upstream: UpstreamConfig) -> Mistakes:
+    discover = upstream.discover
+    if discover is None or discover.file is None:
+        return
+    if not Path(discover.file).is_file():
+        hint = '[{"targets": ["10.0.0.1:8000"]}]'
+        yield Mistake(("file",), f"no file of members at {discover.file}", hint)
 
 
 def _is_policy(guard: str, folder: Path) -> bool:

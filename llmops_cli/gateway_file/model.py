@@ -16,6 +16,7 @@ Balance = Literal["tokens", "prefix", "sticky", "cost"]
 UrgencyName = Literal["interactive", "batch"]
 EnoughRequests = Annotated[int, msgspec.Meta(ge=20)]
 Factor = Annotated[float, msgspec.Meta(gt=1)]
+LastAnswer = Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 Similarity = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
@@ -113,6 +114,15 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     private: bool = False
 
 
+class CompressConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Chats made smaller by rules. `tokens`: beyond so many the oldest turns go; None: none does.
+
+    Tokens are estimated from characters.
+    """
+
+    tokens: Count | None = None
+
+
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A name that clients use.
 
@@ -121,7 +131,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `context`: the most tokens of a prompt and its answer, where upstreams do not say so.
     `unsaid_answer_tokens`, in the field `bound`: what is sent where tokens count and a body bounds
-    no answer. `image_tokens`: the most that an image takes.
+    no answer. `image_tokens`: the most that an image takes. `last_answer`: the text of chats that
+    nobody answers.
     """
 
     pool: Pool = []
@@ -135,11 +146,13 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     canary: CanaryConfig | None = None
     shadow: ShadowConfig | None = None
     cache: CacheConfig | None = None
+    compress: CompressConfig | None = None
     hedge_after_s: Seconds | None = None
     fields: list[str] = []
     context: Count | None = None
     unsaid_answer_tokens: Count | None = None
     bound: AnswerBound = "max_tokens"
+    last_answer: LastAnswer | None = None
     image_tokens: Count = 16_384
 
     def members(self) -> Pool:

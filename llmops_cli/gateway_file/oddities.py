@@ -10,6 +10,7 @@ from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, below
 from llmops_cli.gateway_file.model import ModelConfig, RuleConfig, upstream_of
 from llmops_cli.gateway_file.reach import Binding, binding_of, may_see
+from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 
 def oddities_in(config: GatewayConfig) -> Mistakes:
@@ -65,13 +66,23 @@ def _in_keys(config: GatewayConfig) -> Mistakes:
     hosts: dict[str, str | None] = {}
     for name, upstream in config.upstreams.items():
         variable = upstream.key_env
-        if not variable or not upstream.url:
+        host = _host_of(upstream)
+        if not variable or not host:
             continue
-        host = urlsplit(upstream.url).hostname
         first = hosts.setdefault(variable, host)
         if first != host:
             message = f"{variable} is sent to {first} and to {host}"
             yield Mistake(("upstreams", name, "key_env"), message)
+
+
+def _host_of(upstream: UpstreamConfig) -> str | None:
+    """None: no single one that the file names."""
+    discover = upstream.discover
+    if upstream.url:
+        return urlsplit(upstream.url).hostname
+    if discover is not None and discover.file is None:
+        return urlsplit(discover.place()).hostname
+    return None
 
 
 def _in_the_rest(config: GatewayConfig) -> Mistakes:

@@ -19,11 +19,13 @@ def public_price(model: str) -> Price:
         input=short.input,
         output=short.output,
         cached_input=short.cached_input,
+        cache_write=short.cache_write,
         long=LongPrice(
             above=_last_at(model, short),
             input=long.input or 0.0,
             output=long.output or 0.0,
             cached_input=long.cached_input,
+            cache_write=long.cache_write,
         ),
     )
 
@@ -41,11 +43,16 @@ def _price_at(model: str, prompt_tokens: int) -> Price:
         Usage(input_tokens=prompt_tokens, cache_read_tokens=prompt_tokens),
         model_ref=model,
     )
+    kept = calc_price(
+        Usage(input_tokens=prompt_tokens, cache_write_tokens=prompt_tokens),
+        model_ref=model,
+    )
     share = MILLION / prompt_tokens
     return Price(
         input=float(read.input_price) * share,
         output=float(written.output_price),
         cached_input=float(cached.input_price) * share,
+        cache_write=float(kept.input_price) * share,
     )
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.gateway_file.check import mistakes_in
 from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.discovery import DiscoverConfig
 from llmops_cli.gateway_file.document import Document, read_document, refuse_duplicates
 from llmops_cli.gateway_file.interpolation import whole_path, with_scalars, with_values
 from llmops_cli.gateway_file.machine import mistakes_here
 from llmops_cli.gateway_file.mistake import Mistake, Place
 from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.gateway_file.upstream import UpstreamConfig
-from llmops_cli.gateway_file.validation import mistake_of
 
 NO_UPSTREAM = Mistake(
     ("upstreams",),
@@ -63,12 +65,22 @@ def read_file(path: Path) -> GatewayFile:
 
 
 def _upstreams(document: Document) -> dict[str, UpstreamConfig]:
-    """Files with keys are named in full. Raises: UsageError."""
+    """Files with keys or members are named in full. Raises: UsageError."""
     found = _entries(document, "upstreams", UpstreamConfig)
     for name, upstream in found.items():
-        path = whole_path(upstream.key_file, document.path.parent)
-        found[name] = msgspec.structs.replace(upstream, key_file=path)
+        folder = document.path.parent
+        found[name] = msgspec.structs.replace(
+            upstream,
+            key_file=whole_path(upstream.key_file, folder),
+            discover=_discover_in(upstream.discover, folder),
+        )
     return found
+
+
+def _discover_in(discover: DiscoverConfig | None, folder: Path) -> DiscoverConfig | None:
+    if discover is None:
+        return None
+    return msgspec.structs.replace(discover, file=whole_path(discover.file, folder))
 
 
 def _entries(
@@ -106,13 +118,10 @@ def _converted(
     place: Place,
 ) -> _Struct:
     """Raises: UsageError."""
-    try:
+    with suppress(msgspec.ValidationError):
         return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        wrong = error
-    try:
-        return msgspec.convert(with_scalars(document, value, place), kind)
-    except msgspec.ValidationError as error:
-        wrong = error if document.taken else wrong
-    mistake = mistake_of(str(wrong), kind)
-    raise document.error(mistake._replace(place=place + mistake.place))
+    read = with_scalars(document, value, place)
+    misfit = misfit_of(read, kind)
+    if misfit is None:
+        return msgspec.convert(read, kind)
+    raise document.error(Mistake(place + misfit.place, misfit.message, misfit.hint))

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from llmops_cli.gateway_file.discovery import DiscoverConfig
 from llmops_cli.gateway_file.quantities import AboveZero, Count, Dollars, Replicas, Seconds
 
 Capability = Literal["vision", "tools", "json"]
@@ -32,6 +33,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     input: float
     output: float
     cached_input: float
+    cache_write: float
     reasoning: float
     long_above: int = 0
     long: Rates | None = None
@@ -42,23 +44,26 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
         output_tokens: int,
         *,
         cached_tokens: int = 0,
+        cache_write_tokens: int = 0,
         reasoning_tokens: int = 0,
     ) -> float:
-        """Dollars. `cached_tokens` are some of the input's, `reasoning_tokens` of the output's."""
+        """Dollars. `reasoning_tokens` are some of the output's; the other two of the input's."""
         if self.long is not None and input_tokens > self.long_above:
             return self.long.cost(
                 input_tokens,
                 output_tokens,
                 cached_tokens=cached_tokens,
+                cache_write_tokens=cache_write_tokens,
                 reasoning_tokens=reasoning_tokens,
             )
-        prompt = self.input * (input_tokens - cached_tokens) + self.cached_input * cached_tokens
+        prompt = self.input * (input_tokens - cached_tokens - cache_write_tokens)
+        cache = self.cached_input * cached_tokens + self.cache_write * cache_write_tokens
         answer = self.output * (output_tokens - reasoning_tokens)
-        return prompt + answer + self.reasoning * reasoning_tokens
+        return prompt + cache + answer + self.reasoning * reasoning_tokens
 
     def at_most(self, input_tokens: int, output_tokens: int) -> float:
         """Dollars of so many tokens of the dearest kinds, and of any number below."""
-        prompt = max(self.input, self.cached_input) * input_tokens
+        prompt = max(self.input, self.cached_input, self.cache_write) * input_tokens
         answer = max(self.output, self.reasoning) * output_tokens
         found = prompt + answer
         if self.long is not None and input_tokens > self.long_above:
@@ -73,19 +78,22 @@ class LongPrice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     input: Dollars
     output: Dollars
     cached_input: Dollars | None = None
+    cache_write: Dollars | None = None
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Dollars per million tokens, or what an hour of the machine costs.
 
     `cached_input`: of a prompt's tokens that an upstream found in its cache, as dear as others if
-    nothing is said; `reasoning`: of what a model thought, as dear as its answer. `long`: where long
-    prompts cost more. `tokens_per_s` is what the machine of `gpu_hour` makes.
+    nothing is said; `cache_write`: of those that it put there; `reasoning`: of what a model
+    thought, as dear as its answer. `long`: where long prompts cost more. `tokens_per_s` is what the
+    machine of `gpu_hour` makes.
     """
 
     input: Dollars | None = None
     output: Dollars | None = None
     cached_input: Dollars | None = None
+    cache_write: Dollars | None = None
     reasoning: Dollars | None = None
     long: LongPrice | None = None
     gpu_hour: Dollars | None = None
@@ -110,6 +118,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             input=each.input,
             output=each.output,
             cached_input=_per_token(self.cached_input, each.input),
+            cache_write=_per_token(self.cache_write, each.input),
             reasoning=_per_token(self.reasoning, each.output),
             long_above=long.above if long else 0,
             long=_long_rates(long) if long else None,
@@ -122,6 +131,7 @@ def _long_rates(price: LongPrice) -> Rates:
         input=dollars,
         output=price.output / MILLION,
         cached_input=_per_token(price.cached_input, dollars),
+        cache_write=_per_token(price.cache_write, dollars),
         reasoning=price.output / MILLION,
     )
 
@@ -141,7 +151,7 @@ class TimeoutsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Either `url`, or `engine` and `model` to start.
+    """A `url`, or an `engine` and `model` to start, or where to `discover` its members.
 
     `key_header`: where its key stands, as `Bearer KEY` if that is Authorization. `headers` and
     `query` are sent with each request; like `url` they may hold `${VAR}` and `${file:PATH}`, whose
@@ -156,6 +166,7 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     model: str | None = None
     options: dict[str, OptionValue] = {}
     replicas: Replicas = 1
+    discover: DiscoverConfig | None = None
     key_env: str | None = None
     key_file: str | None = None
     key_header: str = "Authorization"

@@ -227,14 +227,12 @@ CARRIERS = (
         sign=r"[A-Za-z0-9+/_-]{16}",
         pattern=r"(?<![A-Za-z0-9+/_-])={0,6}(?:[A-Za-z0-9+/_-]{16,}\s{0,2})+={0,6}",
         decode=read_base64,
-        least=Least(run=16),
     ),
     Carrier(
         name="base32",
         sign=r"[A-Z2-7]{16}|[a-z2-7]{24}",
         pattern=r"[A-Z2-7]{16,}=*|[a-z2-7]{24,}=*",
         decode=read_base32,
-        least=Least(run=16),
     ),
     Carrier(
         name="hex",
@@ -283,7 +281,6 @@ CARRIERS = (
         sign=r"[!-~]{24}",
         pattern=r"(?<![!-~])[!-~]{24,}",
         decode=_base85,
-        least=Least(run=24),
     ),
     Carrier(
         name="url",

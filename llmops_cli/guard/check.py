@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Decision, Finding, decide
 from llmops_cli.guard.detectors import attacks, common, leaks, links, orders, too_long
-from llmops_cli.guard.leak import LeakCheck
+from llmops_cli.guard.leak import LeakCheck, canary_check
 from llmops_cli.guard.output import OutputStream
 from llmops_cli.guard.policy import DEFAULT, STRENGTH, Policy, PolicySide
 from llmops_cli.guard.together import RoleText, neighbours_of, of_others
@@ -64,6 +64,7 @@ class Guard:
         """What the model says, whole."""
         text = without_surrogates(text)
         side = self.policy.output_of(route=route)
+        leak = leak or _own_leak(side)
         findings = _over_length(text, side)
         if not findings:
             findings = [*leaks(text, leak, side), *links(text, side, leak), *common(text, side)]
@@ -73,13 +74,20 @@ class Guard:
         self, *, leak: LeakCheck | None = None, route: str | None = None
     ) -> OutputStream:
         """What the model says, piece by piece."""
-        return OutputStream(self.policy, self.policy.output_of(route=route), leak)
+        side = self.policy.output_of(route=route)
+        return OutputStream(self.policy, side, leak or _own_leak(side))
 
 
 def _over_length(text: str, side: PolicySide) -> list[Finding]:
     """What is too long is blocked without being read."""
     found = too_long(len(text), side)
     return found if side.of("length").action == "block" else []
+
+
+def _own_leak(side: PolicySide) -> LeakCheck | None:
+    """For the canaries that a policy names."""
+    canaries = tuple(side.of("system_prompt").canaries)
+    return canary_check(canaries) if canaries else None
 
 
 def _strictness(side: PolicySide) -> tuple[int, float]:

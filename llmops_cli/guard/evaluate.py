@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.stats import share_interval
 from llmops_cli.guard.check import Guard
 from llmops_cli.runtime.rows import rows_in
@@ -71,11 +72,10 @@ def read_rows(path: Path) -> Iterator[LabelledText]:
 
 
 def _labelled(raw: object, where: str) -> LabelledText:
-    try:
-        row = msgspec.convert(raw, LabelledText)
-    except msgspec.ValidationError as error:
-        reason = str(error).replace("`", "")
-        raise UsageError(f"{where}: {reason}", hint=FORM) from error
+    misfit = misfit_of(raw, LabelledText)
+    if misfit is not None:
+        raise UsageError(f"{where}: {misfit.told}", hint=FORM)
+    row = msgspec.convert(raw, LabelledText)
     if str(row.label).lower() not in (*ATTACK, *HONEST):
         raise UsageError(f"{where}: the label is {row.label!r}", hint="attack or benign")
     return row

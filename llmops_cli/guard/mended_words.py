@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import msgspec
 
 from llmops_cli.guard.ciphers import LEET
-from llmops_cli.guard.needed_words import SEEN_MOST
+from llmops_cli.guard.needed_words import SEEN_CHARS, SEEN_MOST
 from llmops_cli.guard.normalise import normalise
-from llmops_cli.guard.skeleton import skeleton
+from llmops_cli.guard.skeleton import skeleton, words_of
 from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "mended.yaml"
@@ -62,6 +62,7 @@ class Vocabulary:
         self.beginnings = {word[:end] for word in self.words for end in range(1, len(word))}
         self.pieces = {piece for word in long for piece in _pieces_of(word)}
         self.odd = OddWords(self)
+        self.mends = Mends(self)
 
     def is_odd(self, word: str) -> bool:
         """Whether it may be one of the words in disguise."""
@@ -98,17 +99,39 @@ class Vocabulary:
         return None
 
 
-class OddWords(dict[str, bool]):
-    """Whether a word may be one of the vocabulary in disguise; looked at closely once."""
+class Mends(dict[str, str]):
+    """What a word most likely says; looked at closely once."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         super().__init__()
         self._vocabulary = vocabulary
 
-    def __missing__(self, word: str) -> bool:
+    def __missing__(self, word: str) -> str:
+        said = self._vocabulary.mended(word)
+        if len(self) < SEEN_MOST and len(word) <= SEEN_CHARS:
+            self[word] = said
+        return said
+
+
+class OddWords:
+    """Which words may be some of the vocabulary in disguise; each is looked at closely once."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._odd: set[str] = set()
+        self._plain: set[str] = set()
+
+    def of(self, words: frozenset[str]) -> frozenset[str]:
+        """Those of the words."""
+        unknown = words - self._plain
+        return frozenset(word for word in unknown if word in self._odd or self._is_odd(word))
+
+    def _is_odd(self, word: str) -> bool:
         found = self._vocabulary.is_odd(word)
-        if len(self) < SEEN_MOST:
-            self[word] = found
+        if len(word) <= SEEN_CHARS:
+            known = self._odd if found else self._plain
+            if len(known) < SEEN_MOST:
+                known.add(word)
         return found
 
 
@@ -145,21 +168,17 @@ def _is_one_slip(meant: str, typed: str) -> bool:
     )
 
 
-def mended_text(text: str, words: list[str]) -> str | None:
-    """The parts of a text around words in disguise, as a reader sees them; None without any.
-
-    `words` are its skeleton's.
-    """
+def mended_text(text: str) -> str | None:
+    """The parts of a text around words in disguise, as a reader sees them; None without any."""
     known = vocabulary()
     plain = _without_marks(text)
+    said = words_of(skeleton(plain))
+    odd = known.odd.of(said.different)
     if plain != text:
-        words = skeleton(plain).split()
-    different = set(words)
-    odd = {word for word in different if known.odd[word]}
-    if plain != text:
-        odd |= different & known.words
+        odd |= said.different & known.words
     if not odd:
         return None
+    words = said.in_order
     found = (place for place, word in enumerate(words) if word in odd)
     places = [place for place in found if _is_mended(known, words, place)][:MENDED_MOST]
     if not places:
@@ -169,7 +188,7 @@ def mended_text(text: str, words: list[str]) -> str | None:
 
 def _is_mended(
     known: Vocabulary,
-    words: list[str],
+    words: Sequence[str],
     place: int,
 ) -> bool:
     """Whether it is a word in disguise by itself, or makes one with its neighbours."""
@@ -199,7 +218,7 @@ def _windows(places: list[int]) -> Iterator[tuple[int, int]]:
     yield start, end
 
 
-def _read(words: list[str]) -> list[str]:
+def _read(words: Sequence[str]) -> list[str]:
     known = vocabulary()
     if sum(word in known.turned for word in words) >= ENOUGH:
         return [known.every_turned.get(word, word[::-1]) for word in words]
@@ -208,18 +227,21 @@ def _read(words: list[str]) -> list[str]:
     return list(_joined(known, words))
 
 
-def _joined(known: Vocabulary, words: list[str]) -> Iterator[str]:
+def _joined(known: Vocabulary, words: Sequence[str]) -> Iterator[str]:
     """With pieces of one word put together."""
     place = 0
     while place < len(words):
-        count = _pieces_from(known, words, place) or 1
-        yield known.mended("".join(words[place : place + count]))
-        place += count
+        word = words[place]
+        count = _pieces_from(known, words, place) if word in known.beginnings else 0
+        if count:
+            word = "".join(words[place : place + count])
+        yield known.mends[word]
+        place += count or 1
 
 
 def _pieces_from(
     known: Vocabulary,
-    words: list[str],
+    words: Sequence[str],
     place: int,
 ) -> int:
     """How many words from there on are one together, the longest; 0 if none are."""

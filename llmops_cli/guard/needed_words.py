@@ -8,11 +8,14 @@ with a Trigram Index"), with whole words in place of trigrams.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 
 import msgspec
 
 from llmops_cli.guard.pattern_forms import Gap, Line, lines_of
+from llmops_cli.guard.skeleton import words_of
 
 START_CHARS = 4
 """Of a word whose end is open."""
@@ -47,13 +50,12 @@ class NeededWords:
         lines = [(number, line) for number in plain for line in lines_of(patterns[number])]
         self._owners = [number for number, _ in lines]
         self._lane = (1 << len(lines)) - 1
-        self._pairs: dict[str, int] = {}
+        self._pairs: dict[str, dict[str, int]] = {}
         self._words: dict[str, int] = {}
         self._starts: dict[str, int] = {}
         self._free = 0
         for place, (_, line) in enumerate(lines):
             self._ask(place, sorted(_needs(line), key=_commonness)[:KINDS])
-        self._first_words = frozenset(pair.split()[0] for pair in self._pairs)
         self._bits = _WordBits(self._words, self._starts)
 
     def _ask(self, place: int, needs: Sequence[_Need]) -> None:
@@ -65,20 +67,24 @@ class NeededWords:
                 self._free |= bit
                 continue
             for word in needs[kind].words:
-                known = self._pairs if " " in word else self._words
-                known[word] = known.get(word, 0) | bit
+                first, _, second = word.partition(" ")
+                known = self._pairs.setdefault(first, {}) if second else self._words
+                known[second or first] = known.get(second or first, 0) | bit
             for start in needs[kind].starts:
                 self._starts[start] = self._starts.get(start, 0) | bit
 
     def possible(self, skeleton: str) -> set[int]:
         """Numbers of the patterns that it may hold."""
-        words = skeleton.split()
-        have = self._free
-        for word in set(words):
-            have |= self._bits[word]
-        for word, after in itertools.pairwise(words):
-            if word in self._first_words:
-                have |= self._pairs.get(f"{word} {after}", 0)
+        words = words_of(skeleton).in_order
+        different = self._bits.keys_of(words_of(skeleton).different)
+        pairs = self._pairs
+        known = [
+            pairs[word][after]
+            for word, after in itertools.pairwise(words)
+            if word in pairs and after in pairs[word]
+        ]
+        known += map(self._bits.__getitem__, different)
+        have = reduce(operator.or_, known, self._free)
         size = self._lane.bit_length()
         every = have & (have >> size) & (have >> 2 * size) & self._lane
         found = {self._owners[place] for place in _places(every)}
@@ -92,10 +98,19 @@ class _WordBits(dict[str, int]):
         super().__init__()
         self._words = words
         self._starts = starts
+        self._without: set[str] = set()
+
+    def keys_of(self, words: frozenset[str]) -> frozenset[str]:
+        """Those of the words that are not known to have none."""
+        return words - self._without
 
     def __missing__(self, word: str) -> int:
         bits = self._words.get(word, 0) | self._starts.get(word[:START_CHARS], 0)
-        if len(self) < SEEN_MOST and len(word) <= SEEN_CHARS:
+        if len(word) > SEEN_CHARS:
+            return bits
+        if not bits and len(self._without) < SEEN_MOST:
+            self._without.add(word)
+        if bits and len(self) < SEEN_MOST:
             self[word] = bits
         return bits
 

@@ -11,6 +11,8 @@ from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.invisible import INVISIBLE, Hidden, without_invisible
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+CONTROL_BYTES = bytes(code for code in range(128) if CONTROL.match(chr(code)))
+"""Those of ASCII."""
 TYPOGRAPHIC = (
     ("\u2018", "'"),
     ("\u2019", "'"),
@@ -62,4 +64,8 @@ def normalise(text: str) -> Normal:
 
 
 def _without_control(text: str) -> str:
+    if text.isascii():
+        raw = text.encode()
+        plain = raw.translate(None, CONTROL_BYTES)
+        return text if len(plain) == len(raw) else plain.decode()
     return CONTROL.sub("", text) if CONTROL.search(text) else text

@@ -12,7 +12,7 @@ import msgspec
 
 from llmops_cli.guard.evidence import Span
 from llmops_cli.guard.rules import Rule, builtin
-from llmops_cli.guard.skeleton import lookalike_skeleton, skeleton
+from llmops_cli.guard.skeleton import lookalike_skeleton, skeleton, words_of
 from llmops_cli.guard.structure import REPEATED, structure_of
 
 WINDOW_CHARS = 4_000
@@ -22,7 +22,8 @@ LAP_CHARS = 240
 """Of the piece before that a piece has too, so that no phrase is cut."""
 PARAGRAPH_CHARS = 600
 """Twice what the longest phrase of a rule has."""
-LONG_WORD = re.compile("[a-z]{24,200}")
+LONG_LEAST = 24
+LONG_WORD = re.compile(f"[a-z]{{{LONG_LEAST},200}}")
 
 Held = tuple[Rule, list[int]]
 """A rule that holds, and the numbers of its patterns that do."""
@@ -101,12 +102,15 @@ def _piece(
 def held_in(text: str, words: str) -> tuple[Held, ...]:
     """The rules that hold for the words, and for the text's structure."""
     held = list(builtin().rules.matches(words).items())
-    if LONG_WORD.search(words):  # words written as one: IgnoreAllPreviousInstructions
+    may_be_glued = words_of(words).longest >= LONG_LEAST
+    if may_be_glued and LONG_WORD.search(
+        words
+    ):  # words written as one: IgnoreAllPreviousInstructions
         together = " ".join(LONG_WORD.findall(words))
         known = {rule for rule, _ in held}
         glued = builtin().glued.matches(together)
         held += [(rule, []) for rule in glued if rule not in known]
-    held += [(rule, []) for rule in structure_of(text, words.split())]
+    held += [(rule, []) for rule in structure_of(text, words)]
     return tuple(held)
 
 

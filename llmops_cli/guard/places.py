@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from functools import lru_cache
@@ -31,19 +32,37 @@ def places_of(
 ) -> Iterator[Span]:
     """Where in the text the patterns stand; nowhere if its words are not those of the skeleton."""
     places = _word_places(text)
-    if len(places) != words.count(" ") - 1:
+    count = words.count(" ") - 1
+    if not text.isascii() and not places.are(count):
         return
     for pattern in patterns:
         for start, end in builtin().rules.spans(pattern, words):
             first = max(words.count(" ", 0, start + 1), 1)
-            last = min(max(words.count(" ", 0, end - 1), 1), len(places))
+            last = min(max(words.count(" ", 0, end - 1), 1), count)
             yield places[first - 1][0], places[last - 1][1]
 
 
-@lru_cache(maxsize=2)
-def _word_places(text: str) -> list[Span]:
-    """Of a piece, whose rules are asked one after the other."""
-    return [match.span() for match in WORD.finditer(text)]
+class _WordPlaces:
+    """Of a text's words, found as far as somebody asks."""
+
+    def __init__(self, text: str) -> None:
+        self._left = (match.span() for match in WORD.finditer(text))
+        self._found: list[Span] = []
+
+    def are(self, count: int) -> bool:
+        """Whether there are so many, in characters that are words in one way only."""
+        self._found += self._left
+        return len(self._found) == count
+
+    def __getitem__(self, number: int) -> Span:
+        missing = number + 1 - len(self._found)
+        if missing > 0:
+            self._found += itertools.islice(self._left, missing)
+        return self._found[number]
+
+
+_word_places = lru_cache(maxsize=2)(_WordPlaces)
+"""Of a piece, whose rules are asked one after the other."""
 
 
 class Origin:

@@ -9,8 +9,10 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.fields import Positive
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.urls import SCHEMES, refuse_secrets
 from llmops_cli.guard.personal import KINDS
+from llmops_cli.guard.skeleton import skeleton
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
@@ -54,6 +56,8 @@ ROLES_FORM = "roles: {document: {injection: block}}"
 SIDE_FORM = "input: {injection: block}"
 WRONG_CHARS = 40
 """Of a value that is refused, in its error."""
+CANARY_LEAST = 8
+"""Letters and digits: a shorter one stands in honest answers."""
 NEEDED = {"moderation": "url", "classifier": "name"}
 """Without which a detector could only fail at its first text."""
 NEEDED_HINTS = {
@@ -71,7 +75,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `kinds` of personal data have actions of their own. The rest belongs to one detector each:
     `words` and `patterns` to blocklist, `chars` and `tokens` to length, `url`, `model` and
-    `key_env` to moderation, `name` to classifier, `hosts` to links.
+    `key_env` to moderation, `name` to classifier, `hosts` to links, `canaries` to system_prompt.
     """
 
     action: Action = "allow"
@@ -87,6 +91,7 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     key_env: str | None = None
     name: str | None = None
     hosts: list[str] = []
+    canaries: list[str] = []
 
 
 class PolicySide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -304,14 +309,13 @@ class PolicyReader:
 
     def _detector(self, name: str, entry: Any) -> Detector:  # Any: YAML
         fields = {"action": entry} if isinstance(entry, str) else entry
-        try:
-            detector = msgspec.convert(fields, Detector)
-        except (msgspec.ValidationError, RecursionError) as error:
-            reason = str(error).replace("`", "")
+        misfit = misfit_of(fields, Detector)
+        if misfit is not None:
             raise UsageError(
-                f"{self._where(name)}: {name}: {reason}",
-                hint="actions: allow, flag, redact, block",
-            ) from error
+                f"{self._where(name)}: {name}: {misfit.told}",
+                hint=misfit.hint or "actions: allow, flag, redact, block",
+            )
+        detector = msgspec.convert(fields, Detector)
         for kind in detector.kinds:
             if kind not in KINDS:
                 where = self._where(str(kind))
@@ -332,6 +336,13 @@ class PolicyReader:
         """Raises: UsageError for words that every text has, and patterns that cannot be read."""
         if not all(word.strip() for word in detector.words):
             raise UsageError(f"{self._where(name)}: {name}: an empty word stands in every text")
+        if detector.canaries and detector.action == "allow":
+            words = f"{self._where(name)}: {name}: canaries that may be told"
+            raise UsageError(words, hint="system_prompt: {action: block, canaries: [...]}")
+        for canary in detector.canaries:
+            if len(skeleton(canary).strip()) < CANARY_LEAST:
+                words = f"{self._where(name)}: {name}: the canary {canary!r} is said by chance"
+                raise UsageError(words, hint="llmops_cli.guard.leak.canary() makes one")
         for pattern in detector.patterns:
             reason = pattern_fault(pattern)
             if reason is not None:

@@ -86,4 +86,4 @@ def _rules_of(view: View, text: str) -> list[Rule]:
     held = list(builtin().rules.matches(words))
     if view.glued or " " not in words.strip():
         held += [rule for rule in builtin().glued.matches(words) if rule not in held]
-    return held + structure_of(text, words.split())
+    return held + structure_of(text, words)

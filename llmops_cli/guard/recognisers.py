@@ -6,13 +6,16 @@ A recogniser's pattern finds what might be; its check says which part of that is
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+import re2
 
 from llmops_cli.guard import addresses, credentials, id_numbers
-from llmops_cli.guard.automata import PatternSet
+from llmops_cli.guard.automata import PatternSet, text_options
 from llmops_cli.guard.context import Check, after, whole
 from llmops_cli.runtime.yaml_text import load_yaml
 
@@ -81,6 +84,7 @@ class _RecogniserEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _PersonalFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     named: list[str]
     keys: dict[str, str]
+    key_marks: list[str]
     recognisers: list[_RecogniserEntry]
 
 
@@ -92,8 +96,35 @@ def recognisers() -> tuple[PatternSet, tuple[Recogniser, ...]]:
     return signs, found
 
 
+class KeyRecognisers(NamedTuple):
+    """Of providers' keys alone. `may_hold`: looks for what every key has; takes a microsecond."""
+
+    may_hold: Callable[[str], object]
+    signs: PatternSet
+    known: tuple[Recogniser, ...]
+
+
+@cache
+def key_recognisers() -> KeyRecognisers:
+    file = _file()
+    known = tuple(_of_key(name, form) for name, form in file.keys.items())
+    signs = PatternSet([recogniser.sign for recogniser in known], together=TOGETHER)
+    marks = re2.compile("|".join(file.key_marks), text_options())
+    return KeyRecognisers(marks.search, signs, known)
+
+
+def key_forms() -> list[str]:
+    """Names of them."""
+    return list(_file().keys)
+
+
+@cache
+def _file() -> _PersonalFile:
+    return msgspec.convert(load_yaml(DATA.read_bytes()), _PersonalFile)
+
+
 def _read() -> list[Recogniser]:
-    file = msgspec.convert(load_yaml(DATA.read_bytes()), _PersonalFile)
+    file = _file()
     named = "|".join(file.named)
     found = []
     for entry in file.recognisers:
@@ -121,11 +152,11 @@ def _of(entry: _RecogniserEntry, named: str) -> Recogniser:
 
 
 def _of_key(name: str, form: str) -> Recogniser:
-    pattern = rf"(?<![\w-])(?:{form})(?![\w-])"
+    pattern = rf"(?<![A-Za-z0-9_-])(?:{form})(?![A-Za-z0-9_-])"
     return Recogniser(
         kind="secret",
         rule=name,
-        pattern=re.compile(pattern),
+        pattern=re.compile(pattern, re.ASCII),  # beside letters of other scripts too
         check=credentials.mixed,
         quick_check=credentials.mixed,
         sign=_sign_of(pattern),

@@ -26,9 +26,12 @@ WIDE = re.compile(r"[\u0e00-\u0eff\u3000-\u9fff\uac00-\ud7af]")
 SOME_CHARS = re.compile(r"\[\^ \]\{0,(\d+)\}")
 LANGUAGES = "languages."
 """Ids of the rules for languages other than English."""
-TOGETHER_OTHERS = 60
-TOGETHER = 24
+TOGETHER = 64
 """Patterns in one automaton: with all, its states overflow RE2's cache: ten times slower."""
+TOGETHER_GLUED = 24
+GAP = re.compile(r"\)\{0,(\d+)\}")
+FREE_WORDS_MOST = 4
+"""A pattern that leaves open more words is in none with others: their states would multiply."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,9 +59,8 @@ class _Group(msgspec.Struct, frozen=True):
     numbers: tuple[int, ...]
     automaton: PatternSet
 
-    def match(self, skeleton: str) -> Iterator[int]:
-        for index in self.automaton.match(skeleton):
-            yield self.numbers[index]
+    def match(self, raw: bytes) -> list[int]:
+        return [self.numbers[index] for index in self.automaton.match(raw)]
 
 
 class RuleSet:
@@ -78,18 +80,30 @@ class RuleSet:
             for pattern in rule.any:
                 self._owners.append(rule)
                 self._patterns.append(expand(pattern, macros, glued=glued))
-        self._groups = list(_groups(self._owners, self._patterns))
+        together = TOGETHER_GLUED if glued else TOGETHER
+        self._groups = list(_groups(self._owners, self._patterns, together))
+        self._group_of = {
+            number: place for place, group in enumerate(self._groups) for number in group.numbers
+        }
+        self._ranks = {number: self._rank_of(number) for number in range(len(self._patterns))}
         self._needed = None if glued else NeededWords(self._patterns)
+
+    def _rank_of(self, number: int) -> tuple[bool, int]:
+        """Where it is told of: other languages' last."""
+        return self._owners[number].id.startswith(LANGUAGES), number
 
     def matches(self, skeleton: str) -> dict[Rule, list[int]]:
         """Rule -> numbers of its patterns that are in the skeleton."""
-        found: dict[Rule, list[int]] = {}
         possible = self._possible(skeleton)
-        for group in self._groups:
-            if possible.isdisjoint(group.numbers):
-                continue
-            for number in group.match(skeleton):
-                found.setdefault(self._owners[number], []).append(number)
+        if not possible:
+            return {}
+        raw = skeleton.encode()
+        held: list[int] = []
+        for place in {self._group_of[number] for number in possible}:
+            held += self._groups[place].match(raw)
+        found: dict[Rule, list[int]] = {}
+        for number in sorted(held, key=self._ranks.__getitem__):
+            found.setdefault(self._owners[number], []).append(number)
         return found
 
     def _possible(self, skeleton: str) -> AbstractSet[int]:
@@ -113,6 +127,7 @@ class RuleSet:
 def _groups(
     owners: list[Rule],
     patterns: list[str],
+    together: int,
 ) -> Iterator[_Group]:
     """The patterns with what looks for them: other languages' in passes of their own.
 
@@ -121,11 +136,19 @@ def _groups(
     numbers = range(len(patterns))
     others = [number for number in numbers if owners[number].id.startswith(LANGUAGES)]
     usual = sorted(set(numbers) - set(others))
-    for kind, together in ((usual, TOGETHER), (others, TOGETHER_OTHERS)):
-        for first in range(0, len(kind), together):
-            group = tuple(kind[first : first + together])
-            written = [patterns[number] for number in group]
-            yield _Group(group, PatternSet(written, together=together, options=_options()))
+    alone = [number for number in usual if _free_words(patterns[number]) > FREE_WORDS_MOST]
+    usual = [number for number in usual if number not in alone]
+    groups: list[tuple[int, ...]] = [(number,) for number in alone]
+    for kind in (usual, others):
+        groups += [tuple(kind[at : at + together]) for at in range(0, len(kind), together)]
+    for group in groups:
+        written = [patterns[number] for number in group]
+        yield _Group(group, PatternSet(written, together=together, options=_options()))
+
+
+def _free_words(pattern: str) -> int:
+    """Words that it leaves open, at most, counted over all of its alternatives."""
+    return sum(int(most) for most in GAP.findall(pattern))
 
 
 @cache

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
+
+import msgspec
 
 from llmops_cli.guard.confusables import LATIN
 
@@ -13,6 +16,7 @@ COMBINING = range(0x300, 0x370)
 REMEMBERED = 32
 REMEMBERED_CHARS = 16_384
 """One text's words are looked at several times."""
+LATELY = 4
 OTHER_LATIN = {
     ord("ß"): "ss",
     ord("æ"): "ae",
@@ -75,6 +79,22 @@ def _skeleton(text: str) -> str:
 
 
 _remembered = lru_cache(REMEMBERED)(_skeleton)
+
+
+class Words(msgspec.Struct, frozen=True):
+    """A skeleton's words, in their order and each once; `longest` has so many characters."""
+
+    in_order: Sequence[str]
+    different: frozenset[str]
+    longest: int
+
+
+@lru_cache(LATELY)
+def words_of(skeleton: str) -> Words:
+    """Of the text that is looked at, which several ask for."""
+    in_order = skeleton.split()
+    different = frozenset(in_order)
+    return Words(in_order, different, max(map(len, different), default=0))
 
 
 def lookalike_skeleton(text: str) -> str | None:

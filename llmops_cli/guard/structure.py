@@ -6,7 +6,6 @@ The patterns are data: data/structure.yaml.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -14,10 +13,10 @@ import msgspec
 
 from llmops_cli.guard.automata import PatternSet
 from llmops_cli.guard.rules import Rule
+from llmops_cli.guard.skeleton import words_of
 from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "structure.yaml"
-TOGETHER = 8
 SHOTS_LEAST = 12
 SPEAKER = re.compile(r"(?im)^\s{0,4}(?:user|human|q|question|assistant|ai|a|answer)\s?[:.]")
 MANY_SHOT = Rule(id="structure.many-shot", family="jailbreak", weight=0.5, any=())
@@ -49,17 +48,19 @@ class _StructureEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def _compiled() -> tuple[PatternSet, list[Rule]]:
     entries = msgspec.convert(load_yaml(DATA.read_bytes()), list[_StructureEntry])
-    found = PatternSet([entry.pattern for entry in entries], together=TOGETHER)
+    found = PatternSet([entry.pattern for entry in entries], together=len(entries))
     return found, [entry.rule for entry in entries]
 
 
-def structure_of(text: str, words: Sequence[str]) -> list[Rule]:
-    """The structural rules that hold for the text; `words` are its skeleton's."""
+def structure_of(text: str, skeleton: str) -> list[Rule]:
+    """The structural rules that hold for the text."""
     found, rules = _compiled()
     held = [rules[index] for index in found.match(text)]
-    if len(words) < REPEATED_LEAST:
+    words = words_of(skeleton)
+    count = len(words.in_order)
+    if count < REPEATED_LEAST:
         return held
-    if len(set(words)) < REPEATED_SHARE * len(words) + REPEATED_FREE:
+    if len(words.different) < REPEATED_SHARE * count + REPEATED_FREE:
         held.append(REPEATED)
     if text.count("\n") >= SHOTS_LEAST and sum(1 for _ in SPEAKER.finditer(text)) >= SHOTS_LEAST:
         held.append(MANY_SHOT)

@@ -24,7 +24,7 @@ from llmops_cli.guard.ciphers import (
 from llmops_cli.guard.mended_words import mended_text
 from llmops_cli.guard.needed_words import SEEN_CHARS, SEEN_MOST
 from llmops_cli.guard.signs import Least, Sign, SignSet
-from llmops_cli.guard.skeleton import skeleton
+from llmops_cli.guard.skeleton import skeleton, words_of
 
 MOST = 32
 """Segments of one kind that are looked at in a layer; of more, so many."""
@@ -65,8 +65,8 @@ def views_of(text: str) -> Iterator[View]:
     text = without_surrogates(text)
     signs = _signs()
     whole = (0, len(text))
-    words = skeleton(text).split()
-    for name in signs.of(text, frozenset(words)):
+    words = words_of(skeleton(text))
+    for name in signs.of(text, words.different):
         if name in BY_NAME:
             yield from _carried(BY_NAME[name], signs.patterns[name], text)
         elif name in CIPHERS:
@@ -80,7 +80,7 @@ def views_of(text: str) -> Iterator[View]:
             yield View(PIG_LATIN, read_pig_latin(text), whole)
         elif name == JOINED:
             yield from _joined(text)
-    said = mended_text(text, words)
+    said = mended_text(text)
     if said is not None:
         yield View(MENDED, said, whole)
 
@@ -103,7 +103,7 @@ class Signs:
             for name, exchange in EXCHANGES.items()
         }
         self._ciphers = PatternSet(list(ciphers.values()), together=CIPHERS_TOGETHER)
-        self._exchanges = PatternSet(list(exchanges.values()), together=CIPHERS_TOGETHER)
+        self._exchanges = PatternSet(list(exchanges.values()), together=len(exchanges))
         self._in_cipher = WordsWith(form for forms in written.values() for form in forms)
         self._cipher_names = list(ciphers)
         self._exchange_names = list(exchanges)
@@ -112,28 +112,31 @@ class Signs:
         """Names of the carriers and ciphers that the text may have; `words` of its skeleton."""
         names = self._carriers.of(text)
         lower = (text if text.isascii() else text.lower()).translate(LOWER).encode()
-        if any(map(self._in_cipher.__getitem__, words)):
+        if self._in_cipher.any_of(words):
             names += [self._cipher_names[index] for index in self._ciphers.match(lower)]
         return names + [self._exchange_names[index] for index in self._exchanges.match(lower)]
 
 
-class WordsWith(dict[str, bool]):
-    """Whether a word has one of the parts in it; looked at once."""
+class WordsWith:
+    """Whether a word has one of the parts in it; words that have none are looked at once."""
 
     def __init__(self, parts: Iterable[str]) -> None:
-        super().__init__()
+        self._without: set[str] = set()
         self._by_start: dict[str, list[str]] = {}
         for part in parts:
             self._by_start.setdefault(part[:ANCHOR_LEAST], []).append(part)
 
-    def __missing__(self, word: str) -> bool:
+    def any_of(self, words: frozenset[str]) -> bool:
+        return any(map(self._has_one, words - self._without))
+
+    def _has_one(self, word: str) -> bool:
         found = any(
             word.startswith(part, place)
             for place in range(len(word) - ANCHOR_LEAST + 1)
             for part in self._by_start.get(word[place : place + ANCHOR_LEAST], ())
         )
-        if len(self) < SEEN_MOST and len(word) <= SEEN_CHARS:
-            self[word] = found
+        if not found and len(self._without) < SEEN_MOST and len(word) <= SEEN_CHARS:
+            self._without.add(word)
         return found
 
 

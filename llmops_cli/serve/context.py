@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.core.rating import Rating
 from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.cache_control import CacheWish
 from llmops_cli.serve.endpoints import NOWHERE, Endpoint
 from llmops_cli.serve.form import FilePart
 from llmops_cli.serve.media import medium_of
+from llmops_cli.serve.prompts.filled import FilledPrompt
 from llmops_cli.serve.reading import (
     ITEM_TOKENS,
     Json,
@@ -25,9 +27,11 @@ from llmops_cli.serve.reading import (
 )
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.request import RequestBody
+from llmops_cli.serve.seen_texts import SeenTexts
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.destinations import NOWHERE as NO_UPSTREAM
 from llmops_cli.serve.upstreams.destinations import Destinations
+from llmops_cli.serve.watch.audit import AuditedOrder
 
 Fields = dict[str, msgspec.Raw]
 """A body, its values not decoded."""
@@ -46,13 +50,15 @@ NO_SETTINGS = ModelConfig()
 class Usage(msgspec.Struct):
     """Tokens as the upstream counts them; where it does not, an estimate.
 
-    `cached_tokens` are some of the input's, `reasoning_tokens` some of the output's. `tells_input`,
+    `cached_tokens` (that an upstream's cache had) and `cache_write_tokens` (that were put there)
+    are some of the input's, `reasoning_tokens` some of the output's. `tells_input`,
     `tells_output`: the upstream has counted, and its zero is a zero.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     tells_input: bool = False
     tells_output: bool = False
@@ -67,6 +73,7 @@ class Usage(msgspec.Struct):
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
         )
 
@@ -74,10 +81,14 @@ class Usage(msgspec.Struct):
         """Of one answer, as its events tell it: each what there is so far, or a part."""
         if later is None:
             return self
+        prompt = max(self.input_tokens, later.input_tokens)
+        cached = max(self.cached_tokens, later.cached_tokens)
+        written = max(self.cache_write_tokens, later.cache_write_tokens)
         return Usage(
-            input_tokens=max(self.input_tokens, later.input_tokens),
+            input_tokens=prompt,
             output_tokens=max(self.output_tokens, later.output_tokens),
-            cached_tokens=max(self.cached_tokens, later.cached_tokens),
+            cached_tokens=cached,
+            cache_write_tokens=min(written, prompt - cached),
             reasoning_tokens=max(self.reasoning_tokens, later.reasoning_tokens),
             tells_input=self.tells_input or later.tells_input,
             tells_output=self.tells_output or later.tells_output,
@@ -135,7 +146,9 @@ class Asked(msgspec.Struct, kw_only=True):
     `deadline`: on the monotonic clock; 0: none. `parent`: a W3C trace context.
     `personal`: somebody's data may be in it; so long as nobody has looked, it may.
     `values`: the body, decoded; `fields`: the same as it may be sent; `files`: of a form.
-    `further`: fields of it that the file allows for this model.
+    `further`: fields of it that the file allows for this model. `filled`: a prompt of ours; the
+    values that the client gives stand in its messages, and are judged as what they are too, a
+    user's texts.
     """
 
     route: str
@@ -147,6 +160,7 @@ class Asked(msgspec.Struct, kw_only=True):
     values: Json = {}
     files: tuple[FilePart, ...] = ()
     further: frozenset[str] = frozenset()
+    filled: FilledPrompt | None = None
     key: Key = ANYBODY
     key_id: str = ""
     key_name: str = ""
@@ -203,7 +217,10 @@ class Asked(msgspec.Struct, kw_only=True):
     def texts(self) -> list[Text]:
         """Every text that reaches the model, as it may be written there, and whose it is."""
         reading = self.reading()
-        return [*reading.texts, *reading.joined] if reading.joined else reading.texts
+        variables = self.filled.values.values() if self.filled else ()
+        if not reading.joined and not variables:
+            return reading.texts
+        return [*reading.texts, *reading.joined, *(("user", each) for each in variables)]
 
     def turns(self) -> int:
         """How many of the texts, from the first, the model reads one after the other."""
@@ -243,11 +260,16 @@ class Decided(msgspec.Struct):
     """What the gateway made of it.
 
     `alias`: the model's name in metrics. `fields`: the body that upstreams get. `headers`: what
-    the client is told beside the answer. `destinations`: who may see what it says.
+    the client is told beside the answer. `destinations`: who may see what it says. `prompt`: of
+    ours, with its version. `saved_tokens`: estimated, by compression.
+    `rated`: what was said of an answer of before.
     """
 
     headers: Headers
     alias: str = ""
+    prompt: str = ""
+    saved_tokens: int = 0
+    rated: Rating | None = None
     settings: ModelConfig = NO_SETTINGS
     fields: Fields = {}
     prompt_tokens: int = 0
@@ -264,6 +286,7 @@ class Observed(msgspec.Struct):
     """What came of it: for the log, the metrics and the trace.
 
     `working`: who was asked and has not answered; a copy that lost its race stays there.
+    `order`: of an operator, as far as it is known by now. `seen`: where somebody looks at it.
     """
 
     status: int = 0
@@ -273,10 +296,13 @@ class Observed(msgspec.Struct):
     usage: Usage = msgspec.field(default_factory=Usage)
     dollars: float = 0.0
     upstream: str = ""
+    member: str = ""
     side: str = ""
     cache: CacheUse = CacheUse.NONE
     guard: GuardVerdict | None = None
     answered: bool = False
+    order: AuditedOrder | None = None
+    seen: SeenTexts | None = None
     working: list[RoutingCandidate] = msgspec.field(default_factory=list)
     trace: Any = None  # Any: an OpenTelemetry span, where that is installed
     bodies: Any = None  # Any: what the audit log may keep of them

@@ -63,6 +63,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     `logprobs`: how sure a model was of an answer can be asked for.
     `caches`: an answer may be given again. `streams`: it can come as events.
     `files`: those of a form, which bodies are then.
+    `prompts`: a body may name one of the gateway's.
     `translated_to`: the endpoint that upstreams have in its place.
     """
 
@@ -82,6 +83,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     caches: bool = True
     streams: bool = False
     files: tuple[str, ...] = ()
+    prompts: bool = False
     answers: AnswerKind = AnswerKind.JSON
     dialect: Callable[[], Dialect] = OpenAI
     translated_to: Endpoint | None = None
@@ -120,17 +122,21 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A path that is only read. `right`: None for what tells nothing of anybody."""
+    """A path that is read. `right`: None for what tells nothing of anybody.
+
+    `changes`: what a POST to it does, if it takes one; that needs a key in any case.
+    """
 
     path: str
     right: str | None
     summary: str
     media_type: str = "application/json"
     statuses: tuple[str, ...] = ()
+    changes: str = ""
 
     @property
     def methods(self) -> tuple[str, ...]:
-        return ("GET", "HEAD")
+        return ("GET", "HEAD", "POST") if self.changes else ("GET", "HEAD")
 
 
 CHAT = Endpoint(
@@ -148,6 +154,7 @@ CHAT = Endpoint(
     choices=ChatChoices(),
     places=places_of_whole,
     logprobs=True,
+    prompts=True,
     streams=True,
 )
 COMPLETIONS = Endpoint(
@@ -197,6 +204,7 @@ MESSAGES = Endpoint(
     answer_limits=CHAT.answer_limits,
     bound=CHAT.bound,
     dialect=Messages,
+    prompts=True,
     translated_to=CHAT,
     streams=True,
 )
@@ -210,6 +218,7 @@ COUNT_TOKENS = Endpoint(
     fields=CHAT.fields,
     answer_limits=CHAT.answer_limits,
     dialect=messages_to_count,
+    prompts=True,
     translated_to=CHAT,
     caches=False,
 )
@@ -222,6 +231,14 @@ MODERATIONS = Endpoint(
     fields=MODERATION_FIELDS,
     caches=False,
 )
+FEEDBACK = Endpoint(
+    path="/v1/feedback",
+    right="feedback",
+    summary="What a user says of an answer",
+    required=("request",),
+    caches=False,
+)
+"""Where the file turns it on."""
 NOWHERE = Endpoint(path="", right="", summary="")
 """Of a request for a page, or for nothing that there is."""
 
@@ -247,6 +264,13 @@ METRICS = PageEndpoint(
 )
 STATE = PageEndpoint(
     path="/admin/state", right="admin", summary="What /ui shows", statuses=MODELS.statuses
+)
+DEPLOYMENTS = PageEndpoint(
+    path="/admin/deployments",
+    right="admin",
+    summary="Canaries, the configuration that is served, and the history of both",
+    statuses=MODELS.statuses,
+    changes="Begins, promotes or rolls back a canary, or puts the configuration before back",
 )
 HEALTH = PageEndpoint(path="/health", right=None, summary="Alive")
 READY = PageEndpoint(
@@ -277,7 +301,10 @@ WHOLE_NUMBERS = frozenset(
     if field.is_whole
 )
 """Fields that count something: 5.0 is 5 there."""
-PAGES = {page.path: page for page in (MODELS, MODEL, METRICS, STATE, HEALTH, READY, UI, OPENAPI)}
+PAGES = {
+    page.path: page
+    for page in (MODELS, MODEL, METRICS, STATE, DEPLOYMENTS, HEALTH, READY, UI, OPENAPI)
+}
 
 
 def page_at(path: str) -> PageEndpoint | None:

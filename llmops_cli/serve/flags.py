@@ -14,6 +14,7 @@ from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.gateway_file.url import MODEL_PLACE, bad_url
 from llmops_cli.guard.policy import load_policy
 from llmops_cli.runtime.keys import require_header_value
+from llmops_cli.serve.prompts.library import read_prompts
 from llmops_cli.serve.recipe import ServeRecipe
 
 DEFAULT_GUARD = "default"
@@ -58,11 +59,15 @@ def gateway_config(recipe: ServeRecipe, origins: Mapping[str, str]) -> GatewayCo
 
 
 def _from_file(path: Path) -> GatewayConfig:
-    """Its policy is read too, so that a wrong one is told before the start. Raises: LlmopsError."""
+    """Policy and prompts are read too, so that wrong ones are told before the start.
+
+    Raises: LlmopsError.
+    """
     config = load_config(path)
     guard = config.guard
     if guard is not None and guard != DEFAULT_GUARD:
         load_policy(path.parent / Path(guard).expanduser())
+    read_prompts(config, path.parent)
     return config
 
 

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from llmops_cli.core.errors import LlmopsError
+from llmops_cli.core.errors import EngineFailed, LlmopsError
 from llmops_cli.gateway_file.read import load_config
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.policy import read_policy
+from llmops_cli.serve.prompts.library import read_prompts
 from llmops_cli.serve.reload import await_live_sides, fixed_parts
+from llmops_cli.serve.rollout.history import (
+    GATEWAY,
+    Action,
+    Deployment,
+    KeptConfig,
+    begin,
+    digest_of,
+    keep_config,
+    record,
+    within,
+)
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.spec import GatewaySpec, check_bind
 from llmops_cli.serve.versions import ConfigVersion, ConfigVersions, FileStamp, stamp_of
@@ -49,6 +63,8 @@ class FileFollower:
         versions: ConfigVersions,
         keys: KeyStore,
         metrics: Metrics,
+        *,
+        database: sqlite3.Connection,
     ) -> None:
         self._spec = spec
         self._file = Path(spec.file) if spec.file else None
@@ -57,12 +73,19 @@ class FileFollower:
         self._metrics = metrics
         self._looking = asyncio.Lock()
         self._refused_at = 0.0
+        self._db = database
         self.serves = versions.current()
+        self.digest = digest_of(self.serves.config, self.serves.policy)
         self._show(self.serves)
+        self._note_start()
 
     def want(self) -> None:
         """The file is to be read, whether it has changed or not."""
         self._versions.want()
+
+    def is_file_fine(self) -> bool:
+        """As it was when somebody last looked."""
+        return self._versions.current().ok
 
     async def look(self, serving: Serving) -> None:
         async with self._looking:
@@ -126,11 +149,92 @@ class FileFollower:
             LOG.exception("the configuration stays as it was")
             self._refuse(before, seen, begun)
             return
+        self._note_file(version)
         self._versions.write(version)
         self._serve(version, snapshot, serving)
         fixed = fixed_parts(self._spec.config, version.config)
         left = f"; {fixed} change with the next start" if fixed else ""
         LOG.warning("the configuration was read anew%s", left)
+
+    async def restore(
+        self,
+        kept: KeptConfig,
+        serving: Serving,
+        done: Deployment,
+        check: Callable[[sqlite3.Connection], None],
+    ) -> None:
+        """Serves what was served before, until the file changes or is asked for.
+
+        `check` may refuse it, in the transaction that writes `done` down.
+        Raises: LlmopsError; what `check` raises; sqlite3.Error.
+        """
+        async with self._looking:
+            with self._versions.reading() as is_mine:
+                if not is_mine:
+                    raise EngineFailed("the file is being read just now; ask again")
+                before = self._versions.current()
+                config = msgspec.structs.replace(kept.config, redis=before.config.redis)
+                version = msgspec.structs.replace(
+                    before,
+                    config=config,
+                    policy=kept.policy,
+                    read_at=time.time(),
+                    ok=True,
+                )
+                check_bind(
+                    self._spec.host,
+                    has_key=self._keys.has_live(),
+                    keys_required=config.keys_required,
+                )
+                snapshot = serving.new_snapshot(version, serving.snapshot)
+                await self._await_sides(snapshot, serving)
+                try:
+                    with within(self._db):
+                        check(self._db)
+                        record(self._db, done)
+                except BaseException:
+                    serving.discard_snapshot(snapshot)
+                    raise
+                self._versions.write(version)
+                self._serve(version, snapshot, serving)
+        LOG.warning("the configuration is again %s", kept.digest)
+
+    def _note_start(self) -> None:
+        """Once, by whichever worker comes first."""
+        version = self.serves
+        try:
+            with within(self._db):
+                keep_config(self._db, version.config, version.policy)
+                begin(self._db, self._deployed(Action.START, version.read_at, self.digest))
+        except sqlite3.Error as error:
+            LOG.warning("the start is not in the history: %s", error)
+
+    def _note_file(self, version: ConfigVersion) -> None:
+        """A full disk keeps no file from being served."""
+        digest = digest_of(version.config, version.policy)
+        if digest == self.digest:
+            return
+        try:
+            with within(self._db):
+                keep_config(self._db, version.config, version.policy)
+                record(self._db, self._deployed(Action.CONFIG, version.read_at, digest))
+        except sqlite3.Error as error:
+            LOG.warning("this configuration is not in the history: %s", error)
+
+    def _deployed(
+        self,
+        action: Action,
+        at: float,
+        digest: str,
+    ) -> Deployment:
+        name = self._file.name if self._file else "flags"
+        return Deployment(
+            at=at,
+            who=GATEWAY,
+            action=action,
+            digest=digest,
+            reason=f"as {name} says",
+        )
 
     async def _await_sides(self, snapshot: Snapshot, serving: Serving) -> None:
         """Raises: EngineFailed."""
@@ -157,8 +261,9 @@ class FileFollower:
         snapshot: Snapshot,
         serving: Serving,
     ) -> None:
-        serving.replace_snapshot(snapshot)
         self.serves = version
+        self.digest = digest_of(version.config, version.policy)
+        serving.replace_snapshot(snapshot)
         self._show(version)
 
     def _show(self, version: ConfigVersion) -> None:
@@ -176,6 +281,7 @@ def _version_of(
     return ConfigVersion(
         config=config,
         policy=read_policy(config.guard, file.parent),
+        prompts=read_prompts(config, file.parent),
         read_at=time.time(),
         seen=seen,
         looked_at=begun,

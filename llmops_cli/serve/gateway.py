@@ -15,20 +15,29 @@ from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.answers.cached import AnswerCache
 from llmops_cli.serve.answers.handler import RequestHandler
 from llmops_cli.serve.door.app import GatewayApp
+from llmops_cli.serve.door.certificate import ServedCertificate
 from llmops_cli.serve.door.pages import Pages
 from llmops_cli.serve.door.protocol import TimedProtocol
 from llmops_cli.serve.door.request_log import RequestLog
+from llmops_cli.serve.feedback.book import AskedBook
+from llmops_cli.serve.feedback.desk import FeedbackDesk
 from llmops_cli.serve.follow import FileFollower
 from llmops_cli.serve.judging.judging import Judging
+from llmops_cli.serve.judging.key_search import warm_up_search
 from llmops_cli.serve.judging.work import warm_up
+from llmops_cli.serve.rollout.rollout import Rollout
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.spec import GatewaySpec
-from llmops_cli.serve.storage import Storage, audit_log
+from llmops_cli.serve.state import connect
+from llmops_cli.serve.storage import Storage, audit_log, feedback_log
 from llmops_cli.serve.upstreams.canaries import Canaries
+from llmops_cli.serve.upstreams.members import Members
 from llmops_cli.serve.upstreams.upstream import Upstream
 from llmops_cli.serve.versions import ConfigVersion, ConfigVersions
 from llmops_cli.serve.watch.block_alert import BlockAlert, Judgements
 from llmops_cli.serve.watch.console import Console
+from llmops_cli.serve.watch.key_sightings import KeySightings
+from llmops_cli.serve.watch.member_board import MemberState
 from llmops_cli.serve.watch.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -39,7 +48,7 @@ TICK_S = 1.0
 
 
 class Gateway:
-    """`app` is what a server calls."""
+    """`app` is what a server calls. `certificate`: its own, if it speaks TLS."""
 
     def __init__(self, spec: GatewaySpec, versions: ConfigVersions) -> None:
         self._spec = spec
@@ -51,19 +60,30 @@ class Gateway:
         self._audit = audit_log(self._folder, spec.config)
         self._tracer = _tracer(spec.config.traces)
         self._judging = Judging()
+        self._book = self._new_book()
+        self._desk = self._new_desk()
         self._handler = RequestHandler(
             budgets=self._storage.budgets,
             cache=AnswerCache(self._storage.answers, self._new_meanings),
             metrics=self._metrics,
             judging=self._judging,
+            book=self._book,
         )
-        self._follower = FileFollower(spec, versions, self._keys, self._metrics)
+        history = connect(self._folder)
+        self._follower = FileFollower(spec, versions, self._keys, self._metrics, database=history)
+        self._rollout = Rollout(
+            self,
+            canaries=self._canaries,
+            follower=self._follower,
+            database=history,
+        )
         self.snapshot = self.new_snapshot(self._follower.serves, None)
         self._settle(self.snapshot.config)
         self._console = Console(self._folder, self._metrics, self._storage.budgets, self._canaries)
         self.app = self._new_app()
         self._tasks: set[asyncio.Task[None]] = set()
         self._alert = BlockAlert()
+        self.certificate: ServedCertificate | None = None
 
     def _new_app(self) -> GatewayApp:
         return GatewayApp(
@@ -72,12 +92,30 @@ class Gateway:
             failed_keys=self._storage.failed_keys,
             handler=self._handler,
             judging=self._judging,
-            pages=Pages(self._console),
+            desk=self._desk,
+            pages=Pages(self._console, self._rollout),
             metrics=self._metrics,
-            log=RequestLog(self._audit, self._metrics, self._judging, self._tracer),
+            log=self._new_log(),
             started=self._started,
             stopped=self._stopped,
         )
+
+    def _new_log(self) -> RequestLog:
+        sightings = KeySightings(self._keys, self._metrics, self._upstream_digests)
+        return RequestLog(self._audit, self._metrics, self._judging, sightings, self._tracer)
+
+    def _upstream_digests(self) -> list[set[bytes]]:
+        return [each.origin.secret_digests for each in self.snapshot.all()]
+
+    def _new_book(self) -> AskedBook | None:
+        config = self._spec.config.feedback
+        return None if config is None else self._storage.book(self._folder, config)
+
+    def _new_desk(self) -> FeedbackDesk | None:
+        if self._book is None:
+            return None
+        log = feedback_log(self._folder, self._spec.config)
+        return FeedbackDesk(self._book, log, self._metrics, self._judging)
 
     def _new_meanings(self) -> Meanings:
         from llmops_cli.serve.answers.semantic import Meanings
@@ -91,6 +129,7 @@ class Gateway:
             version.config,
             urls=self._spec.urls,
             policy=version.policy,
+            prompts=version.prompts,
             limiter=self._storage.limiter,
             canaries=self._canaries,
             metrics=self._metrics,
@@ -107,11 +146,12 @@ class Gateway:
         self._start(old.retire(snapshot))
 
     def discard_snapshot(self, snapshot: Snapshot) -> None:
+        self.snapshot.watch()
         self._start(snapshot.retire(self.snapshot))
 
     def _settle(self, config: GatewayConfig) -> None:
         """What is kept beside a snapshot and follows it."""
-        self._canaries.configure(config.models)
+        self._canaries.configure(config.models, digest=self._follower.digest)
         self._metrics.tags = list(dict.fromkeys(config.tags))
         TimedProtocol.head_s = config.limits.header_s
         TimedProtocol.body_s = config.limits.body_s
@@ -125,6 +165,8 @@ class Gateway:
         self._storage.start()
         self._start(self._ticks())
         self._start(self._prepare_judges())
+        if self.snapshot.config.audit.keys:
+            self._start(asyncio.to_thread(warm_up_search))
         with suppress(NotImplementedError, RuntimeError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._start_reload)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
@@ -153,8 +195,9 @@ class Gateway:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for upstream in self.snapshot.all():
-            await upstream.close()
+        await self.snapshot.close()
+        if self._desk is not None:
+            self._desk.close()
         self._console.close()
         await self._storage.close()
         await self._judging.pool.close()
@@ -186,8 +229,12 @@ class Gateway:
         await self._follower.look(self)
 
     def _look_at_files(self) -> None:
+        if self._desk is not None:
+            self._desk.look()
         for upstream in self.snapshot.all():
             upstream.look_at_files()
+        if self.certificate is not None:
+            self.certificate.look()
 
     # -- what metrics show
 
@@ -199,15 +246,24 @@ class Gateway:
         metrics.judging.set(self._judging.pool.waiting())
         if self._storage.link is not None:
             metrics.redis_up.set(self._storage.link.up)
-        for name, group in self.snapshot.upstreams.items():
-            self._show_upstream(name, group)
+        rows = list[MemberState]()
+        for name, members in self.snapshot.upstreams.items():
+            self._show_upstream(name, members)
+            rows += [_shown(each) for each in members.known() if each.member]
+        metrics.members.tell(rows)
         for name in self._canaries.states():
             metrics.canary(name, self._canaries.percent(name))
         seen = Judgements(self._handler.judged, self._handler.blocked)
         most = self.snapshot.config.guard_alert
         metrics.block_rate.set(self._alert.look(seen, alert_above=most))
 
-    def _show_upstream(self, name: str, group: list[Upstream]) -> None:
+    def _show_upstream(self, name: str, group: Members) -> None:
+        if group.discovery is not None:
+            self._metrics.discovered(
+                name,
+                members=len(group.addresses),
+                ok=group.discovery.is_fine,
+            )
         self._metrics.upstream_state(
             name,
             up=any(not each.down for each in group),
@@ -215,6 +271,20 @@ class Gateway:
             breaker=max((each.breaker.state.badness for each in group), default=0),
             outstanding=sum(each.outstanding for each in group),
         )
+
+
+def _shown(upstream: Upstream) -> MemberState:
+    return MemberState(
+        upstream=upstream.name,
+        member=upstream.member,
+        up=not upstream.down,
+        breaker=upstream.breaker.state.badness,
+        in_flight=upstream.in_flight,
+        outstanding=upstream.outstanding,
+        answers=upstream.answers,
+        failures=upstream.failures,
+        leaving=upstream.has_left,
+    )
 
 
 def _tracer(endpoint: str | None) -> Any:  # Any: an optional library's

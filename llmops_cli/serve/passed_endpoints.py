@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from llmops_cli.gateway_file.config import EndpointGroup
 from llmops_cli.serve.answers.dialects.choice_texts import Json, TextPlace
 from llmops_cli.serve.answers.dialects.slots import slots_in
-from llmops_cli.serve.endpoints import ENDPOINTS, AnswerKind, Endpoint
+from llmops_cli.serve.endpoints import ENDPOINTS, FEEDBACK, AnswerKind, Endpoint
 from llmops_cli.serve.field_tables import REFUSED
 from llmops_cli.serve.fields import FieldTable, answers, messages, passed, text, words
 
@@ -190,6 +190,8 @@ KNOWN = {**ENDPOINTS, **PASSED}
 
 def advice(path: str) -> str:
     """What may have been meant by a path that is not served."""
+    if path == FEEDBACK.path:
+        return ": the gateway's file has no feedback: {}"
     if path in PASSED:
         return ": the gateway's file does not name it in endpoints"
     longer = f"/v1{path}"
@@ -198,9 +200,15 @@ def advice(path: str) -> str:
     return ""
 
 
-def endpoints_of(groups: Iterable[EndpointGroup]) -> Mapping[str, Endpoint]:
+def endpoints_of(
+    groups: Iterable[EndpointGroup],
+    *,
+    feedback: bool = False,
+) -> Mapping[str, Endpoint]:
     """By path: those that are always there, and what the file adds."""
     found = dict(ENDPOINTS)
     for group in groups:
         found |= {endpoint.path: endpoint for endpoint in GROUPS[group]}
+    if feedback:
+        found[FEEDBACK.path] = FEEDBACK
     return found

@@ -36,6 +36,7 @@ class PriceTable:
             usage.input_tokens,
             usage.output_tokens,
             cached_tokens=usage.cached_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
             reasoning_tokens=usage.reasoning_tokens,
         )
 

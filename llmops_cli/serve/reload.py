@@ -9,9 +9,10 @@ from llmops_cli.core.errors import EngineFailed
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import ModelConfig, upstream_of
 from llmops_cli.serve.snapshot import Snapshot
-from llmops_cli.serve.upstreams.upstream import Upstream
+from llmops_cli.serve.upstreams.members import Members, Watcher
 
-FIXED = ("redis", "audit", "traces")
+FIXED = ("redis", "audit", "feedback", "traces")
+FIXED_LIMITS = ("connections", "drain_s")
 """What a reload cannot change."""
 ANSWERS_WITHIN_S = 5
 
@@ -19,11 +20,15 @@ ANSWERS_WITHIN_S = 5
 def fixed_parts(before: GatewayConfig, after: GatewayConfig) -> str:
     """What has changed and changes only with the next start, by name."""
     names = [name for name in FIXED if getattr(before, name) != getattr(after, name)]
-    if before.limits.connections != after.limits.connections:
-        names.append("limits.connections")
+    limits = [each for each in FIXED_LIMITS if _limit(before, each) != _limit(after, each)]
+    names += [f"limits.{each}" for each in limits]
     if _engines(before) != _engines(after):
         names.append("engines")
     return ", ".join(names)
+
+
+def _limit(config: GatewayConfig, name: str) -> object:
+    return getattr(config.limits, name)
 
 
 def _engines(config: GatewayConfig) -> dict[str, object]:
@@ -41,26 +46,20 @@ async def await_live_sides(before: Snapshot, after: Snapshot) -> None:
         if model.live is None or old is None or old.live == model.live:
             continue
         pool = _pool(after, model)
-        await _await_checks(pool)
-        if not any(upstream.has_spoken and upstream.usable() for upstream in pool):
+        await _await_checks(after, pool)
+        if not any(each.has_spoken and each.usable() for members in pool for each in members):
             raise EngineFailed(f"model {name}: nothing answers on the side {model.live}")
 
 
-def _pool(snapshot: Snapshot, model: ModelConfig) -> list[Upstream]:
-    names = [upstream_of(member) for member in model.members()]
-    return [upstream for name in names for upstream in snapshot.upstreams[name]]
+def _pool(snapshot: Snapshot, model: ModelConfig) -> list[Members]:
+    return [snapshot.upstreams[upstream_of(member)] for member in model.members()]
 
 
-async def _await_checks(pool: list[Upstream]) -> None:
+async def _await_checks(watcher: Watcher, pool: list[Members]) -> None:
     """Until each was looked at once, or for as long as a switch may take."""
-    for upstream in pool:
-        if not upstream.watched:
-            upstream.watch(_ignore)
+    for members in pool:
+        members.watch(watcher)
     with suppress(TimeoutError):
         async with asyncio.timeout(ANSWERS_WITHIN_S):
-            for upstream in pool:
-                await upstream.checked.wait()
-
-
-def _ignore(upstream: Upstream) -> None:
-    del upstream
+            for members in pool:
+                await members.looked()

@@ -47,6 +47,11 @@ class RequestBody(msgspec.Struct, frozen=True):
     user: str | None = None
 
     @property
+    def may_name_prompt(self) -> bool:
+        """Whether what it lacks may be in a prompt of the gateway's."""
+        return self.prompt is not None or "@" in self.model
+
+    @property
     def wants_usage(self) -> bool:
         """Whether the client asked that a stream tells its tokens."""
         return bool(self.stream_options and self.stream_options.include_usage)

@@ -10,10 +10,15 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from llmops_cli.show.tables import Narrowed
+
 State = Mapping[str, Any]  # Any: the gateway's JSON
 Buckets = list[list[Any]]  # Any: an upper bound in seconds, or "+Inf"; then a count
 
 MOST_KEYS = 10
+TAG = "value"
+"""The column of a tag's values: a tag itself may be called `tokens`, as another column is."""
+MOST_MEMBERS = 16
 MODEL_COLUMNS = (
     "requests/s",
     "4xx",
@@ -26,6 +31,10 @@ MODEL_COLUMNS = (
     "E2E p99",
     "dollars",
 )
+MODELS_DROPPABLE = ("tokens in/s", "E2E p99", "TTFT p50", "TPOT p50", "dollars", "4xx")
+"""Whether it answers, how much and how long the slowest wait stays."""
+UPSTREAMS_DROPPABLE = ("tokens under way", "breaker")
+KEYS_DROPPABLE = ("requests since the start", "role")
 UPSTREAM_NUMBERS = ("answers/s", "failures", "tokens under way")
 
 
@@ -36,10 +45,18 @@ def state_page(before: State, now: State) -> Group:
     return Group(
         Text(_headline(before, now, seconds)),
         *notes,
-        _models(before, now, seconds),
-        _upstreams(before, now, seconds),
-        _keys(now),
-        *_tags(now),
+        Narrowed(
+            _models(before, now, seconds),
+            droppable=MODELS_DROPPABLE,
+            folds=("model",),
+        ),
+        Narrowed(
+            _upstreams(before, now, seconds),
+            droppable=UPSTREAMS_DROPPABLE,
+            folds=("upstream", "where"),
+        ),
+        Narrowed(_keys(now), droppable=KEYS_DROPPABLE, folds=("key",)),
+        *[Narrowed(each, folds=(TAG,)) for each in _tags(now)],
     )
 
 
@@ -57,6 +74,7 @@ def _headline(
         f"{now['queued']:.0f} waiting",
         f"{now['errors']:.0f} errors",
         *_cache(now),
+        f"{sum(now.get('refused', {}).values()):.0f} refused",
         f"guard {_blocked(now):.0f} blocked",
     ]
     return "   ".join(parts)
@@ -139,9 +157,9 @@ def quantile_ms(
     new: Buckets,
     share: float,
 ) -> str:
-    """The bound of a histogram's bucket in which that share is reached.
+    """Where that share of a histogram lies, a straight line through each bucket.
 
-    Since the last look, else since the start.
+    As /ui has it, and Prometheus. Since the last look, else since the start.
     """
     counts = _since(old, new)
     if not counts or not counts[-1][1]:
@@ -149,11 +167,25 @@ def quantile_ms(
     if not counts or not counts[-1][1]:
         return "-"
     wanted = counts[-1][1] * share
-    bound = next(bound for bound, count in counts if count >= wanted)
-    if isinstance(bound, str):  # +Inf
-        largest = counts[-2][0]
-        return f"> {largest * 1e3:.0f} ms"
-    return f"{bound * 1e3:.0f} ms"
+    lower_s = 0.0
+    below = 0.0
+    for bound, count in counts:
+        if count >= wanted and count:
+            if isinstance(bound, str):  # +Inf
+                return f"> {ms_words(lower_s * 1e3)}"
+            part = (wanted - below) / (count - below)
+            return ms_words((lower_s + (bound - lower_s) * part) * 1e3)
+        lower_s = lower_s if isinstance(bound, str) else bound
+        below = count
+    return "-"
+
+
+def ms_words(value_ms: float) -> str:
+    """With the digits that /ui has."""
+    if value_ms >= 1e4:
+        return f"{value_ms / 1e3:.1f} s"
+    digits = 1 if value_ms < 10 else 0
+    return f"{value_ms:.{digits}f} ms"
 
 
 def _since(old: Buckets, new: Buckets) -> Buckets:
@@ -182,7 +214,35 @@ def _upstreams(
             f"{row['outstanding']:.0f}",
             ", ".join(row["url"]),
         )
+        _add_members(table, row, before, seconds)
     return table
+
+
+def _add_members(
+    table: Table,
+    row: State,
+    before: State,
+    seconds: float,
+) -> None:
+    """A gateway of before tells of none."""
+    members = row.get("members", [])
+    old = [each for each in before["upstreams"] if each["name"] == row["name"]]
+    answered = {
+        each["name"]: each["answers"] for each in (old[0].get("members", []) if old else [])
+    }
+    for member in members[:MOST_MEMBERS]:
+        fresh = member["answers"] - answered.get(member["name"], 0)
+        table.add_row(
+            "",
+            "[dim]leaving[/]" if member["leaving"] else _upstream_state(member),
+            member["breaker"],
+            f"{fresh / seconds:.1f}",
+            f"{member['errors']:.0f}",
+            f"{member['outstanding']:.0f}",
+            escape(member["name"]),
+        )
+    if len(members) > MOST_MEMBERS:
+        table.add_row("", f"and {len(members) - MOST_MEMBERS} more")
 
 
 def _upstream_state(row: State) -> str:
@@ -216,7 +276,7 @@ def _tags(now: State) -> Iterator[Table]:
     """What this month has cost, by each tag of the keys."""
     for tag, rows in now["tags"].items():
         table = Table(title=f"{tag}, {now['month']}", title_justify="left")
-        table.add_column(tag)
+        table.add_column(TAG)
         for name in ("keys", "tokens", "dollars"):
             table.add_column(name, justify="right")
         for row in rows[:MOST_KEYS]:

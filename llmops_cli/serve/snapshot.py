@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from llmops_cli.gateway_file.config import GatewayConfig
-from llmops_cli.gateway_file.model import CacheConfig, ModelConfig, upstream_of
+from llmops_cli.gateway_file.model import (
+    CacheConfig,
+    CompressConfig,
+    ModelConfig,
+    upstream_of,
+)
 from llmops_cli.gateway_file.privacy import asking_for_privacy
-from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.prompt_file.prompt import Prompt
 from llmops_cli.serve.accounts.charge import Limiter
 from llmops_cli.serve.accounts.limits import Limits
 from llmops_cli.serve.door.own_names import OwnNames
@@ -18,9 +24,12 @@ from llmops_cli.serve.door.proxies import TrustedProxies
 from llmops_cli.serve.passed_endpoints import endpoints_of
 from llmops_cli.serve.policy import asking_only, digest_of, guard_of
 from llmops_cli.serve.prices import PriceTable
+from llmops_cli.serve.prompts.named import ServedPrompts
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.destinations import Destinations
+from llmops_cli.serve.upstreams.discovery.discovery import LookupResult
 from llmops_cli.serve.upstreams.dispatch import Dispatcher
+from llmops_cli.serve.upstreams.members import Members, members_of
 from llmops_cli.serve.upstreams.routing import Router
 from llmops_cli.serve.upstreams.upstream import Upstream
 from llmops_cli.serve.watch.metrics import Metrics
@@ -30,7 +39,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("llmops.gateway")
 CHECKED_WITHIN_S = 5.0
-RETIRE_LOOK_S = 0.5
+WAITING_MOST = 1000
+"""Those who are woken for an upstream that takes any number."""
+GUARDS_MOST = 64
 
 
 class Snapshot:
@@ -48,15 +59,20 @@ class Snapshot:
         limiter: Limiter,
         canaries: Canaries,
         metrics: Metrics,
+        prompts: Sequence[Prompt] = (),
         before: Snapshot | None = None,
     ) -> None:
         self.config = config
-        known: list[Upstream] = [] if before is None else before.all()
-        self.upstreams = _upstreams(config, urls, known)
-        self.endpoints = endpoints_of(config.endpoints)
+        known: dict[str, Members] = {} if before is None else before.upstreams
+        self.upstreams: dict[str, Members] = {
+            name: members_of(name, settings, urls.get(name, []), known.get(name))
+            for name, settings in config.upstreams.items()
+        }
+        self._metrics = metrics
+        self.endpoints = endpoints_of(config.endpoints, feedback=config.feedback is not None)
         self.guard = guard_of(policy)
         self.was_looked = False
-        self._guards: dict[Destinations, Guard] = {}
+        self._guards: dict[tuple[Destinations, int], Guard] = {}
         self.policy = digest_of(policy)
         self.limits = Limits(limiter, config.limits)
         self.router = Router(config, self.upstreams, canaries)
@@ -69,6 +85,7 @@ class Snapshot:
             queues=queues,
         )
         self.prices = PriceTable()
+        self.prompts = ServedPrompts(prompts)
         self.proxies = TrustedProxies(config.limits.trusted_proxies)
         self.names = OwnNames(config)
 
@@ -79,12 +96,15 @@ class Snapshot:
         """Where texts may only reach some upstreams, its detectors ask no other host either."""
         if self.guard is None or not destinations.is_bound:
             return self.guard
-        found = self._guards.get(destinations)
+        asked_now = (destinations, self.router.generation)
+        found = self._guards.get(asked_now)
         if found is None:
+            if len(self._guards) > GUARDS_MOST:
+                self._guards.clear()
             urls = [each.url for each in self.all() if destinations.allows(each.name)]
             hosts = {urlsplit(url).hostname or "" for url in urls}
             found = asking_only(self.guard, hosts)
-            self._guards[destinations] = found
+            self._guards[asked_now] = found
         return found
 
     @property
@@ -95,22 +115,30 @@ class Snapshot:
 
     def watch(self) -> None:
         """Begins the checks of those that are new."""
-        for upstream in self.all():
-            if not upstream.watched:
-                upstream.watch(self._went_down)
+        for members in self.upstreams.values():
+            members.watch(self)
 
-    def _went_down(self, upstream: Upstream) -> None:
+    def went_down(self, upstream: Upstream) -> None:
         """What waits for a frozen upstream is asked elsewhere, if there is an elsewhere."""
         LOG.error("upstream %s is down", upstream.name)
         if any(each.usable() for each in self.all() if each is not upstream):
             upstream.origin.abandon()
 
+    def came_up(self, upstream: Upstream) -> None:
+        """Those who wait for a place may have one there."""
+        most = upstream.config.max_in_flight or WAITING_MOST
+        self.dispatcher.queues.more_places(most)
+
+    def looked_up(self, upstream: str, result: LookupResult) -> None:
+        self._metrics.looked_up(upstream, result)
+
     async def looked(self) -> None:
         """Until each upstream was looked at once; `was_looked` then."""
-        if all(each.checked.is_set() for each in self.all()):
+        groups = list(self.upstreams.values())
+        if all(members.was_looked for members in groups):
             self.was_looked = True
             return
-        waiting = [asyncio.ensure_future(each.checked.wait()) for each in self.all()]
+        waiting = [asyncio.ensure_future(members.looked()) for members in groups]
         _, late = await asyncio.wait(waiting, timeout=CHECKED_WITHIN_S)
         for task in late:
             task.cancel()
@@ -128,41 +156,17 @@ class Snapshot:
     def cache_of(self, model: ModelConfig) -> CacheConfig | None:
         return model.cache or self.config.cache
 
+    def compress_of(self, model: ModelConfig) -> CompressConfig | None:
+        return model.compress or self.config.compress
+
     async def retire(self, after: Snapshot) -> None:
         """Closes what the next version does not have, once its requests have ended."""
-        kept = {id(each) for each in after.all()}
-        gone = [each for each in self.all() if id(each) not in kept]
-        for upstream in gone:
-            upstream.stop_watching()
-        while any(each.in_flight for each in gone):  # noqa: ASYNC110  nobody hurries here
-            await asyncio.sleep(RETIRE_LOOK_S)
-        for upstream in gone:
-            await upstream.close()
+        kept = set(map(id, after.upstreams.values()))
+        gone = [each for each in self.upstreams.values() if id(each) not in kept]
+        await asyncio.gather(*(members.retire() for members in gone))
 
-
-def _upstreams(
-    config: GatewayConfig,
-    urls: dict[str, list[str]],
-    known: list[Upstream],
-) -> dict[str, list[Upstream]]:
-    """Those that did not change stay the same ones, with their connections."""
-    same = {(each.name, each.url): each for each in known}
-    found: dict[str, list[Upstream]] = {}
-    for name, settings in config.upstreams.items():
-        theirs = [settings.url] if settings.url else urls.get(name, [])
-        found[name] = [_upstream(name, settings, url, same.get((name, url))) for url in theirs]
-    return found
-
-
-def _upstream(
-    name: str,
-    config: UpstreamConfig,
-    url: str,
-    known: Upstream | None,
-) -> Upstream:
-    if known is not None and known.config == config:
-        return known
-    return Upstream(name, config, url)
+    async def close(self) -> None:
+        await asyncio.gather(*(members.close() for members in self.upstreams.values()))
 
 
 def _is_ready(upstream: Upstream) -> bool:

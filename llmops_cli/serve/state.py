@@ -44,6 +44,23 @@ create table if not exists reservations (
   owner text not null
 );
 create index if not exists reservations_key on reservations (key, month);
+create table if not exists deployments (
+  id integer primary key,
+  at real not null,
+  who text not null,
+  key text not null,
+  action text not null,
+  model text not null,
+  percent integer,
+  digest text not null,
+  reason text not null
+);
+create table if not exists deployed_configs (
+  digest text primary key,
+  at real not null,
+  config blob not null,
+  policy text
+);
 """
 ADDED = {"keys": (("budget_dollars", "real"), ("budget_tokens", "integer"), ("tags", "text"))}
 """Columns that an older database lacks."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmops_cli.gateway_file.config import GatewayConfig, RedisConfig
+from llmops_cli.core.rating import FILE
+from llmops_cli.gateway_file.config import FeedbackConfig, GatewayConfig, RedisConfig
 from llmops_cli.serve.accounts.bucket_file import FILE as LIMITS
 from llmops_cli.serve.accounts.bucket_file import BucketFile, MachineLimiter
 from llmops_cli.serve.accounts.budget import Budgets
@@ -17,6 +18,7 @@ from llmops_cli.serve.accounts.redis_limiter import RedisLimiter
 from llmops_cli.serve.accounts.redis_link import RedisLink
 from llmops_cli.serve.answers.cache import LocalStore, SharedStore, Store
 from llmops_cli.serve.answers.cache_file import MEANINGS, MEANINGS_SCHEMA, VERSION, CacheFile
+from llmops_cli.serve.feedback.book import AskedBook, LocalBook, SharedBook
 from llmops_cli.serve.watch.audit import AuditLog
 
 
@@ -26,6 +28,7 @@ def check_state(folder: Path, config: GatewayConfig) -> None:
     Raises: EnvironmentMissing, naming what is in the way.
     """
     audit_log(folder, config).close()
+    feedback_log(folder, config).close()
     for name in (LIMITS, FAILED_KEYS):
         BucketFile(folder, name=name).close()
     LocalStore(folder).close()
@@ -42,6 +45,11 @@ def audit_log(folder: Path, config: GatewayConfig) -> AuditLog:
 def _compares_meanings(config: GatewayConfig) -> bool:
     caches = [config.cache, *(model.cache for model in config.models.values())]
     return any(cache is not None and cache.semantic is not None for cache in caches)
+
+
+def feedback_log(folder: Path, config: GatewayConfig) -> AuditLog:
+    """Raises: EnvironmentMissing."""
+    return AuditLog(folder / FILE if config.feedback is not None else None)
 
 
 class Storage:
@@ -62,6 +70,13 @@ class Storage:
         self.limiter = RedisLimiter(link, self.limiter)
         self.budgets = RedisBudgets(link, self.budgets)
         self.answers = SharedStore(link)
+
+    def book(self, folder: Path, config: FeedbackConfig) -> AskedBook:
+        """Of requests that may be rated. Raises: EnvironmentMissing."""
+        keep_s = config.hours * 3600.0
+        if self.link is not None:
+            return SharedBook(self.link, keep_s=keep_s)
+        return LocalBook(folder, keep_s=keep_s)
 
     def start(self) -> None:
         if self.link is not None:

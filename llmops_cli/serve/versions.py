@@ -15,6 +15,7 @@ from typing import IO, NamedTuple
 import msgspec
 
 from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.prompt_file.prompt import Prompt
 
 _HEAD = struct.Struct("<dQ")
 """When somebody wanted the file to be read, and the size of what follows."""
@@ -42,13 +43,14 @@ def stamp_of(path: Path) -> FileStamp:
 class ConfigVersion(msgspec.Struct, frozen=True, kw_only=True):
     """What is served, and what is known of the file since.
 
-    `policy`: the guard's as JSON, as it was read with it. `read_at`: seconds since 1970, by which
-    versions are told apart. `seen`: the file as it was last looked at, at `looked_at`; `ok`:
-    whether it could be used.
+    `policy`: the guard's as JSON, as it was read with it, and so `prompts`. `read_at`: seconds
+    since 1970, by which versions are told apart. `seen`: the file as it was last looked at, at
+    `looked_at`; `ok`: whether it could be used.
     """
 
     config: GatewayConfig
     policy: str | None = None
+    prompts: list[Prompt] = []
     read_at: float
     seen: FileStamp = FileStamp()
     looked_at: float
@@ -70,6 +72,7 @@ class ConfigVersions:
         config: GatewayConfig,
         *,
         policy: str | None,
+        prompts: list[Prompt],
         seen: FileStamp,
     ) -> ConfigVersions:
         """With the version of the start."""
@@ -80,6 +83,7 @@ class ConfigVersions:
         first = ConfigVersion(
             config=config,
             policy=policy,
+            prompts=prompts,
             read_at=now,
             seen=seen,
             looked_at=now,

@@ -1,4 +1,4 @@
-"""What `--check` warns of: what nobody can have meant, and names of keys that are not there."""
+"""What `--check` warns of: what nobody can have meant, secrets, and names that are not there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from llmops_cli.gateway_file.oddities import oddities_in
 from llmops_cli.serve.accounts.key import Key
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.state import DATABASE, state_dir
+from llmops_cli.serve.written_secrets import written_secrets
 
 
 def warnings_of(config: GatewayConfig, file: Path) -> list[str]:
@@ -22,7 +23,7 @@ def warnings_of(config: GatewayConfig, file: Path) -> list[str]:
     for mistake in (*oddities_in(config), *_in_rules(config, keys)):
         error = document.error(mistake)
         found.append(f"{error.message}; {error.hint}" if error.hint else error.message)
-    return found + list(_at_keys(config, keys))
+    return [*found, *written_secrets(config, file), *_at_keys(config, keys)]
 
 
 def keys_here() -> list[Key]:

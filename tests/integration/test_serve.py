@@ -21,6 +21,7 @@ import pytest
 
 from tests.conftest import Cli
 from tests.gateway import CHAT, Starter, Upstream, free_port
+from tests.sure import ANSWER, QUESTION
 
 if TYPE_CHECKING:
     import openai
@@ -409,12 +410,12 @@ def test_the_demo_behind_it(demo_cli: Cli, tmp_path: Path, shared_cache: Path) -
             answer = client.chat.completions.create(
                 model=first_model(client),
                 temperature=0,
-                messages=[{"role": "user", "content": "What is 3 plus 4?"}],
+                messages=[{"role": "user", "content": QUESTION}],
             )
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(30)
-    assert answer.choices[0].message.content == "7."
+    assert answer.choices[0].message.content == ANSWER
     assert code == 0, (tmp_path / "serve.log").read_text()
 
 

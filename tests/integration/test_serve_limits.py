@@ -109,6 +109,21 @@ def test_two_gateways_on_one_redis_share_a_limit_exactly(
     assert set(codes) == {200, 429}
 
 
+def test_what_one_gateway_answered_is_rated_at_another(
+    upstream: Upstream, start: Starter, redis: Redis
+) -> None:
+    text = f"upstreams: {{x: {{url: '{upstream.url}'}}}}\nredis: {{url: '{redis.url}'}}\n"
+    gateways = [start.config(f"{text}feedback: {{}}\n") for _ in range(2)]
+    _, headers, _ = gateways[0].ask(CHAT)
+    body = {"request": headers["x-request-id"], "score": 1}
+    path = "/v1/feedback"
+    assert gateways[1].ask(body, path=path, key=gateways[1].key)[0] == 404
+    told = [gateways[i % 2].ask(body, path=path, key=gateways[0].key)[0] for i in range(7)]
+    assert told == [200] * 5 + [409] * 2
+    redis.stop()
+    assert gateways[1].ask(body, path=path, key=gateways[0].key)[0] == 404
+
+
 @settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

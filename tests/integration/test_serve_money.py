@@ -247,20 +247,20 @@ def test_numbers_of_an_upstream_may_be_anything(upstream: Upstream, start: Start
         USAGE.update(before)
 
 
-def test_cached_and_reasoning_tokens_stand_in_the_audit_and_the_metrics(
+def test_cached_written_and_reasoning_tokens_stand_in_the_audit_and_the_metrics(
     upstream: Upstream, start: Starter
 ) -> None:
     before = dict(USAGE)
     gateway = start.config(
         f"upstreams: {{one: {{url: '{upstream.url}', price: {{input: 1000, output: 1000,"
-        " cached_input: 100, reasoning: 2000}}}\nmodels: {m: {pool: [one]}}\n"
+        " cached_input: 100, cache_write: 1250, reasoning: 2000}}}\nmodels: {m: {pool: [one]}}\n"
     )
     admin = start.key("ops", "--role", "admin")
     USAGE.update(
         {
             "prompt_tokens": 100,
             "completion_tokens": 50,
-            "prompt_tokens_details": {"cached_tokens": 80},
+            "prompt_tokens_details": {"cached_tokens": 80, "cache_write_tokens": 12},
             "completion_tokens_details": {"reasoning_tokens": 40},
         }
     )
@@ -271,7 +271,8 @@ def test_cached_and_reasoning_tokens_stand_in_the_audit_and_the_metrics(
         USAGE.update(before)
     entry = last(gateway)
     assert (entry["cached_tokens"], entry["reasoning_tokens"]) == (80, 40)
-    assert entry["dollars"] == pytest.approx(0.02 + 0.008 + 0.01 + 0.08)
+    assert entry["cache_write_tokens"] == 12
+    assert entry["dollars"] == pytest.approx(0.008 + 0.008 + 0.015 + 0.01 + 0.08)
     metrics = gateway.ask(None, path="/metrics", key=admin)[2].decode()
     found = [line for line in metrics.splitlines() if "token_parts_total{" in line]
-    assert sorted(line.rpartition(" ")[2] for line in found) == ["40.0", "80.0"]
+    assert sorted(line.rpartition(" ")[2] for line in found) == ["12.0", "40.0", "80.0"]

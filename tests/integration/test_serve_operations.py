@@ -253,6 +253,25 @@ def test_streams_end_before_the_gateway_does(upstream: Upstream, start: Starter)
     assert gateway.process.wait(20) == 0
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_file_says_how_long_streams_may_go_on(
+    workers: str, upstream: Upstream, start: Starter
+) -> None:
+    """One that would go on for a minute is cut, long before the 30 s of no such setting."""
+    upstream.words = ["w "] * 600
+    upstream.delay_s = 0.1
+    text = f"upstreams: {{one: {{url: '{upstream.url}'}}}}\nlimits: {{drain_s: 0.5}}\n"
+    gateway = start.config(text, "--workers", workers)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(gateway.ask, {**CHAT, "stream": True})
+        while not upstream.seen:
+            time.sleep(0.02)
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(25) == 0
+        error = asked.exception(20)
+    assert error is not None or not asked.result()[2].endswith(b"data: [DONE]\n\n")
+
+
 def test_tls_with_workers(upstream: Upstream, start: Starter, tmp_path: Path) -> None:
     cert = tmp_path / "cert.pem"
     key = tmp_path / "key.pem"

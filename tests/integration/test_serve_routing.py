@@ -233,6 +233,24 @@ def test_a_canary_that_is_well_takes_over(upstreams: More, start: Starter) -> No
     assert len(old.seen) == before, "everything goes to the new side"
 
 
+def test_both_sides_of_a_canary_are_timed_to_their_first_word(
+    upstreams: More, start: Starter
+) -> None:
+    """An event that only names the role comes at once; what comes later is what is waited for."""
+    old, new = upstreams(2)
+    for each in (old, new):
+        each.words = ["", "Hello", " there"]
+        each.delay_s = 0.1
+    gateway = start.config(upstreams_of(old=old, new=new) + CANARY)
+    admin = start.key("adm", "--role", "admin")
+    ready(gateway)
+    for _ in range(3):
+        assert set(many(gateway, [said("Hi", stream=True)] * 40)) == {200}
+    asked = [len(each.seen) for each in (old, new)]
+    assert min(asked) >= 20
+    assert canary_of(gateway, admin)["state"] != "rolled back"
+
+
 @pytest.mark.quiet
 @pytest.mark.parametrize(("fault", "reason"), [("errors", "errors"), ("slow", "TTFT")])
 def test_a_canary_that_is_worse_is_rolled_back(

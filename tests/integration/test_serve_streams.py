@@ -78,6 +78,16 @@ def test_a_long_prefill_is_bridged(upstream: Upstream, start: Starter) -> None:
     assert all(line["first_ms"] >= 1000 for line in gateway.audit()), "no comment is a first word"
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+def test_every_end_of_a_line_is_one(upstream: Upstream, start: Starter, end: bytes) -> None:
+    gateway = start.config(config(upstream))
+    upstream.line_end = end
+    status, _, body = gateway.ask(STREAM)
+    assert (status, said(body)) == (200, "Hello there.")
+    assert b"\r" not in body
+    assert body.endswith(b"data: [DONE]\n\n")
+
+
 def test_gaps_within_a_stream_are_bridged_between_events(
     upstream: Upstream, start: Starter
 ) -> None:

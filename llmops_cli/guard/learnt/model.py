@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.injection import ATTACK, scan
 from llmops_cli.guard.learnt.signals import acts_in, signal_names, signals_of
@@ -92,15 +93,20 @@ def load_stage(folder: Path) -> Stage:
     """Raises: UsageError for a folder without one, or one of another version's signals."""
     path = folder / MODEL
     try:
-        stage = msgspec.json.decode(path.read_bytes(), type=Stage)
+        raw = path.read_bytes()
     except OSError as error:
         raise UsageError(
             f"no learnt stage at {path}: {error.strerror}",
             hint="llmops guard train DATA.jsonl -o FOLDER",
         ) from None
-    except msgspec.DecodeError as error:
-        reason = str(error).replace("`", "")
-        raise UsageError(f"{path} is no learnt stage: {reason}") from None
+    try:
+        stage = msgspec.json.decode(raw, type=Stage)
+    except UNREADABLE:
+        reason = wrong_in(raw, Stage)
+        raise UsageError(
+            f"{path} is no learnt stage: {reason}",
+            hint="train it again: llmops guard train DATA.jsonl -o FOLDER",
+        ) from None
     if stage.schema != SCHEMA or set(stage.weights) != set(signal_names()):
         raise UsageError(
             f"{path} has the signals of another version of llmops",

@@ -10,13 +10,14 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.gateway_file.validation import mistake_of
+from llmops_cli.core.misfit import misfit_of
 
 ASKING = (
     "audio",
     "chat",
     "completions",
     "embeddings",
+    "feedback",
     "images",
     "messages",
     "models",
@@ -100,10 +101,11 @@ def require_key(key: Key) -> Key:
     for tag, value in key.tags.items():
         if not (tag.isprintable() and value.isprintable()):
             raise UsageError("a tag has printable characters", hint="--tag team=search")
-    try:
-        return msgspec.convert(msgspec.structs.asdict(key), Key)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"no key can have this: {_said(error)}") from None
+    values = msgspec.structs.asdict(key)
+    misfit = misfit_of(values, Key)
+    if misfit is not None:
+        raise UsageError(f"no key can have this: {misfit.told}", hint=misfit.hint)
+    return msgspec.convert(values, Key)
 
 
 def _is_name(name: str) -> bool:
@@ -124,16 +126,11 @@ def key_of(row: Sequence[object]) -> Key | DamagedKey:
     try:
         for name in LISTED:
             values[name] = json.loads(values[name] or "{}")
-        return msgspec.convert(values, Key)
-    except msgspec.ValidationError as error:
-        why = _said(error)
+        misfit = misfit_of(values, Key)
+        if misfit is None:
+            return msgspec.convert(values, Key)
+        why = misfit.told
     except (ValueError, TypeError, RecursionError):
         why = "models or tags: no JSON"
     shown = str(values["name"])[:NAME_MOST]
     return DamagedKey(str(values["id"]), shown, why, values["revoked"] is not None)
-
-
-def _said(error: msgspec.ValidationError) -> str:
-    mistake = mistake_of(str(error), Key)
-    field = ".".join(map(str, mistake.place)) or "it"
-    return f"{field}: {mistake.message}"

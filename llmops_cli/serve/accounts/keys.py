@@ -192,6 +192,10 @@ class KeyStore:
         found = self._db.execute("select 1 from keys where hash = ?", (digest(secret),))
         return found.fetchone() is not None
 
+    def with_digest(self, hashed: bytes) -> Key | None:
+        """The key, whatever has become of it."""
+        return self._by_hash.get(hashed) or self._read(hashed)
+
     def _forget_if_changed(self) -> None:
         """Another connection has changed the database, or more is remembered than is used."""
         version = self._db.execute("pragma data_version").fetchone()[0]

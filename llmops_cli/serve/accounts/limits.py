@@ -15,6 +15,7 @@ from llmops_cli.serve.refusal import Headers, Refusal, retry_after
 NO_LIMITS = LimitSet()
 KEYS_MOST = 20_000
 """Whose limits are remembered."""
+TOKENS = "tokens"
 OWNERS = {"key": "the key", "ip": "your address", "model": "the model"}
 UNITS = {
     "requests": "requests a minute",
@@ -68,6 +69,27 @@ class Limits:
         if decision.refused is not None:
             raise _refusal(decision.refused, decision, headers)
         return Claim(charges, tokens, decision.lease), headers
+
+    async def take_tokens(
+        self,
+        claim: Claim,
+        key: Key,
+        ip: str,
+        model: str,
+        tokens: int,
+    ) -> Headers:
+        """Those of a request that was claimed before they were known. Raises: Refusal (429)."""
+        charges = [each for each in self._charges(key, ip, model, tokens) if each.kind == TOKENS]
+        if not charges:
+            return []
+        decision = await self._limiter.take(charges)
+        headers = rate_headers(charges, decision)
+        if decision.refused is not None:
+            raise _refusal(decision.refused, decision, headers)
+        others = [each for each in claim.charges if each.kind != TOKENS]
+        claim.charges = [*others, *charges]
+        claim.estimated = tokens
+        return headers
 
     def counts_tokens(
         self,

@@ -60,8 +60,6 @@ class ChoicesStream:
         if self._held:
             piece = self._held + piece
             self._held = b""
-        if b"\r" in piece:
-            piece = piece.replace(b"\r", b"")  # text holds none, and a line may end with it
         if not piece.endswith(END):
             piece = self._hold_back(piece)
         count = piece.count(END)

@@ -5,22 +5,31 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from llmops_cli.gateway_file.model import CompressConfig
 from llmops_cli.serve.accounts.budget import Budgets
+from llmops_cli.serve.accounts.limits import Claim
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.cached import AnswerCache, CacheLookup
 from llmops_cli.serve.answers.count import tell_tokens
 from llmops_cli.serve.answers.disconnect import DisconnectHooks, until_gone
 from llmops_cli.serve.answers.generate import Generator
 from llmops_cli.serve.answers.keep_alive import KeepAlive
+from llmops_cli.serve.answers.last_answer import give_last_answer, has_last_answer
 from llmops_cli.serve.answers.lengths import settle_lengths
 from llmops_cli.serve.answers.relay import Relay, pass_failure_on
 from llmops_cli.serve.answers.replay import replay
 from llmops_cli.serve.answers.reservation import has_budget, reserve_at_most
+from llmops_cli.serve.answers.smaller import send_compressed
 from llmops_cli.serve.context import CacheUse, GuardVerdict
+from llmops_cli.serve.endpoints import CHAT
+from llmops_cli.serve.feedback.book import AskedBook
+from llmops_cli.serve.feedback.ratable import RatableAnswers
 from llmops_cli.serve.judging.judging import Judging
+from llmops_cli.serve.prompts.applied import apply_prompt
 from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.seen_texts import SeenTexts
 from llmops_cli.serve.sending import sendable
-from llmops_cli.serve.upstreams.exchange import NoAnswer
+from llmops_cli.serve.upstreams.exchange import Failure, NoAnswer
 from llmops_cli.serve.upstreams.rules import destinations_of
 from llmops_cli.serve.watch.metrics import Metrics
 
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
 
 LOG = logging.getLogger("llmops.gateway")
+LAST_ANSWER = "last_answer"
 UNREADABLE = (
     "a guard reads what reaches a model, and cannot read a prompt of token numbers or one that"
     " somebody else keeps; send its text"
@@ -47,11 +57,13 @@ class RequestHandler:
         cache: AnswerCache,
         metrics: Metrics,
         judging: Judging,
+        book: AskedBook | None = None,
     ) -> None:
+        self._ratable = RatableAnswers(book)
         self._budgets = budgets
         self._metrics = metrics
         self._judging = judging
-        self._relay = Relay(metrics, judging)
+        self._relay = Relay(metrics, judging, self._ratable)
         self._generator = Generator(self._relay, metrics)
         self.cache = cache
         self.judged = 0
@@ -85,6 +97,7 @@ class RequestHandler:
         claim, headers = await limits.take(asked.key, asked.ip, alias, 0)
         request.decided.headers += headers
         try:
+            await self._compress(request)
             await self._settle_destinations(request)
             await self._hide(request)
             await tell_tokens(request)
@@ -94,11 +107,9 @@ class RequestHandler:
     async def _handle(self, request: AdmittedRequest, hooks: DisconnectHooks) -> None:
         """Raises: Refusal; ClientGone."""
         alias = self._settle_model(request)
-        settle_lengths(request)
-        asked = request.asked
+        _remember_texts(request)
         limits = request.snapshot.limits
-        claim, headers = await limits.take(asked.key, asked.ip, alias, request.decided.tokens)
-        request.decided.headers += headers
+        claim = await self._claim(request, alias, hooks)
         failed = False
         try:
             if self._takes_long(request):
@@ -117,11 +128,48 @@ class RequestHandler:
 
     # -- what is decided
 
+    async def _claim(
+        self,
+        request: AdmittedRequest,
+        alias: str,
+        hooks: DisconnectHooks,
+    ) -> Claim:
+        """Of the limits. A chat is made smaller for whoever may ask, and its tokens count then.
+
+        Raises: Refusal; ClientGone.
+        """
+        asked = request.asked
+        decided = request.decided
+        limits = request.snapshot.limits
+        if self._compression(request) is None:
+            settle_lengths(request)
+            claim, headers = await limits.take(asked.key, asked.ip, alias, decided.tokens)
+            decided.headers += headers
+            return claim
+        claim, headers = await limits.take(asked.key, asked.ip, alias, 0)
+        try:
+            await until_gone(self._compress(request), request.observed, hooks)
+            settle_lengths(request)
+            told = await limits.take_tokens(claim, asked.key, asked.ip, alias, decided.tokens)
+        except BaseException:
+            decided.headers += headers
+            await limits.settle(claim, 0)
+            raise
+        names = {name for name, _ in told}
+        decided.headers += [*told, *(each for each in headers if each[0] not in names)]
+        return claim
+
+    def _compression(self, request: AdmittedRequest) -> CompressConfig | None:
+        if request.target is not CHAT:
+            return None
+        return request.snapshot.compress_of(request.decided.settings)
+
     def _settle_model(self, request: AdmittedRequest) -> str:
         """The name whose settings and limits count. Raises: Refusal."""
         asked = request.asked
         decided = request.decided
         router = request.snapshot.router
+        apply_prompt(request)
         name = asked.body.model
         route = router.model(name, shows=asked.key.serves)
         alias = route.alias
@@ -134,6 +182,19 @@ class RequestHandler:
         decided.fields = found.fields
         decided.headers += found.told()
         return alias
+
+    async def _compress(self, request: AdmittedRequest) -> None:
+        """A chat made smaller before anything is counted, where the file says so."""
+        decided = request.decided
+        settings = self._compression(request)
+        if settings is None:
+            return
+        bounds = request.snapshot.config.limits.judging
+        found = await self._judging.compressed(request.asked, bounds, most_tokens=settings.tokens)
+        chat = found.chat
+        self._metrics.compressed(decided.alias, before=chat.tokens_before, after=chat.tokens_after)
+        if chat.messages != request.asked.values["messages"]:
+            send_compressed(request, found)
 
     async def _settle_destinations(self, request: AdmittedRequest) -> None:
         """Who may see what the request says, on every path from here."""
@@ -196,6 +257,7 @@ class RequestHandler:
             raise Refusal(400, guard.policy.message, code="content_filter")
         decided.fields = {**decided.fields, **found.fields}
         asked.values = {**asked.values, **found.values}
+        asked.filled = found.filled
         asked.was_read = found.reading
 
     def _shadow(self, request: AdmittedRequest) -> None:
@@ -224,16 +286,24 @@ class RequestHandler:
     async def _answer(self, request: AdmittedRequest) -> None:
         lookup = await self.cache.look_up(request)
         if lookup is not None and lookup.found is not None:
-            await replay(request, lookup.found, lookup.use)
+            await self._replay(request, lookup.found, lookup.use)
             return
         try:
             body = await self._generator.generate(request, keeps=lookup is not None)
         except NoAnswer as error:
             if lookup is None or not await self._stale(request, lookup):
-                await pass_failure_on(request, error.failure)
+                await self._fail(request, error.failure)
             return
         if lookup is not None and body is not None:
             await self.cache.keep(request, lookup, body)
+
+    async def _fail(self, request: AdmittedRequest, failure: Failure) -> None:
+        if has_last_answer(request, failure):
+            self._metrics.fell_back(request.decided.alias, LAST_ANSWER)
+            request.observed.error = request.observed.error or failure.message
+            await give_last_answer(request)
+        else:
+            await pass_failure_on(request, failure)
 
     async def _stale(self, request: AdmittedRequest, lookup: CacheLookup) -> bool:
         """Whether an answer whose time is over was given, where nobody has a better one."""
@@ -241,5 +311,16 @@ class RequestHandler:
         if old is None:
             return False
         self._metrics.fell_back(request.decided.alias, "cache")
-        await replay(request, old, CacheUse.STALE)
+        await self._replay(request, old, CacheUse.STALE)
         return True
+
+    async def _replay(self, request: AdmittedRequest, body: bytes, use: CacheUse) -> None:
+        await self._ratable.note(request, is_kept=True)
+        await replay(request, body, use)
+
+
+def _remember_texts(request: AdmittedRequest) -> None:
+    """As they were asked, for who looks at them when the request has ended."""
+    if request.snapshot.config.audit.keys:
+        texts = [text for _, text in request.asked.texts()]
+        request.observed.seen = SeenTexts(asked=texts)

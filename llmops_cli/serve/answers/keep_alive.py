@@ -11,7 +11,7 @@ import time
 
 from llmops_cli.serve.answers.admitted import EVENT_STREAM, AdmittedRequest
 
-ENDS = (b"\n\n", b"\n\r\n")
+END = b"\n\n"
 """Of a whole event: in the middle of one there is no place for another."""
 
 
@@ -55,7 +55,7 @@ class KeepAlive:
         if not request.has_begun:
             request.observed.status = 200
             await request.begin_stream(200, [EVENT_STREAM])
-        elif request.said and not request.said.endswith(ENDS):
+        elif request.said and not request.said.endswith(END):
             return
         if not request.has_ended:
             await request.say(request.dialect.ping())

@@ -11,6 +11,8 @@ from llmops_cli.serve.answers.readers import StreamReader, stream_reader
 from llmops_cli.serve.answers.replay import give
 from llmops_cli.serve.answers.usage import usage_of_whole
 from llmops_cli.serve.context import Ended, GuardVerdict, Usage
+from llmops_cli.serve.endpoints import AnswerKind
+from llmops_cli.serve.feedback.ratable import RatableAnswers
 from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.refusal import Headers, Refusal
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
@@ -27,10 +29,15 @@ PASSED = (b"content-type", b"retry-after")
 """Headers of the upstream that clients see; everything else is ours."""
 
 
+SEARCHED = (AnswerKind.JSON, AnswerKind.TEXT)
+"""Answers with words in them."""
+
+
 class Relay:
-    def __init__(self, metrics: Metrics, judging: Judging) -> None:
+    def __init__(self, metrics: Metrics, judging: Judging, ratable: RatableAnswers) -> None:
         self._metrics = metrics
         self._judging = judging
+        self._ratable = ratable
 
     async def pass_on(
         self,
@@ -70,8 +77,10 @@ class Relay:
             if exchange.reply.status == OK:
                 usage = usage_of_whole(raw, request.target)
                 body, verdict = await self._guarded(request, raw)
+                await self._note_ratable(request, verdict)
             if not await self._answer(request, exchange, body, headers):
                 outcome = Outcome.BAD
+                await self._ratable.withdraw(request)
             request.observed.answered = outcome is Outcome.GOOD
         finally:
             exchange.end(outcome)
@@ -106,6 +115,9 @@ class Relay:
         raw: bytes,
     ) -> tuple[bytes, GuardVerdict | None]:
         """Raises: Refusal for what cannot be judged."""
+        seen = request.observed.seen
+        if seen is not None and request.target.streams and request.target.answers in SEARCHED:
+            seen.said.whole(raw)
         guard = request.guard
         if guard is None:
             return raw, None
@@ -115,9 +127,14 @@ class Relay:
         return body, verdict
 
     async def guarded(self, request: AdmittedRequest, raw: bytes) -> bytes:
-        """A whole answer as the guard lets it go. Raises: Refusal."""
-        body, _ = await self._guarded(request, raw)
+        """A whole answer as the guard lets it go, which may be rated then. Raises: Refusal."""
+        body, verdict = await self._guarded(request, raw)
+        await self._note_ratable(request, verdict)
         return body
+
+    async def _note_ratable(self, request: AdmittedRequest, verdict: GuardVerdict | None) -> None:
+        if verdict is None or not verdict.blocks_output:
+            await self._ratable.note(request)
 
     # -- streamed
 
@@ -137,6 +154,7 @@ class Relay:
             keeps=keeps,
         )
         outcome = Outcome.NOTHING
+        await self._ratable.note(request)
         try:
             await self._pump(request, exchange.reply, reader, headers)
             request.observed.answered = True
@@ -151,6 +169,10 @@ class Relay:
             exchange.end(outcome, tokens=reader.usage.output_tokens)
             self.settle(request, exchange, reader.usage)
             self.note_verdict(request, reader.verdict)
+            is_stopped = reader.verdict is not None and reader.verdict.blocks_output
+            said_nothing = outcome is not Outcome.GOOD and not request.observed.first_s
+            if is_stopped or said_nothing:
+                await self._ratable.withdraw(request)
         return reader.whole() if outcome is Outcome.GOOD else None
 
     async def _pump(
@@ -165,6 +187,7 @@ class Relay:
         dialect = request.dialect
         feed = reader.feed
         is_heavy = None if request.guard is None else reader.is_heavy
+        seen = request.observed.seen
         plain = dialect.is_plain
         has_words = False
         await request.begin_stream(reply.status, headers)
@@ -172,6 +195,8 @@ class Relay:
             if not has_words and WORDS.search(piece) is not None:
                 has_words = True
                 request.observed.first_s = request.elapsed_s()
+            if seen is not None:
+                seen.said.feed(piece)
             if is_heavy is not None and is_heavy(piece):
                 shown = await asyncio.to_thread(feed, piece)
             else:

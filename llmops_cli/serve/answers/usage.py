@@ -29,7 +29,11 @@ AnyCount = Any  # Any: whatever an upstream has there
 
 
 class _Details(msgspec.Struct):
+    """`cache_write_tokens` as OpenRouter, `cache_creation_tokens` as LiteLLM has it."""
+
     cached_tokens: AnyCount = None
+    cache_write_tokens: AnyCount = None
+    cache_creation_tokens: AnyCount = None
     reasoning_tokens: AnyCount = None
 
 
@@ -40,6 +44,7 @@ class _Counts(msgspec.Struct):
     output_tokens: AnyCount = None
     total_tokens: AnyCount = None
     prompt_cache_hit_tokens: AnyCount = None
+    cache_creation_input_tokens: AnyCount = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
     input_tokens_details: _Details | None = None
@@ -81,10 +86,12 @@ def _usage_of(counts: _Counts) -> Usage | None:
         answer = max(answer or 0, total - prompt)
     if prompt is None and answer is None:
         return None
+    cached = min(_cached(counts), prompt or 0)
     return Usage(
         input_tokens=prompt or 0,
         output_tokens=answer or 0,
-        cached_tokens=min(_cached(counts), prompt or 0),
+        cached_tokens=cached,
+        cache_write_tokens=min(_written(counts), (prompt or 0) - cached),
         reasoning_tokens=min(_reasoned(counts), answer or 0),
         tells_input=prompt is not None,
         tells_output=answer is not None,
@@ -95,6 +102,13 @@ def _cached(counts: _Counts) -> int:
     details = counts.prompt_tokens_details or counts.input_tokens_details
     told = details.cached_tokens if details else None
     return _first(told, counts.prompt_cache_hit_tokens) or 0
+
+
+def _written(counts: _Counts) -> int:
+    """To a cache that is paid for, as Anthropic's."""
+    details = counts.prompt_tokens_details or counts.input_tokens_details or _Details()
+    told = _first(details.cache_write_tokens, details.cache_creation_tokens)
+    return _first(told, counts.cache_creation_input_tokens) or 0
 
 
 def _reasoned(counts: _Counts) -> int:
@@ -171,7 +185,7 @@ class UsageEvents:
     def feed(self, piece: bytes) -> None:
         held = self._held
         seen = max(0, len(held) - len(END))
-        held += piece.replace(b"\r", b"") if b"\r" in piece else piece
+        held += piece
         cut = held.rfind(END, seen)
         if cut >= 0:
             whole = bytes(held[:cut])

@@ -26,6 +26,7 @@ from llmops_cli.serve.door.request_log import RequestLog
 from llmops_cli.serve.door.respond import Receive, Scope, Send, respond
 from llmops_cli.serve.endpoints import (
     COUNT_TOKENS,
+    FEEDBACK,
     HEALTH,
     MODERATIONS,
     NOWHERE,
@@ -35,6 +36,8 @@ from llmops_cli.serve.endpoints import (
     dialect_at,
     page_at,
 )
+from llmops_cli.serve.feedback.desk import BODY_MOST as RATING_MOST
+from llmops_cli.serve.feedback.desk import FeedbackDesk
 from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.judging.weight import is_light
 from llmops_cli.serve.passed_endpoints import advice
@@ -45,6 +48,8 @@ from llmops_cli.serve.watch.metrics import Metrics
 
 LOG = logging.getLogger("llmops.gateway")
 ROUTE_CHARS = 64
+ORDER_BYTES = 16_384
+"""Of an operator."""
 GONE_STATUS = 499
 """As nginx calls a client that did not wait."""
 UNGUARDED = (HEALTH, READY)
@@ -64,6 +69,7 @@ class GatewayApp:
         failed_keys: FailedKeys,
         handler: RequestHandler,
         judging: Judging,
+        desk: FeedbackDesk | None,
         pages: Pages,
         metrics: Metrics,
         log: RequestLog,
@@ -75,6 +81,7 @@ class GatewayApp:
         self._failed_keys = failed_keys
         self._handler = handler
         self._judging = judging
+        self._desk = desk
         self._pages = pages
         self._metrics = metrics
         self._log = log
@@ -125,7 +132,7 @@ class GatewayApp:
             await _admit_bug(error, context, dialect, send)
         finally:
             self._metrics.under_way -= 1
-            if endpoint is not None or observed.status >= 400:
+            if endpoint is not None or observed.order is not None or observed.status >= 400:
                 self._log.end(context)
 
     async def _serve(
@@ -152,7 +159,9 @@ class GatewayApp:
             return
         if route.right is not None:
             self._admit(scope, context, route.right)
-        if isinstance(route, PageEndpoint):
+        if isinstance(route, PageEndpoint) and scope["method"] == "POST":
+            await self._change_page(scope, context, receive, send)
+        elif isinstance(route, PageEndpoint):
             await self._read_page(scope, route, context, send)
         else:
             await self._post(scope, context, dialect, receive, send)
@@ -214,6 +223,21 @@ class GatewayApp:
         headers = [*context.decided.headers, *found.headers]
         await respond(send, found.status, found.body, headers, kind=found.kind)
 
+    async def _change_page(
+        self,
+        scope: Scope,
+        context: RequestContext,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Raises: Refusal."""
+        if not context.asked.key_id:
+            raise NoGoodKey("a change needs a key of the role admin, also where others need none")
+        body = await received(scope, receive, most=ORDER_BYTES)
+        found = await self._pages.change(body, context)
+        context.observed.status = found.status
+        await respond(send, found.status, found.body, context.decided.headers, kind=found.kind)
+
     async def _post(
         self,
         scope: Scope,
@@ -227,6 +251,9 @@ class GatewayApp:
         limits = snapshot.config.limits
         read_headers(scope, context)
         dialect.hear(scope["headers"])
+        if asked.endpoint is FEEDBACK:
+            await self._rate(scope, context, receive, send)
+            return
         takes_form = bool(asked.endpoint.files)
         most = limits.upload_bytes if takes_form else limits.body_bytes
         body = await received(scope, receive, most=most)
@@ -262,6 +289,22 @@ class GatewayApp:
             await self._handler.handle(request, hooks)
         finally:
             context.observed.bodies = AuditBodies(body, recorder.recorded())
+
+    async def _rate(
+        self,
+        scope: Scope,
+        context: RequestContext,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Raises: Refusal; ClientGone."""
+        body = await received(scope, receive, most=RATING_MOST)
+        if self._desk is None:  # it was turned on since
+            said = "feedback is taken from the gateway's next start on"
+            raise Refusal(503, said, code="feedback_unavailable")
+        found = await self._desk.take(body, context, self.snapshot)
+        context.observed.status = 200
+        await respond(send, 200, found, context.decided.headers)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -6,6 +6,7 @@ import sys
 
 import msgspec
 
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.disconnect import ClientGone
 from llmops_cli.serve.context import Asked, Fields
@@ -13,6 +14,7 @@ from llmops_cli.serve.door.identity import SESSION_CHARS
 from llmops_cli.serve.door.pace import FREE_BYTES, Pace
 from llmops_cli.serve.door.packed import coding_of, too_large, unpacked
 from llmops_cli.serve.door.respond import Receive, Scope
+from llmops_cli.serve.door.twins import has_twin
 from llmops_cli.serve.endpoints import WHOLE_NUMBERS
 from llmops_cli.serve.reading import Json
 from llmops_cli.serve.refusal import Refusal
@@ -79,19 +81,25 @@ def parse(
         asked.values = values if plain is again else msgspec.json.decode(plain)
         asked.body = msgspec.convert(asked.values, RequestBody)
         asked.fields = _decode_fields(plain)
-    except msgspec.ValidationError as error:
-        raise Refusal(400, str(error).replace("`", "'"), code="invalid_body") from None
+    except msgspec.ValidationError:
+        raise Refusal(400, _misfit(asked.values), code="invalid_body") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refusal(400, f"the body is not JSON: {error}", code="invalid_json") from None
     except RecursionError:
         raise Refusal(400, "the body is nested too deep", code="invalid_json") from None
     lack = asked.endpoint.lacks(asked.body)
-    if lack is not None:
+    if lack is not None and not (asked.endpoint.prompts and asked.body.may_name_prompt):
         raise Refusal(400, lack, code="invalid_body")
     if not asked.session and asked.body.user:
         asked.session = asked.body.user[:SESSION_CHARS]
     dialect.model = asked.body.model
     return plain
+
+
+def _misfit(values: object) -> str:
+    """The field and what it must be; a caller's words are not repeated."""
+    misfit = misfit_of(values, RequestBody, shows_values=False)
+    return "the body cannot be read" if misfit is None else misfit.told
 
 
 def _decoded(body: bytes) -> tuple[Json, bytes]:
@@ -112,29 +120,11 @@ def _decoded(body: bytes) -> tuple[Json, bytes]:
         if kind is float:
             fractions.append(name)
     again = msgspec.json.encode(values)
-    if len(again) != len(body) and _has_twin(body, again):
+    if len(again) != len(body) and has_twin(body, again):
         raise Refusal(400, "a key of the body comes twice", code="invalid_body")
     if fractions and _make_whole(values, fractions):
         again = msgspec.json.encode(values)
     return values, again
-
-
-def _has_twin(body: bytes, again: bytes) -> bool:
-    """A key that comes twice has two values, and servers differ in which counts.
-
-    `again`: with each key once. Without escapes, strings have the colons that they had.
-    """
-    if b"\\" not in body:
-        return body.count(b":") != again.count(b":")
-    return _keys_in(body) != _keys_in(again)
-
-
-def _keys_in(body: bytes) -> int:
-    """Outside strings each colon stands behind a key."""
-    if b"\\" in body:
-        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside = body.split(b'"')[::2]
-    return b"".join(outside).count(b":")
 
 
 def _make_whole(values: Json, fractions: list[str]) -> bool:

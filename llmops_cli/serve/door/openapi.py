@@ -8,6 +8,7 @@ from typing import Any
 from llmops_cli import __version__
 from llmops_cli.serve.endpoints import (
     CHAT,
+    FEEDBACK,
     MODERATIONS,
     PAGES,
     AnswerKind,
@@ -23,6 +24,7 @@ _ERROR_CODES = {
     "404": "There is no such model.",
     "405": "Another method.",
     "408": "The body, or an answer within the client's own limit, did not come in time.",
+    "409": "The answer was rated too often, or something else was deployed in between.",
     "413": "The body is too large.",
     "415": "The body is compressed.",
     "429": "A limit or a budget is reached.",
@@ -100,14 +102,63 @@ _COMMON: Json = {
     "max_tokens": {**_TOKENS, "type": ["integer", "null"]},
     "user": {"type": ["string", "null"]},
 }
+_RATING: Json = {
+    "request": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+    "score": {"type": ["number", "boolean", "null"], "minimum": 0, "maximum": 1},
+    "labels": {
+        "type": "array",
+        "maxItems": 8,
+        "items": {"type": "string", "minLength": 1, "maxLength": 64},
+    },
+    "text": {"type": "string", "maxLength": 2000},
+}
+_ORDER: Json = {
+    "type": "object",
+    "required": ["action"],
+    "additionalProperties": False,
+    "properties": {
+        "action": {"type": "string", "enum": ["canary", "promote", "rollback"]},
+        "model": {"type": "string", "maxLength": 256},
+        "percent": {"type": ["integer", "null"]},
+        "reason": {"type": "string", "maxLength": 500},
+        "expect": {"type": "string", "maxLength": 256},
+    },
+}
+_NAMED_PROMPT: Json = {
+    "description": "A prompt of the gateway's: its name, or with its version and variables. "
+    "`model` may name it too: MODEL@PROMPT, MODEL@PROMPT@VERSION or @PROMPT.",
+    "oneOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "id": {"type": "string"},
+                "version": {"type": "string"},
+                "variables": {
+                    "type": "object",
+                    "maxProperties": 100,
+                    "additionalProperties": {"type": ["string", "number", "boolean"]},
+                },
+            },
+        },
+        {"type": "null"},
+    ],
+}
 _ROLES = ["system", "developer", "user", "assistant", "tool"]
 _ANTHROPIC_ROLES = ["user", "assistant"]
 
 
-def document(endpoints: Mapping[str, Endpoint]) -> Json:
-    """OpenAPI 3.1. `endpoints`: by path, as the gateway's file has them."""
-    paths = {path: {"post": _post(endpoint)} for path, endpoint in endpoints.items()}
-    paths |= {path: {"get": _get(page)} for path, page in PAGES.items()}
+def document(endpoints: Mapping[str, Endpoint], *, prompts: bool = False) -> Json:
+    """OpenAPI 3.1. `endpoints`: by path, as the gateway's file has them.
+
+    `prompts`: the gateway has some of its own, which a body may name.
+    """
+    paths = {
+        path: {"post": _post(endpoint, prompts=prompts and endpoint.prompts)}
+        for path, endpoint in endpoints.items()
+    }
+    paths |= {path: _page(page) for path, page in PAGES.items()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -135,11 +186,14 @@ def _key_in(header: str) -> Json:
     }
 
 
-def _post(endpoint: Endpoint) -> Json:
+def _post(endpoint: Endpoint, *, prompts: bool) -> Json:
+    """`prompts`: a prompt of the gateway's may stand for what is asked, or beside it."""
+    required = [name for name in endpoint.required if not prompts or name != endpoint.prompt]
+    named = {"prompt": _NAMED_PROMPT} if prompts else {}
     body = {
         "type": "object",
-        "required": list(endpoint.required),
-        "properties": _properties(endpoint),
+        "required": required,
+        "properties": {**_properties(endpoint), **named},
     }
     kind = "application/json"
     if endpoint.files:
@@ -160,6 +214,8 @@ def _post(endpoint: Endpoint) -> Json:
 
 
 def _properties(endpoint: Endpoint) -> Json:
+    if endpoint is FEEDBACK:
+        return _RATING
     found: Json = {}
     if "model" in endpoint.required:
         found |= _COMMON
@@ -188,6 +244,29 @@ def _prompt(endpoint: Endpoint) -> Json:
         "type": "array",
         "minItems": 1,
         "items": message,
+    }
+
+
+def _page(page: PageEndpoint) -> Json:
+    found = {"get": _get(page)}
+    if page.changes:
+        found["post"] = _change(page)
+    return found
+
+
+def _change(page: PageEndpoint) -> Json:
+    answer = {"description": "As said.", "content": {"application/json": {"schema": _OBJECT[1]}}}
+    return {
+        "summary": page.changes,
+        "security": _security(page.right),
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _ORDER}},
+        },
+        "responses": {
+            "200": answer,
+            **_errors((*page.statuses, "400", "404", "408", "409", "413", "415", *_EVERYWHERE)),
+        },
     }
 
 

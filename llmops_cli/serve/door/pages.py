@@ -12,6 +12,7 @@ from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.door.respond import JSON
 from llmops_cli.serve.endpoints import (
+    DEPLOYMENTS,
     HEALTH,
     METRICS,
     MODEL,
@@ -22,6 +23,7 @@ from llmops_cli.serve.endpoints import (
     PageEndpoint,
 )
 from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.rollout.rollout import Rollout
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.watch.console import Console
 from llmops_cli.serve.watch.metrics import CONTENT_TYPE
@@ -48,8 +50,10 @@ class Pages:
     def __init__(
         self,
         console: Console,
+        rollout: Rollout,
     ) -> None:
         self._console = console
+        self._rollout = rollout
 
     async def read(
         self,
@@ -73,8 +77,14 @@ class Pages:
             return PageAnswer(await _model(name, snapshot, context.asked.key))
         if page is STATE:
             return PageAnswer(await self._console.state(snapshot, key_page(query)))
+        if page is DEPLOYMENTS:
+            return PageAnswer(await self._rollout.status())
         body, kind, headers = self._console.page(page, snapshot)
         return PageAnswer(body, kind, headers=tuple(headers))
+
+    async def change(self, body: bytes, context: RequestContext) -> PageAnswer:
+        """Of a page that takes a body. Raises: Refusal."""
+        return PageAnswer(await self._rollout.obey(body, context))
 
 
 def key_page(query: bytes) -> KeyPage:
@@ -112,7 +122,8 @@ def _ready(snapshot: Snapshot) -> PageAnswer:
 
 async def _models(snapshot: Snapshot, key: Key) -> bytes:
     names = await _listed(snapshot)
-    entries = [_entry(name, snapshot) for name in sorted(names) if key.serves(name)]
+    served = {name: model for name, model in names.items() if key.serves(model)}
+    entries = [_entry(name, model, snapshot) for name, model in sorted(served.items())]
     ends = {"first_id": entries[0]["id"], "last_id": entries[-1]["id"]} if entries else {}
     page = {"object": "list", "data": entries, "has_more": False, **ends}
     return msgspec.json.encode(page)
@@ -121,21 +132,24 @@ async def _models(snapshot: Snapshot, key: Key) -> bytes:
 async def _model(name: str, snapshot: Snapshot, key: Key) -> bytes:
     """One that the key may not use is not there. Raises: Refusal."""
     names = await _listed(snapshot)
-    if name not in names or not key.serves(name):
+    model = names.get(name)
+    if model is None or not key.serves(model):
         raise snapshot.router.no_model(name, key.serves)
-    return msgspec.json.encode(_entry(name, snapshot))
+    return msgspec.json.encode(_entry(name, model, snapshot))
 
 
-async def _listed(snapshot: Snapshot) -> set[str]:
-    """Raises: Refusal if nobody can tell."""
+async def _listed(snapshot: Snapshot) -> dict[str, str]:
+    """Name -> model; a prompt with its model has a name too. Raises: Refusal if nobody can tell."""
     await snapshot.looked()
     names = snapshot.router.names()
     if not names:
         raise Refusal(503, "the upstream does not list its models", code="upstream_unavailable")
-    return names
+    prompts = snapshot.prompts.names()
+    with_prompts = {name: model for name, model in prompts.items() if model in names}
+    return {**with_prompts, **{name: name for name in names}}
 
 
-def _entry(name: str, snapshot: Snapshot) -> dict[str, str | int]:
+def _entry(name: str, model: str, snapshot: Snapshot) -> dict[str, str | int]:
     """As OpenAI's clients read it, and Anthropic's.
 
     vLLM and OpenRouter differ in the word for the tokens that fit.
@@ -149,7 +163,7 @@ def _entry(name: str, snapshot: Snapshot) -> dict[str, str | int]:
         "display_name": name,
         "created_at": BEGINNING,
     }
-    tokens = snapshot.router.context_tokens(name)
+    tokens = snapshot.router.context_tokens(model)
     if tokens is not None:
         entry["max_model_len"] = tokens
         entry["context_length"] = tokens

@@ -1,4 +1,7 @@
-"""What is written of each request that has ended: metrics, a line of the audit log, a span."""
+"""What is written of each request that has ended: metrics, a line of the audit log, a span.
+
+What takes long of it, redacted bodies and a search for keys, is done when nobody waits.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,20 @@ from typing import Any
 from msgspec import structs
 
 from llmops_cli.serve.context import RequestContext
-from llmops_cli.serve.judging.judging import Judging
+from llmops_cli.serve.judging.judging import KEY_SEARCH_BYTES, Judging
+from llmops_cli.serve.judging.key_search import search_keys
+from llmops_cli.serve.refusal import Refusal
+from llmops_cli.serve.seen_texts import SeenTexts
 from llmops_cli.serve.watch.audit import AuditBodies, AuditEntry, AuditLog, now
+from llmops_cli.serve.watch.key_sightings import KeySightings
 from llmops_cli.serve.watch.metrics import Metrics
 
 LOG = logging.getLogger("llmops.gateway")
 NOT_KEPT = "[not kept: too much was to be redacted]"
 WRITING_MOST = 500
-"""Lines that wait for their bodies, of 64 KB each."""
+"""Lines that wait for their bodies, of 64 KB each, or for a search."""
+SEARCHING_BYTES_MOST = 64 << 20
+"""Of texts that wait to be searched for keys."""
 CLOSE_S = 5.0
 ERROR_CHARS = 256
 """Of what an upstream may have written."""
@@ -29,13 +38,16 @@ class RequestLog:
         audit: AuditLog,
         metrics: Metrics,
         judging: Judging,
+        sightings: KeySightings,
         tracer: Any = None,  # Any: an optional library's
     ) -> None:
         self._audit = audit
         self._metrics = metrics
         self._judging = judging
+        self._sightings = sightings
         self._tracer = tracer
         self._writing: set[asyncio.Task[None]] = set()
+        self._searching_bytes = 0
 
     @property
     def keeps_bodies(self) -> bool:
@@ -50,10 +62,15 @@ class RequestLog:
         total_s = time.monotonic() - context.asked.start
         self._metrics.done(context, total_s)
         entry = _entry(context, total_s)
-        if context.observed.bodies is None:
+        observed = context.observed
+        seen = observed.seen
+        if seen is not None and seen.size <= KEY_SEARCH_BYTES:
+            entry = self._searched_here(entry, seen)
+            seen = None
+        if observed.bodies is None and seen is None:
             self._write(entry)
         else:
-            self._write_with_bodies(entry, context.observed.bodies)
+            self._write_later(entry, observed.bodies, seen)
         if self._tracer is not None:
             self._tracer.end(context)
 
@@ -63,24 +80,72 @@ class RequestLog:
         if self._audit.lost > lost:
             self._metrics.audit_lost.inc(self._audit.lost - lost)
 
-    def _write_with_bodies(self, entry: AuditEntry, bodies: AuditBodies) -> None:
-        """The line comes when personal data is out of them, which nobody waits for."""
+    def _write_later(
+        self,
+        entry: AuditEntry,
+        bodies: AuditBodies | None,
+        seen: SeenTexts | None,
+    ) -> None:
+        """The line comes when its texts were looked at, which nobody waits for."""
         if len(self._writing) >= WRITING_MOST:
-            self._write(structs.replace(entry, asked=NOT_KEPT, said=NOT_KEPT))
+            if seen is not None:
+                self._metrics.keys_unsearched.inc()
+            if bodies is not None:
+                entry = structs.replace(entry, asked=NOT_KEPT, said=NOT_KEPT)
+            self._write(entry)
             return
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._write_redacted(entry, bodies.beginnings()))
+        task = loop.create_task(self._write_looked_at(entry, bodies, seen))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
-    async def _write_redacted(self, entry: AuditEntry, raws: list[bytes]) -> None:
+    async def _write_looked_at(
+        self,
+        entry: AuditEntry,
+        bodies: AuditBodies | None,
+        seen: SeenTexts | None,
+    ) -> None:
+        if seen is not None:
+            entry = await self._searched(entry, seen)
+        if bodies is not None:
+            entry = await self._redacted(entry, bodies)
+        self._write(entry)
+
+    async def _searched(self, entry: AuditEntry, seen: SeenTexts) -> AuditEntry:
+        size = seen.size
+        if self._searching_bytes + size > SEARCHING_BYTES_MOST:
+            self._metrics.keys_unsearched.inc()
+            return entry
+        self._searching_bytes += size
         try:
-            asked, said = await self._judging.redacted(raws)
+            found = await self._judging.keys(seen)
+            return _with_keys(entry, self._sightings.note(found))
+        except Refusal:
+            self._metrics.keys_unsearched.inc()
+            return entry
+        except Exception:  # the boundary: the line is written in any case
+            LOG.exception("nobody searched %s for keys", entry.request)
+            self._metrics.keys_unsearched.inc()
+            return entry
+        finally:
+            self._searching_bytes -= size
+
+    def _searched_here(self, entry: AuditEntry, seen: SeenTexts) -> AuditEntry:
+        try:
+            return _with_keys(entry, self._sightings.note(search_keys(seen)))
+        except Exception:  # the boundary: the line is written in any case
+            LOG.exception("nobody searched %s for keys", entry.request)
+            self._metrics.keys_unsearched.inc()
+            return entry
+
+    async def _redacted(self, entry: AuditEntry, bodies: AuditBodies) -> AuditEntry:
+        try:
+            asked, said = await self._judging.redacted(bodies.beginnings())
         except Exception:  # the boundary: what cannot be redacted is not written
             LOG.exception("the audit log is without the bodies of %s", entry.request)
             asked = NOT_KEPT
             said = NOT_KEPT
-        self._write(structs.replace(entry, asked=asked, said=said))
+        return structs.replace(entry, asked=asked, said=said)
 
     async def close(self) -> None:
         """Writes what is still to be written."""
@@ -89,10 +154,15 @@ class RequestLog:
         self._audit.close()
 
 
+def _with_keys(entry: AuditEntry, keys: list[str]) -> AuditEntry:
+    return structs.replace(entry, keys=keys) if keys else entry
+
+
 def _entry(context: RequestContext, total_s: float) -> AuditEntry:
     asked = context.asked
     observed = context.observed
     side = observed.side
+    rated = context.decided.rated
     return AuditEntry(
         at=now(),
         request=asked.id,
@@ -101,12 +171,16 @@ def _entry(context: RequestContext, total_s: float) -> AuditEntry:
         key=asked.key_id,
         ip=asked.ip,
         model=asked.model,
+        prompt=context.decided.prompt,
         upstream=observed.upstream,
+        member=observed.member,
         side="" if side == "stable" else side,
         stream=asked.streams,
         input_tokens=observed.usage.input_tokens,
         output_tokens=observed.usage.output_tokens,
         cached_tokens=observed.usage.cached_tokens,
+        cache_write_tokens=observed.usage.cache_write_tokens,
+        saved_tokens=context.decided.saved_tokens,
         reasoning_tokens=observed.usage.reasoning_tokens,
         dollars=round(observed.dollars, 9),
         cache=observed.cache,
@@ -116,4 +190,8 @@ def _entry(context: RequestContext, total_s: float) -> AuditEntry:
         error=observed.error[:ERROR_CHARS],
         ended=observed.ended,
         tags=asked.key.tags,
+        rates="" if rated is None else rated.request,
+        score=None if rated is None else rated.score,
+        labels=[] if rated is None else rated.labels,
+        order=observed.order,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import socket
 import sys
 from collections.abc import Callable
@@ -15,10 +16,12 @@ import uvicorn
 from llmops_cli.core.errors import EngineFailed
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.accounts.redis_link import RedisLink
+from llmops_cli.serve.door.certificate import ServedCertificate
 from llmops_cli.serve.door.protocol import TimedProtocol
-from llmops_cli.serve.door.workers import DRAIN_S, GatewayWorkers
+from llmops_cli.serve.door.workers import GatewayWorkers
 from llmops_cli.serve.gateway import Gateway
 from llmops_cli.serve.policy import read_policy
+from llmops_cli.serve.prompts.library import read_prompts
 from llmops_cli.serve.spec import GatewaySpec, check_bind
 from llmops_cli.serve.storage import check_state
 from llmops_cli.serve.versions import ConfigVersions
@@ -59,9 +62,11 @@ def serve(
 
     Raises: EngineFailed if it ends by itself.
     """
+    beside = Path(spec.file).parent if spec.file else None
     versions = ConfigVersions.beginning(
         spec.config,
-        policy=read_policy(spec.config.guard, Path(spec.file).parent if spec.file else None),
+        policy=read_policy(spec.config.guard, beside),
+        prompts=read_prompts(spec.config, beside),
         seen=spec.stamp,
     )
     if workers > 1:
@@ -77,8 +82,9 @@ def serve_here(
 ) -> bool:
     """Serves in this process. Whether it ever did."""
     _log_to_stderr()
+    gateway = Gateway(spec, versions)
     config = uvicorn.Config(
-        Gateway(spec, versions).app,
+        gateway.app,
         loop="uvloop",
         http=TimedProtocol,
         ws="none",
@@ -88,13 +94,16 @@ def serve_here(
         server_header=False,
         proxy_headers=False,
         date_header=True,
-        timeout_graceful_shutdown=DRAIN_S,
+        timeout_graceful_shutdown=math.ceil(spec.config.limits.drain_s),
         backlog=BACKLOG,
         limit_concurrency=spec.config.limits.connections,
         ssl_certfile=spec.tls_cert,
         ssl_keyfile=spec.tls_key,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
+    config.load()
+    if config.ssl is not None and spec.tls_cert and spec.tls_key:
+        gateway.certificate = ServedCertificate(config.ssl, spec.tls_cert, spec.tls_key)
     server = uvicorn.Server(config)
     _collect_rarely()
     sys.setswitchinterval(SWITCH_S)

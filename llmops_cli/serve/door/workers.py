@@ -20,9 +20,11 @@ import msgspec
 from llmops_cli.core.errors import EngineFailed
 from llmops_cli.serve.spec import GatewaySpec
 from llmops_cli.serve.versions import ConfigVersions
+from llmops_cli.serve.watch.member_board import FILE as MEMBERS_FILE
 from llmops_cli.serve.watch.metrics import SHARED
 
-DRAIN_S = 30
+BEYOND_DRAIN_S = 5
+"""Until a worker whose streams have ended, or were cut, has written down what it must."""
 LOOK_S = 0.1
 STABLE_S = 30.0
 """A worker that lived so long did not end because of how it began."""
@@ -119,10 +121,11 @@ class GatewayWorkers:
     def _forget_gauges(self, pid: int) -> None:
         """A dead worker's gauges end, its counts stay.
 
-        These files are prometheus_client's, one a kind and process.
+        These files are prometheus_client's, one a kind and process, and one of members.
         """
         for left in Path(self._metrics).glob(f"gauge_live*_{pid}.db"):
             left.unlink(missing_ok=True)
+        (Path(self._metrics) / MEMBERS_FILE.format(pid=pid)).unlink(missing_ok=True)
 
     def _tell(self, number: int) -> None:
         for worker in list(self._workers.values()):
@@ -138,7 +141,8 @@ class GatewayWorkers:
 
     def _drain(self) -> None:
         self._tell(signal.SIGTERM)
-        until = time.monotonic() + DRAIN_S + 5
+        drain_s = self._spec.config.limits.drain_s
+        until = time.monotonic() + drain_s + BEYOND_DRAIN_S
         for worker in self._workers.values():
             left_s = max(0.1, until - time.monotonic())
             with suppress(subprocess.TimeoutExpired):

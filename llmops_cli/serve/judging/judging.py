@@ -15,12 +15,15 @@ from llmops_cli.gateway_file.config import JudgingConfig
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.whole_guard import GuardedAnswer
 from llmops_cli.serve.context import Asked, Fields
+from llmops_cli.serve.judging.key_search import FoundKey, search_keys
 from llmops_cli.serve.judging.pool import JudgePool
 from llmops_cli.serve.judging.queue import QUICK_BYTES
 from llmops_cli.serve.judging.redaction import RedactedPrompt, redacted_prompt
 from llmops_cli.serve.judging.weight import JUDGED_CHARS, are_few
 from llmops_cli.serve.judging.work import (
+    CompressedChat,
     Judged,
+    compressed_chat,
     holds_personal,
     judge_answer,
     judge_input,
@@ -31,6 +34,7 @@ from llmops_cli.serve.judging.work import (
 )
 from llmops_cli.serve.reading import utf8_bytes
 from llmops_cli.serve.refusal import Refusal, retry_after
+from llmops_cli.serve.seen_texts import SeenTexts
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
@@ -40,6 +44,10 @@ AUDIT = " audit"
 """Who asks for what nobody waits for. No key's id begins with a space."""
 AUDIT_BOUNDS = JudgingConfig()
 AUDITED_AT_ONCE = 4
+KEY_SEARCH_BYTES = 4 << 10
+"""Of texts that are searched for keys on the loop, in 0.1 ms."""
+COMPRESSED_BYTES = 4 << 10
+"""A chat of so much is made smaller on the loop, in some milliseconds at most."""
 UNBOUNDED = 1 << 30
 ASKING_OTHERS = ("moderation", "classifier")
 """Detectors that wait for a model's verdict."""
@@ -114,8 +122,35 @@ class Judging:
             fields,
             asked.endpoint.path,
             asked.further,
+            asked.filled,
             asked=asked,
             size=sum(memoryview(value).nbytes for value in fields.values()),
+            bounds=bounds,
+        )
+        return found
+
+    async def compressed(
+        self,
+        asked: Asked,
+        bounds: JudgingConfig,
+        *,
+        most_tokens: int | None,
+    ) -> CompressedChat:
+        """A chat made smaller: here if it is small already. Raises: Refusal as above."""
+        path = asked.endpoint.path
+        fixed = asked.filled.length if asked.filled else 0
+        size = memoryview(asked.fields["messages"]).nbytes
+        if size <= COMPRESSED_BYTES:
+            return compressed_chat(asked.values, path, asked.further, most_tokens, fixed)
+        found: CompressedChat = await self._run(
+            compressed_chat,
+            asked.values,
+            path,
+            asked.further,
+            most_tokens,
+            fixed,
+            asked=asked,
+            size=size,
             bounds=bounds,
         )
         return found
@@ -187,6 +222,14 @@ class Judging:
         async with self._auditing:
             found: list[str] = await self.pool.run(
                 redacted, raws, key=AUDIT, size=min(size, QUICK_BYTES), bounds=AUDIT_BOUNDS
+            )
+        return found
+
+    async def keys(self, seen: SeenTexts) -> list[FoundKey]:
+        """Of texts beyond KEY_SEARCH_BYTES. Raises: Refusal if too many wait."""
+        async with self._auditing:
+            found: list[FoundKey] = await self.pool.run(
+                search_keys, seen, key=AUDIT, size=seen.size, bounds=AUDIT_BOUNDS
             )
         return found
 

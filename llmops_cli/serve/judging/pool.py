@@ -148,6 +148,7 @@ class JudgePool:
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        self._workers.clear()
         for judge in self._judges:
             await judge.end()
 

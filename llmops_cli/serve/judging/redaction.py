@@ -12,6 +12,7 @@ from llmops_cli.serve.context import Fields
 from llmops_cli.serve.fields import FURTHER, READ
 from llmops_cli.serve.media import MEDIA
 from llmops_cli.serve.passed_endpoints import KNOWN
+from llmops_cli.serve.prompts.filled import FilledPrompt
 from llmops_cli.serve.reading import CALLS, TOOL_CALL, Reading, read, role_of
 
 if TYPE_CHECKING:
@@ -22,11 +23,15 @@ LEFT = ("redact", "block")
 
 
 class RedactedPrompt(NamedTuple):
-    """`fields`: those that are other than they were, as they are sent; `values`: decoded."""
+    """`fields`: those that are other than they were, as they are sent; `values`: decoded.
+
+    `filled`: a prompt of the gateway's with what is left of its variables.
+    """
 
     fields: dict[str, msgspec.Raw]
     values: dict[str, Any]  # Any: OpenAI's fields
     reading: Reading
+    filled: FilledPrompt | None
 
 
 class TextSlot(NamedTuple):
@@ -43,10 +48,12 @@ def redacted_prompt(
     fields: Fields,
     path: str,
     further: frozenset[str],
+    filled: FilledPrompt | None = None,
 ) -> RedactedPrompt | None:
     """None if something is left that cannot be taken out.
 
-    What several strings say together, names of fields, files.
+    What several strings say together, names of fields, files. Variables of a prompt are a user's
+    texts before they are filled in: what is taken out of them is missing wherever they stand.
     """
     from llmops_cli.guard.check import Guard
 
@@ -56,6 +63,12 @@ def redacted_prompt(
     table = endpoint.target.fields
     values = {name: msgspec.json.decode(raw) for name, raw in fields.items()}
     changed: dict[str, msgspec.Raw] = {}
+    if filled is not None:
+        filled = filled.with_values(lambda text: _without(guard, text, "user", route))
+        if any(_is_left(guard, text, "user", route) for text in filled.values.values()):
+            return None
+        values["messages"][: filled.length] = filled.messages()
+        changed["messages"] = msgspec.Raw(msgspec.json.encode(values["messages"]))
     for name in fields:
         known = table.get(name) or (FURTHER if name in further else None)
         if known is None or known.carries not in READ:
@@ -64,18 +77,28 @@ def redacted_prompt(
             changed[name] = msgspec.Raw(msgspec.json.encode(values[name]))
     reading = read(table, values, prompt=endpoint.prompt, further=further)
     for role, text in (*reading.texts, *reading.joined):
-        if guard.check_input(text, role=role, route=route).action in LEFT:
+        if _is_left(guard, text, role, route):
             return None
-    return RedactedPrompt(changed, {name: values[name] for name in changed}, reading)
+    return RedactedPrompt(changed, {name: values[name] for name in changed}, reading, filled)
+
+
+def _is_left(guard: Guard, text: str, role: str, route: str) -> bool:
+    return guard.check_input(text, role=role, route=route).action in LEFT
+
+
+def _without(guard: Guard, text: str, role: str, route: str) -> str:
+    """The text without what the policy takes out of it."""
+    decision = guard.check_input(text, role=role, route=route)
+    return decision.text if decision.action == "redact" else text
 
 
 def _redact(guard: Guard, root: TextSlot, route: str) -> bool:
     """In place; whether there was anything."""
     found = False
     for holder, at, role, _ in _strings(root):
-        decision = guard.check_input(holder[at], role=role, route=route)
-        if decision.action == "redact" and decision.text != holder[at]:
-            holder[at] = decision.text
+        text = _without(guard, holder[at], role, route)
+        if text != holder[at]:
+            holder[at] = text
             found = True
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llmops_cli.prompt_file.compression import Compressed, compressed
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.whole_guard import GuardedAnswer, guarded_answer
 from llmops_cli.serve.context import Asked, Fields
@@ -13,7 +14,7 @@ from llmops_cli.serve.door.moderation import moderation
 from llmops_cli.serve.judging.crowd import refuse_crowd
 from llmops_cli.serve.passed_endpoints import KNOWN
 from llmops_cli.serve.privacy import may_be_personal
-from llmops_cli.serve.reading import Reading, Text
+from llmops_cli.serve.reading import Reading, Text, read
 from llmops_cli.serve.watch.audit import BODY_MOST
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class Judged(NamedTuple):
     @property
     def redacts(self) -> bool:
         return any(action == "redact" for action, _ in self.verdicts)
+
+
+class CompressedChat(NamedTuple):
+    chat: Compressed
+    reading: Reading
 
 
 def read_body(
@@ -116,6 +122,24 @@ def moderate(
     from llmops_cli.guard.policy import DEFAULT
 
     return moderation(Guard(policy or DEFAULT), texts, request_id)
+
+
+def compressed_chat(
+    values: dict[str, Any],  # Any: OpenAI's fields
+    path: str,
+    further: frozenset[str],
+    most_tokens: int | None,
+    fixed: int,
+) -> CompressedChat:
+    """The chat in a body made smaller, and what is read of the body then.
+
+    `fixed`: its first messages, which a prompt of the gateway's says.
+    """
+    found = compressed(values["messages"], most_tokens=most_tokens, fixed=fixed)
+    endpoint = KNOWN[path]
+    smaller = {**values, "messages": found.messages}
+    reading = read(endpoint.target.fields, smaller, prompt=endpoint.prompt, further=further)
+    return CompressedChat(found, reading)
 
 
 def holds_personal(fields: Fields) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from llmops_cli.gateway_file.config import QueueConfig
 from llmops_cli.serve.context import Asked, Urgency
@@ -15,7 +15,7 @@ from llmops_cli.serve.upstreams.upstream import Upstream
 
 async def admit(
     alias: str,
-    candidates: list[RoutingCandidate],
+    current: Callable[[], list[RoutingCandidate]],
     tried: Collection[Upstream],
     *,
     asked: Asked,
@@ -24,8 +24,10 @@ async def admit(
 ) -> RoutingCandidate | None:
     """The best candidate that is usable and has a place; None if none is usable.
 
+    `current`: who may be asked now, which can change while a place is waited for.
     Raises: Refusal (503) if the queue is full, or cannot be passed in time.
     """
+    candidates = current()
     if candidates and not queues.depth(alias) and _is_ready(candidates[0], tried, asked.who):
         return candidates[0]
     until = time.monotonic() + _patience_s(asked, config)
@@ -50,6 +52,7 @@ async def admit(
             seconds=left_s,
         )
         waited = woken or bool(free)
+        candidates = current()
 
 
 def _is_ready(

@@ -82,6 +82,7 @@ class Attempts:
         observed.working.remove(candidate)
         exchange = self._exchange(candidate, request, reply, body, slot, time.monotonic() - start)
         request.context.observed.upstream = upstream.name
+        request.context.observed.member = upstream.member
         request.context.observed.side = candidate.side
         return exchange
 

@@ -7,11 +7,14 @@ import json
 import logging
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig
+from llmops_cli.serve.rollout.history import GATEWAY, Action, Deployment, record, within
 from llmops_cli.serve.state import connect
 from llmops_cli.serve.upstreams.canary import (
     CANARY,
@@ -24,6 +27,7 @@ from llmops_cli.serve.upstreams.canary import (
     new_sides,
     verdict,
 )
+from llmops_cli.serve.upstreams.canary_order import CanaryOrder
 
 LOG = logging.getLogger("llmops.gateway")
 
@@ -36,9 +40,11 @@ class Canaries:
         self._configs: dict[str, CanaryConfig] = {}
         self._states: dict[str, CanaryState] = {}
         self._new: dict[str, dict[str, SideStats]] = {}
+        self._served = ""
 
-    def configure(self, models: dict[str, ModelConfig]) -> None:
-        """A canary that was changed in the file begins anew."""
+    def configure(self, models: dict[str, ModelConfig], *, digest: str = "") -> None:
+        """A canary that was changed in the file begins anew. `digest`: of all that is served."""
+        self._served = digest
         self._configs = {}
         for name, model in models.items():
             if model.canary is not None:
@@ -50,14 +56,37 @@ class Canaries:
     def percent(self, name: str) -> int:
         """Of the traffic, that the new side gets now."""
         state = self._states.get(name)
-        if state is None or state.state is CanaryStatus.ROLLED_BACK:
-            return 0
-        if state.state is CanaryStatus.DONE:
-            return 100
-        return self._configs[name].steps[state.step]
+        return 0 if state is None else _percent(self._configs[name], state)
 
     def states(self) -> dict[str, CanaryState]:
         return dict(self._states)
+
+    def order(
+        self,
+        name: str,
+        order: CanaryOrder,
+        check: Callable[[sqlite3.Connection], None],
+    ) -> bool:
+        """Whether anything had to be done. `check` comes first, in the same transaction.
+
+        Raises: Refusal; sqlite3.Error.
+        """
+        config = self._configs[name]
+        with within(self._db):
+            check(self._db)
+            kept = self._kept(name)
+            state = _continued(kept, config) or _new(config)
+            is_done = order.apply(config, state)
+            if is_done:
+                self._new.pop(name, None)
+                done = _deployed(order.action, order.reason, percent=_percent(config, state))
+                self._record(name, structs.replace(done, who=order.who, key=order.key))
+            self._keep(name, state, kept)
+        self._states[name] = state
+        return is_done
+
+    def config(self, name: str) -> CanaryConfig | None:
+        return self._configs.get(name)
 
     def note(self, name: str, side: str, seen: Sighting) -> None:
         """One request, told to the other workers at the next tick."""
@@ -76,8 +105,7 @@ class Canaries:
 
     def _tick(self, name: str, config: CanaryConfig) -> None:
         new = self._new.pop(name, {})
-        self._db.execute("begin immediate")
-        try:
+        with within(self._db):
             kept = self._kept(name)
             state = _continued(kept, config)
             if state is None:
@@ -86,20 +114,48 @@ class Canaries:
             if state.state is CanaryStatus.RUNNING:  # afterwards it shows what was decided on
                 for side, more in new.items():
                     state.sides[side].add(more)
-                _decide(name, config, state)
-            raw = msgspec.json.encode(state)
-            if raw != kept:
-                self._db.execute("insert or replace into canaries values (?, ?)", (name, raw))
-            self._db.execute("commit")
-        finally:
-            if self._db.in_transaction:  # a full disk; nobody else could write
-                self._db.execute("rollback")
+                done = _decide(name, config, state)
+                if done is not None:
+                    self._record(name, done)
+            self._keep(name, state, kept)
         self._states[name] = state
+
+    def _keep(
+        self,
+        name: str,
+        state: CanaryState,
+        kept: bytes | None,
+    ) -> None:
+        raw = msgspec.json.encode(state)
+        if raw != kept:
+            self._db.execute("insert or replace into canaries values (?, ?)", (name, raw))
+
+    def _record(self, name: str, done: Deployment) -> None:
+        record(self._db, structs.replace(done, model=name, digest=self._served))
 
     def _kept(self, name: str) -> bytes | None:
         rows = self._db.execute("select state from canaries where name = ?", (name,))
         row = rows.fetchone()
         return None if row is None else bytes(row[0])
+
+
+def _percent(config: CanaryConfig, state: CanaryState) -> int:
+    if state.state is CanaryStatus.ROLLED_BACK:
+        return 0
+    if state.state is CanaryStatus.DONE:
+        return 100
+    return config.steps[state.step]
+
+
+def _deployed(action: Action, reason: str, *, percent: int) -> Deployment:
+    return Deployment(
+        at=time.time(),
+        who=GATEWAY,
+        action=action,
+        percent=percent,
+        digest="",
+        reason=reason,
+    )
 
 
 def _new(config: CanaryConfig) -> CanaryState:
@@ -126,25 +182,28 @@ def _decide(
     name: str,
     config: CanaryConfig,
     state: CanaryState,
-) -> None:
+) -> Deployment | None:
     """Back, on, or neither yet."""
     reason = verdict(config, state.sides)
     if reason:
         state.state = CanaryStatus.ROLLED_BACK
         state.reason = reason
         LOG.error("canary %s is rolled back: %s", name, reason)
-        return
+        return _deployed(Action.ROLLBACK, reason, percent=0)
     now = time.time()
     if now - state.since < config.step_s or not _has_seen_enough(config, state):
-        return
+        return None
     if state.step + 1 < len(config.steps):
         state.step += 1
+        action = Action.STEP
         LOG.warning("canary %s: now %s %%", name, config.steps[state.step])
     else:
         state.state = CanaryStatus.DONE
+        action = Action.PROMOTE
         LOG.warning("canary %s: done", name)
     state.since = now
     state.sides[CANARY] = SideStats(ttft={}, tpot={})  # the old side stays what is compared with
+    return _deployed(action, "as good as what was there", percent=_percent(config, state))
 
 
 def _has_seen_enough(config: CanaryConfig, state: CanaryState) -> bool:

@@ -71,7 +71,9 @@ class Dispatcher:
     ) -> UpstreamExchange:
         """An exchange that may be passed on. Raises: Refusal; NoAnswer if nobody gave one."""
         request = self._routed(name, context, fields)
-        search = Search(self._candidates(name, request), request.who)
+        generation = self._router.generation
+        candidates = self._candidates(name, request)
+        search = Search(candidates, request.who, generation=generation)
         self._budget.request()
         self._note_dead_canary(search.candidates, request)
         try:
@@ -124,7 +126,7 @@ class Dispatcher:
         """Raises: Refusal; NoAnswer."""
         candidate = await admit(
             request.alias,
-            search.candidates,
+            lambda: self._current(search),
             search.tried,
             asked=request.context.asked,
             queues=self.queues,
@@ -133,6 +135,12 @@ class Dispatcher:
         if candidate is None:
             raise NoAnswer(search.failure or _out_of_service(search.candidates, request))
         return candidate
+
+    def _current(self, search: Search) -> list[RoutingCandidate]:
+        generation = self._router.generation
+        if generation != search.generation:
+            search.welcome(self._router.joined(search.candidates), generation)
+        return search.candidates
 
     def _is_for_stable(
         self,
@@ -216,8 +224,8 @@ class Dispatcher:
         candidates = request.allowed(found)
         if not candidates:
             raise NoAnswer(Failure(503, "the upstream does not list its models"))
-        if len(candidates) > 1 or request.settings.fallback:
-            # Somebody else can be asked until a word was said.
+        if len(candidates) > 1 or request.settings.fallback or request.settings.canary:
+            # Somebody else can be asked until a word was said; a canary's sides have one clock.
             return [replace(candidate, held=True) for candidate in candidates]
         return candidates
 

@@ -32,7 +32,7 @@ WORDS = _not_empty(FIELDS)
 ANY_SAID = _not_empty(SAID)
 ENDS = (b'"finish_reason":"', b'"finish_reason": "', b"[DONE]")
 ERRORS = (b'data:{"error"', b"event:error")
-DATA = re.compile(rb"^data: ?(.*?)\r?$", re.MULTILINE)
+DATA = re.compile(rb"^data: ?(.*?)$", re.MULTILINE)
 
 
 class _Told(msgspec.Struct):

@@ -45,16 +45,24 @@ class Origin:
         *,
         timeouts: TimeoutsConfig,
         credentials: Credentials = NO_CREDENTIALS,
+        called: str = "",
     ) -> None:
+        """`called`: what the host at an address is called, to TLS too."""
         self._url = url
+        self._called = called
         self._timeouts = timeouts
         self._idle = deque[Wire]()
         self._waiting: set[Wire] = set()
-        self._head = RequestHead(url, credentials)
+        self._head = RequestHead(url, credentials, called=called)
 
     def renew(self, credentials: Credentials) -> None:
         """From the next request on."""
-        self._head = RequestHead(self._url, credentials)
+        self._head = RequestHead(self._url, credentials, called=self._called)
+
+    @property
+    def secret_digests(self) -> set[bytes]:
+        """SHA-256 of what it is sent beside requests."""
+        return self._head.secret_digests
 
     def hides(self, body: bytes) -> bytes:
         """An error's body as clients may see it."""
@@ -159,11 +167,17 @@ class Origin:
         loop = asyncio.get_running_loop()
         head = self._head
         secure = _trust() if head.is_secure else None
+        called = head.called if head.is_secure and head.called else None
         left_s = patience.deadline - loop.time()
         try:
             async with asyncio.timeout(min(self._timeouts.connect_s, left_s)):
-                connecting = loop.create_connection(Wire, head.host, head.port, ssl=secure)
-                _, wire = await connecting
+                _, wire = await loop.create_connection(
+                    Wire,
+                    head.host,
+                    head.port,
+                    ssl=secure,
+                    server_hostname=called,
+                )
         except TimeoutError:
             # Which limit it was is not asked of the clock: a loop's may be a millisecond behind.
             if left_s <= self._timeouts.connect_s:

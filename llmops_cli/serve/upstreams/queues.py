@@ -92,6 +92,12 @@ class Queues:
         for queue in list(self._queues.values()):
             queue.wake()
 
+    def more_places(self, count: int) -> None:
+        """An upstream has come."""
+        for queue in list(self._queues.values()):
+            for _ in range(min(count, queue.depth())):
+                queue.wake()
+
     async def wait(
         self,
         name: str,

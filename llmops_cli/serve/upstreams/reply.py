@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from llmops_cli.serve.upstreams.errors import FirstByteTimeout, MalformedAnswer, ReadTimeout
+from llmops_cli.serve.upstreams.event_lines import EVENT_STREAM
 from llmops_cli.serve.upstreams.patience import Patience
 from llmops_cli.serve.upstreams.wire import Wire
 
@@ -46,7 +47,7 @@ class Reply:
 
     @property
     def is_stream(self) -> bool:
-        return self._wire.content_type.startswith(b"text/event-stream")
+        return self._wire.content_type.startswith(EVENT_STREAM)
 
     @property
     def redirect_host(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from urllib.parse import quote, urlsplit
 
 from llmops_cli.gateway_file.credentials import Credentials
@@ -16,8 +17,10 @@ PORTS = {"http": 80, "https": 443}
 class RequestHead:
     """Of one address, such as http://127.0.0.1:9000/v1."""
 
-    def __init__(self, url: str, credentials: Credentials) -> None:
+    def __init__(self, url: str, credentials: Credentials, *, called: str = "") -> None:
+        """`called`: the name of a host that is asked by its address."""
         parts = urlsplit(url)
+        self.called = called
         self.host = parts.hostname or ""
         self.is_secure = parts.scheme == "https"
         self.port = parts.port or PORTS[parts.scheme]
@@ -27,6 +30,7 @@ class RequestHead:
         self._targets: dict[str, bytes] = {}
         self._secrets = [secret.encode() for secret in credentials.secrets if secret]
         self._secrets.sort(key=len, reverse=True)  # one may hold another
+        self.secret_digests = {hashlib.sha256(secret).digest() for secret in self._secrets}
         self._fixed = self._fixed_lines(credentials.headers)
 
     def _fixed_lines(self, headers: dict[str, str]) -> bytes:
@@ -38,7 +42,8 @@ class RequestHead:
 
     def _authority(self) -> str:
         """As clients write it: without the port that a scheme has anyway."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        named = self.called or self.host
+        host = f"[{named}]" if ":" in named else named
         if self.port == PORTS["https" if self.is_secure else "http"]:
             return host
         return f"{host}:{self.port}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from llmops_cli.serve.upstreams.balance import ordered
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.destinations import Destinations
+from llmops_cli.serve.upstreams.members import Members
 from llmops_cli.serve.upstreams.rules import first_met
 from llmops_cli.serve.upstreams.upstream import Upstream
 
@@ -46,17 +47,37 @@ class Router:
     def __init__(
         self,
         config: GatewayConfig,
-        upstreams: dict[str, list[Upstream]],
+        upstreams: Mapping[str, Members],
         canaries: Canaries,
     ) -> None:
         self._config = config
         self._upstreams = upstreams
-        self._all = [upstream for group in upstreams.values() for upstream in group]
+        self._changing = [each for each in upstreams.values() if each.discovery is not None]
         self._canaries = canaries
         self._routes = _routes(config)
         self._plain = {name: PoolMember(upstream=name) for name in upstreams}
         self._random = random.Random()
         self._private = asking_for_privacy(config)
+
+    @property
+    def generation(self) -> int:
+        """Another one: members have come or gone."""
+        return sum(members.generation for members in self._changing)
+
+    @property
+    def _all(self) -> list[Upstream]:
+        return [upstream for members in self._upstreams.values() for upstream in members]
+
+    def joined(self, candidates: list[RoutingCandidate]) -> list[RoutingCandidate]:
+        """Members that have come since these were ranked."""
+        known = {id(each.upstream) for each in candidates}
+        found = []
+        for each in candidates:
+            for upstream in self._upstreams[each.upstream.name]:
+                if id(upstream) not in known:
+                    known.add(id(upstream))
+                    found.append(replace(each, upstream=upstream))
+        return found
 
     # Names.
 
@@ -86,6 +107,10 @@ class Router:
         if not self._config.models and self._may_be_served(name):
             return Route(name, BY_ITSELF)
         raise self.no_model(name, shows)
+
+    def may_be_model(self, name: str) -> bool:
+        """Whether somebody may have it whom nobody can ask."""
+        return not self._config.models and self._may_be_served(name)
 
     def _may_be_served(self, name: str) -> bool:
         """One that lists nothing may have any model."""
@@ -203,7 +228,8 @@ class Router:
             member = self._plain[entry] if isinstance(entry, str) else entry
             for upstream in self._upstreams[member.upstream]:
                 theirs = _their_name(upstream, member, name, alias)
-                found.append(RoutingCandidate(upstream, theirs, member.weight))
+                weight = member.weight * upstream.weight
+                found.append(RoutingCandidate(upstream, theirs, weight))
         return found
 
     def _able(

@@ -18,8 +18,16 @@ class Search:
     that may be passed on.
     """
 
-    def __init__(self, candidates: list[RoutingCandidate], who: str) -> None:
+    def __init__(
+        self,
+        candidates: list[RoutingCandidate],
+        who: str,
+        *,
+        generation: int = 0,
+    ) -> None:
+        """`generation`: of the members among whom it was begun."""
         self.candidates = candidates
+        self.generation = generation
         self.who = who
         self.tried: list[Upstream] = []
         self.sent = 0
@@ -32,6 +40,11 @@ class Search:
     def needs_fresh(self) -> bool:
         """Whether a connection that was kept has just been lost."""
         return self.failure is not None and self.failure.again
+
+    def welcome(self, candidates: list[RoutingCandidate], generation: int) -> None:
+        """Members that have come since."""
+        self.generation = generation
+        self.candidates += [each for each in candidates if each.upstream not in self.tried]
 
     def failed(self, candidate: RoutingCandidate, failure: Failure) -> None:
         """It gave no answer that could be passed on."""

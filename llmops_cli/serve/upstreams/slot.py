@@ -46,6 +46,7 @@ class UpstreamSlot:
     def answered(self) -> None:
         """An answer has begun."""
         self._has_begun = True
+        self._upstream.answers += 1
         self._upstream.alive()
         if self._is_current():
             self._upstream.breaker.answered(self._who, probe=self._is_probe)
@@ -62,6 +63,7 @@ class UpstreamSlot:
         upstream = self._upstream
         upstream.in_flight -= 1
         upstream.outstanding -= self._tokens
+        upstream.failures += outcome is Outcome.BAD
         if self._is_current():
             self._tell(upstream.breaker, outcome)
         self._queues.freed()

@@ -35,14 +35,16 @@ CHECK_TIMEOUTS = TimeoutsConfig(
 )
 NEWS_S = 60.0
 MODELS = "/v1/models"
-OnDown = Callable[["Upstream"], None]
+Told = Callable[["Upstream"], None]
 
 
 class Upstream:
     """One address that answers requests.
 
-    `outstanding`: tokens of the requests that it is working on. `models`: what it lists; None: it
-    never did. `contexts`: how many tokens fit, by model, where it tells.
+    `member`: what tells it from others of its name; empty: there is one. `weight`: its part beside
+    theirs. `has_left`: it is not asked any more, and ends what it has begun. `outstanding`: tokens
+    of the requests that it is working on. `models`: what it lists; None: it never did. `contexts`:
+    how many tokens fit, by model, where it tells.
     """
 
     def __init__(
@@ -50,17 +52,38 @@ class Upstream:
         name: str,
         config: UpstreamConfig,
         url: str,
+        *,
+        member: str = "",
+        called: str = "",
     ) -> None:
-        """`url` as it is written. Raises: UsageError for a variable without a value."""
+        """`url` as it is written; `called`: what its host is called, if it is asked by address.
+
+        Raises: UsageError for a variable without a value.
+        """
         self.name = name
         self.config = config
         self.url = url
+        self.member = member
+        self.weight = 1.0
+        self.has_left = False
+        self.answers = 0
+        self.failures = 0
         self._files = FileStamps(files_of(config))
         credentials = credentials_of(config)
         place = resolved(url)
-        self.origin = Origin(place, timeouts=config.timeouts, credentials=credentials)
+        self.origin = Origin(
+            place,
+            timeouts=config.timeouts,
+            credentials=credentials,
+            called=called,
+        )
         # Of its own, so that a check never waits behind a request in the pool.
-        self._checker = Origin(place, timeouts=CHECK_TIMEOUTS, credentials=credentials)
+        self._checker = Origin(
+            place,
+            timeouts=CHECK_TIMEOUTS,
+            credentials=credentials,
+            called=called,
+        )
         self.breaker = Breaker()
         self.in_flight = 0
         self.outstanding = 0
@@ -79,7 +102,7 @@ class Upstream:
     # Whether it may be asked.
 
     def usable(self, who: str = "") -> bool:
-        return not self.down and self.breaker.allows(who)
+        return not self.down and not self.has_left and self.breaker.allows(who)
 
     def resting(self) -> bool:
         return self.rests_until > 0 and time.monotonic() < self.rests_until
@@ -142,12 +165,16 @@ class Upstream:
 
     # Its checks.
 
-    def watch(self, on_down: OnDown) -> None:
-        self._check = asyncio.get_running_loop().create_task(self._checks(on_down))
+    def watch(self, on_down: Told, on_up: Told | None = None) -> None:
+        checks = self._checks(on_down, on_up)
+        self._check = asyncio.get_running_loop().create_task(checks)
 
-    async def _checks(self, on_down: OnDown) -> None:
+    async def _checks(self, on_down: Told, on_up: Told | None) -> None:
         while True:
+            was_down = self.down
             await self._look(on_down)
+            if was_down and not self.down and on_up is not None:
+                on_up(self)
             self.checked.set()
             jitter = random.uniform(0.8, 1.2)
             await asyncio.sleep(self._pause_s() * jitter)
@@ -157,7 +184,7 @@ class Upstream:
         is_in_doubt = self.down or self.models is None or self._failed_checks > 0
         return CHECK_DOWN_S if is_in_doubt else CHECK_S
 
-    async def _look(self, on_down: OnDown) -> None:
+    async def _look(self, on_down: Told) -> None:
         """One check. Down is who misses three in a row and sent nobody a byte meanwhile."""
         start = time.monotonic()
         try:
@@ -198,7 +225,8 @@ class Upstream:
 
     @property
     def watched(self) -> bool:
-        return self._check is not None
+        check = self._check
+        return check is not None and not check.cancelling() and not check.done()
 
     def stop_watching(self) -> None:
         if self._check is not None:

@@ -10,6 +10,7 @@ import httptools
 
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.errors import ConnectionLost, MalformedAnswer, UpstreamError
+from llmops_cli.serve.upstreams.event_lines import EVENT_STREAM, EventLines
 from llmops_cli.serve.upstreams.patience import Patience
 from llmops_cli.serve.upstreams.unpack import Unpacker
 
@@ -45,6 +46,7 @@ class Wire(asyncio.Protocol):
         self.was_paused = False
         self.content_type = b""
         self._unpacker: Unpacker | None = None
+        self._lines: EventLines | None = None
         self._head_bytes = 0
         self._kept = False
         self.last = asyncio.get_running_loop().time()
@@ -150,9 +152,11 @@ class Wire(asyncio.Protocol):
         self.headed = True
         for name, value in self.headers:
             if name == b"content-type":
-                self.content_type = value
+                self.content_type = value.lower()
             elif name == b"content-encoding":
                 self._unpacks(value)
+        if self.content_type.startswith(EVENT_STREAM):
+            self._lines = EventLines()
 
     def _unpacks(self, encoding: bytes) -> None:
         if encoding.strip().lower() in (b"", b"identity"):
@@ -168,8 +172,10 @@ class Wire(asyncio.Protocol):
         self.begun = True
         if self._unpacker is not None:
             body = self._unpacked(self._unpacker, body)
-            if not body:
-                return
+        if self._lines is not None:
+            body = self._lines.feed(body)
+        if not body:
+            return
         self.chunks.append(body)
         self.held += len(body)
         if self.held > HELD_MOST and not self.paused and self.transport is not None:

@@ -34,8 +34,29 @@ class AuditBodies(NamedTuple):
         return [self.asked[:BODY_MOST], self.said[:BODY_MOST]]
 
 
+class AuditedOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an operator ordered, and what was set by it.
+
+    `percent`: of the traffic, that a canary gets from then on; of an order that was refused, what
+    was asked for. `config`: the digest of what is served from then on, or still.
+    """
+
+    action: str
+    model: str = ""
+    percent: int | None = None
+    changed: bool = False
+    config: str = ""
+    reason: str = ""
+
+
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One request. `key` is the key's id; bodies are redacted and cut at BODY_MOST."""
+    """One request. `key` is the key's id; bodies are redacted and cut at BODY_MOST.
+
+    `member`: which of an upstream's, if it has several. `prompt`: NAME@VERSION of ours.
+    `saved_tokens`: by compression, estimated.
+    `keys`: whose keys were in the prompt or the answer, such as `input openai`; never a key.
+    `rates`: the request whose answer was rated. `order`: of an operator, to deploy something.
+    """
 
     at: str
     request: str
@@ -44,23 +65,32 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str = ""
     ip: str = ""
     model: str = ""
+    prompt: str = ""
     upstream: str = ""
+    member: str = ""
     side: str = ""
     stream: bool = False
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    saved_tokens: int = 0
     reasoning_tokens: int = 0
     dollars: float = 0.0
     cache: str = ""
     first_ms: float = 0.0
     total_ms: float = 0.0
     guard: str = ""
+    keys: list[str] = []
     error: str = ""
     ended: str = ""
     tags: dict[str, str] = {}
     asked: str = ""
     said: str = ""
+    rates: str = ""
+    score: float | None = None
+    labels: list[str] = []
+    order: AuditedOrder | None = None
 
 
 class BodyRecorder:
@@ -118,7 +148,7 @@ class AuditLog:
         self._file = opened
         self._size = os.fstat(opened).st_size
 
-    def write(self, entry: AuditEntry) -> None:
+    def write(self, entry: msgspec.Struct) -> None:
         if self._path is None:
             return
         line = msgspec.json.encode(entry) + b"\n"

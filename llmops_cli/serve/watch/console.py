@@ -61,7 +61,11 @@ class Console:
     def page(self, page: PageEndpoint, snapshot: Snapshot) -> tuple[bytes, bytes, Headers]:
         """Its body, type and headers."""
         if page is OPENAPI:
-            return msgspec.json.encode(document(snapshot.endpoints)), b"application/json", []
+            return (
+                msgspec.json.encode(document(snapshot.endpoints, prompts=bool(snapshot.prompts))),
+                b"application/json",
+                [],
+            )
         if self._page is None:
             self._page = _dashboard()
         return self._page, b"text/html; charset=utf-8", PAGE_HEADERS
@@ -90,7 +94,7 @@ class Console:
                 **state,
                 **summary.totals,
                 **models(names, summary),
-                "upstreams": upstreams(snapshot, summary),
+                "upstreams": upstreams(snapshot, summary, self._metrics.members.rows()),
                 **self._keys_page(spent, summary, page),
             }
             return msgspec.json.encode(summed)

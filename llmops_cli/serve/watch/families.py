@@ -35,17 +35,25 @@ LABELS = {
     "status": "of HTTP; one without a meaning is its class, such as 2xx",
     "class": "2xx, 3xx, 4xx or 5xx",
     "direction": "input or output",
-    "part": "cached (of input) or reasoning (of output)",
+    "part": "cached or cache_write (of input), or reasoning (of output)",
     "tag": "a tag's name that stands in the file's `tags`",
     "value": "of that tag; other: beyond 200 of them; empty: a key without the tag",
-    "result": "cache: hit, miss, stale, semantic or bypass; shadow: fine, failed or skipped",
+    "result": "cache: hit, miss, stale, semantic or bypass; shadow: fine, failed or skipped;"
+    " lookups: fine, empty, failed or refused",
     "side": "guard: input or output; upstreams: stable, canary or shadow",
     "action": "flag, redact or block",
     "rule": "of the guard's policy; other: beyond 200 of them",
     "code": "of the refusal, as the client is told",
     "upstream": "a name of the file",
-    "kind": "the failure's type, such as ConnectTimeout, or the status of the answer",
-    "to": "the model that stood in, or cache",
+    "member": "an address of an upstream that has several, or discovers them; only those of now",
+    "kind": "upstream_errors: the failure's type, such as ConnectTimeout, or the status of the"
+    " answer; keys_seen: gateway (a live one of this gateway's), upstream (one that the gateway"
+    " itself is sent out with), or the provider whose keys look so",
+    "prompt": "one of the gateway's, NAME@VERSION; other: beyond 200 of them; empty: none",
+    "verdict": "good (a score above 0.5), bad, or none (no score)",
+    "label": "of a rating; other: beyond 200 of them",
+    "moment": "before or after",
+    "to": "the model that stood in, or cache, or last_answer",
     "worker": "its process id",
 }
 """What a label's values are: sets that neither clients nor upstreams can make grow."""
@@ -59,8 +67,24 @@ COUNTERS = {
         ("model", "key", "direction"),
     ),
     "token_parts": CounterFamily(
-        "Those of them with a price of their own: from a cache, for thought",
+        "Those of them with a price of their own: from a cache, into one, for thought",
         ("model", "key", "part"),
+    ),
+    "compression_tokens": CounterFamily(
+        "Tokens of chats before and after compression, estimated from characters",
+        ("model", "moment"),
+    ),
+    "feedback": CounterFamily(
+        "Ratings that users have given",
+        ("model", "prompt", "verdict"),
+    ),
+    "feedback_score": CounterFamily(
+        "Sum of their scores, each from 0 to 1",
+        ("model", "prompt"),
+    ),
+    "feedback_labels": CounterFamily(
+        "Labels of ratings",
+        ("label",),
     ),
     "cost_dollars": CounterFamily(
         "What the answers cost",
@@ -102,6 +126,10 @@ COUNTERS = {
         "Answers by who gave them",
         ("upstream", "model", "side"),
     ),
+    "lookups": CounterFamily(
+        "Of an upstream's members, in DNS or a file; refused: none of the addresses may be one",
+        ("upstream", "result"),
+    ),
     "retries": CounterFamily(
         "Second and later attempts",
         ("model",),
@@ -121,6 +149,13 @@ COUNTERS = {
     "shadow_seconds": CounterFamily(
         "Time of those copies",
         ("model",),
+    ),
+    "keys_seen": CounterFamily(
+        "Keys that stood in prompts and answers",
+        ("kind", "direction"),
+    ),
+    "keys_unsearched": CounterFamily(
+        "Requests that nobody searched for keys, since too much waited for that",
     ),
     "audit_lost": CounterFamily(
         "Lines that the audit log could not take",
@@ -180,6 +215,16 @@ GAUGES = {
     "outstanding_tokens": GaugeFamily(
         "Being worked on",
         "livesum",
+        ("upstream",),
+    ),
+    "members": GaugeFamily(
+        "Of an upstream that discovers them, those of the last lookup that was believed",
+        "livemin",
+        ("upstream",),
+    ),
+    "lookup_ok": GaugeFamily(
+        "0: who its members are could not be looked up the last time; they are those of before",
+        "livemin",
         ("upstream",),
     ),
     "canary_percent": GaugeFamily(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from llmops_cli.serve.endpoints import ENDPOINTS, PAGES
+from llmops_cli.serve.endpoints import ENDPOINTS, FEEDBACK, PAGES
 from llmops_cli.serve.passed_endpoints import PASSED
 
 OTHER = "other"
-ROUTES = frozenset((*ENDPOINTS, *PASSED, *PAGES))
+ROUTES = frozenset((*ENDPOINTS, *PASSED, *PAGES, FEEDBACK.path))
 BEYOND_THE_STANDARD = (499, 520, 521, 522, 523, 524, 529)
 """Statuses that nginx, Cloudflare and Anthropic have added."""
 STATUSES = frozenset((*HTTPStatus, *BEYOND_THE_STANDARD))

@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from llmops_cli.core.rating import Rating
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.context import Ended, RequestContext
 from llmops_cli.serve.watch.exposition import text_of
@@ -28,6 +29,7 @@ from llmops_cli.serve.watch.labels import (
     route_label,
     status_label,
 )
+from llmops_cli.serve.watch.member_board import MemberBoard
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """The library's name for the folder where workers keep their counts; read when it is imported."""
@@ -56,6 +58,7 @@ class Metrics:
         self._values = BoundedValues()
         self.tags: list[str] = []
         self.audit_lost: Counter = self._families["audit_lost"]
+        self.keys_unsearched: Counter = self._families["keys_unsearched"]
         self.under_way = 0
         self._in_flight: Gauge = self._families["in_flight"]
         self.queued: Gauge = self._families["queued"]
@@ -65,6 +68,8 @@ class Metrics:
         self.block_rate: Gauge = self._families["guard_block_rate"]
         self.config_ok: Gauge = self._families["config_ok"]
         self.config_ok.set(1)
+        self.members = MemberBoard(PREFIX, os.environ.get(SHARED))
+        self._registry.register(self.members)
 
     def _define(self) -> None:
         registry = self._registry
@@ -146,6 +151,8 @@ class Metrics:
             self._child("tokens", model, key, "output").inc(usage.output_tokens)
         if usage.cached_tokens:
             self._child("token_parts", model, key, "cached").inc(usage.cached_tokens)
+        if usage.cache_write_tokens:
+            self._child("token_parts", model, key, "cache_write").inc(usage.cache_write_tokens)
         if usage.reasoning_tokens:
             self._child("token_parts", model, key, "reasoning").inc(usage.reasoning_tokens)
         if observed.dollars:
@@ -192,6 +199,23 @@ class Metrics:
     ) -> None:
         self._child("guard", side, action, self._values.label("rule", rule)).inc()
 
+    def saw_key(self, kind: str, direction: str) -> None:
+        self._child("keys_seen", kind, direction).inc()
+
+    def compressed(self, model: str, *, before: int, after: int) -> None:
+        self._child("compression_tokens", model, "before").inc(before)
+        self._child("compression_tokens", model, "after").inc(after)
+
+    def rated(self, rating: Rating) -> None:
+        prompt = self._values.label("prompt", rating.prompt)
+        verdict = "none"
+        if rating.score is not None:
+            verdict = "good" if rating.score > 0.5 else "bad"
+            self._child("feedback_score", rating.model, prompt).inc(rating.score)
+        self._child("feedback", rating.model, prompt, verdict).inc()
+        for label in rating.labels:
+            self._child("feedback_labels", self._values.label("label", label)).inc()
+
     def upstream_failed(self, upstream: str, failure: Exception | int) -> None:
         """`failure`: what was raised, or the status of the answer."""
         self._child("upstream_errors", upstream, failure_label(failure)).inc()
@@ -199,6 +223,9 @@ class Metrics:
     def upstream_refused(self, upstream: str, status: int) -> None:
         """It does not take our key, or what we call its model."""
         self._child("upstream_refusals", upstream, status_label(status)).inc()
+
+    def looked_up(self, upstream: str, result: str) -> None:
+        self._child("lookups", upstream, result).inc()
 
     def retried(self, model: str) -> None:
         self._child("retries", model).inc()
@@ -234,6 +261,10 @@ class Metrics:
         self._child("breaker", upstream).set(breaker)
         self._child("outstanding_tokens", upstream).set(outstanding)
 
+    def discovered(self, upstream: str, *, members: int, ok: bool) -> None:
+        self._child("members", upstream).set(members)
+        self._child("lookup_ok", upstream).set(ok)
+
     def serves_version(self, read_at: float) -> None:
         """This worker's version of the configuration, by when it was read."""
         self._child("config_version", str(os.getpid())).set(read_at)
@@ -254,6 +285,7 @@ class Metrics:
             return self._registry
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        registry.register(self.members)
         return registry
 
     def text(self) -> bytes:

@@ -14,6 +14,7 @@ from llmops_cli.serve.watch.families import (
     GaugeFamily,
     HistogramFamily,
 )
+from llmops_cli.serve.watch.member_board import MEMBERS, MemberFamily
 from llmops_cli.serve.watch.metrics import PREFIX
 
 HEAD = """# Metrics of the gateway
@@ -26,11 +27,11 @@ live. Times are in seconds.
 """
 MERGED = {"livesum": "sum", "livemin": "least", "livemax": "most"}
 
-MetricFamily = CounterFamily | HistogramFamily | GaugeFamily
+MetricFamily = CounterFamily | HistogramFamily | GaugeFamily | MemberFamily
 
 
 def page() -> str:
-    return "\n".join([HEAD, *_counters(), *_histograms(), *_gauges(), *_labels()])
+    return "\n".join([HEAD, *_counters(), *_histograms(), *_gauges(), *_members(), *_labels()])
 
 
 def _counters() -> Iterator[str]:
@@ -62,6 +63,16 @@ def _gauges() -> Iterator[str]:
     yield ""
 
 
+def _members() -> Iterator[str]:
+    yield "## Members\n"
+    yield "Of upstreams with several addresses, while they are members; gone with them.\n"
+    yield from _table(["name", "labels", "what it is", "of several workers"])
+    for name, family in MEMBERS.items():
+        shown = f"{name}_total" if family.counts else name
+        yield _row([f"`{PREFIX}{shown}`", _named(family), family.text, MERGED[family.merged]])
+    yield ""
+
+
 def _labels() -> Iterator[str]:
     yield "## Labels\n"
     yield "Their values come from sets that neither clients nor upstreams can make grow.\n"
@@ -73,7 +84,7 @@ def _labels() -> Iterator[str]:
 
 
 def _having(label: str) -> Iterator[str]:
-    kinds: tuple[Mapping[str, MetricFamily], ...] = (COUNTERS, HISTOGRAMS, GAUGES)
+    kinds: tuple[Mapping[str, MetricFamily], ...] = (COUNTERS, HISTOGRAMS, GAUGES, MEMBERS)
     for families in kinds:
         for name, family in families.items():
             if label in family.labels:

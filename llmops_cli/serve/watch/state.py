@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,9 @@ from llmops_cli.serve.accounts.key import Key
 from llmops_cli.serve.accounts.spend import spent_by_tag, tag_names
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.upstreams.breaker import BreakerState
+from llmops_cli.serve.upstreams.members import Members
 from llmops_cli.serve.watch.labels import VALUES_MOST
+from llmops_cli.serve.watch.member_board import MemberState
 from llmops_cli.serve.watch.samples import Samples
 
 Json = dict[str, Any]  # Any: what JSON can hold
@@ -186,16 +189,43 @@ def models(names: Iterable[str], summary: Summary) -> Json:
     }
 
 
-def upstreams(snapshot: Snapshot, summary: Summary) -> list[Json]:
-    """Those of the file, as they are and have been."""
+def upstreams(
+    snapshot: Snapshot,
+    summary: Summary,
+    members: Iterable[MemberState],
+) -> list[Json]:
+    """Those of the file, as they are and have been, and their members, if there are several."""
+    theirs = defaultdict[str, list[Json]](list)
+    for row in members:
+        theirs[row.upstream].append(_member(row))
     return [
         {
             "name": name,
-            "url": [each.url for each in group],
+            "url": _addresses(group),
             **summary.upstreams.get(name, NEVER_SEEN),
+            "members": theirs[name],
         }
         for name, group in snapshot.upstreams.items()
     ]
+
+
+def _addresses(group: Members) -> list[str]:
+    """Of one that discovers its members, where it looks."""
+    discover = group.config.discover
+    return [each.url for each in group] if discover is None else [discover.place()]
+
+
+def _member(row: MemberState) -> Json:
+    return {
+        "name": row.member,
+        "up": row.up,
+        "breaker": list(BreakerState)[row.breaker],
+        "in_flight": row.in_flight,
+        "outstanding": row.outstanding,
+        "answers": row.answers,
+        "errors": row.failures,
+        "leaving": row.leaving,
+    }
 
 
 def keys(

@@ -129,6 +129,7 @@ def _response_attributes(observed: Observed) -> dict[str, str | int | float]:
         "gen_ai.usage.input_tokens": observed.usage.input_tokens,
         "gen_ai.usage.output_tokens": observed.usage.output_tokens,
         "gen_ai.usage.cache_read.input_tokens": observed.usage.cached_tokens,
+        "gen_ai.usage.cache_creation.input_tokens": observed.usage.cache_write_tokens,
         "llmops.upstream": observed.upstream,
         "llmops.ended": observed.ended,
         "llmops.cost.dollars": observed.dollars,

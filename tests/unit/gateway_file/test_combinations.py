@@ -89,7 +89,7 @@ def one_with(field: str) -> str:
         (A + "redis: {url: 'redis://'}\n", 8, "no address of Redis"),
         (A + "redis: {url: 'redis://h', prefix: ''}\n", 8, "prefix"),
         (A + "guard: ''\n", 8, "no policy"),
-        (A + "    hedge_after_s: .nan\n", 8, "float > 0.0"),
+        (A + "    hedge_after_s: .nan\n", 8, "must be a number above 0"),
         (A.replace("[one]", "[{upstream: one, weight: .inf}]"), 7, "inf is no number"),
         (one_with("price: {input: 1}"), 2, "input without output"),
         (one_with("price: {output: 1}"), 2, "output without input"),

@@ -33,6 +33,7 @@ def test_long_prompts_and_cached_tokens_have_the_tables_prices() -> None:
     rates = public_price("claude-sonnet-4-5").rates()
     assert rates.cost(1000, 1000) == pytest.approx((3 + 15) / 1000)
     assert rates.cost(1000, 0, cached_tokens=1000) == pytest.approx(0.3 / 1000)
+    assert rates.cost(1000, 0, cache_write_tokens=1000) == pytest.approx(3.75 / 1000)
     assert rates.cost(200_000, 1000) == pytest.approx(0.6 + 0.015)
     assert rates.cost(200_001, 1000) == pytest.approx(200_001 * 6e-6 + 0.0225)
     assert rates.at_most(300_000, 1000) >= rates.cost(300_000, 1000)

@@ -18,6 +18,7 @@ LINES = [
     "limits: {answer_tokens: N}",
     "limits: {bad_keys_per_minute: N}",
     "limits: {connections: N}",
+    "limits: {drain_s: N}",
     "queue: {depth: N}",
     "queue: {wait_s: N}",
     "retries: {most: N}",

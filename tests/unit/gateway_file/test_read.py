@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
         ("models: {}\n", 1, "no upstream", ""),
         ("- a\n", None, "no configuration", ""),
         (FINE.replace("models", "    kee_env: X\nmodels"), 4, "kee_env", "did you mean 'key_env'"),
-        ("upstreams:\n  one: {}\n", 2, "a url, or an engine", ""),
+        ("upstreams:\n  one: {}\n", 2, "needs a url, an engine to start", ""),
         ("upstreams:\n  one:\n    url: ftp://x\n", 3, "no URL", ""),
         ("upstreams:\n  one:\n    url: http://me:secret@host/v1\n", 3, "no password", ""),
         (
@@ -40,7 +40,7 @@ def file(tmp_path: Path) -> Path:
                 "      connect_s: soon\n"
             ),
             5,
-            "float",
+            "must be a number above 0 and at most 86,400, not 'soon'",
             "",
         ),
         (FINE.replace("[one]", "[one, oen]"), 6, "unknown upstream 'oen'", "did you mean 'one'"),
@@ -60,7 +60,12 @@ def file(tmp_path: Path) -> Path:
         (FINE + "    canary: {use: [{upstream: one, model: x}], steps: [50, 5]}\n", 7, "grow", ""),
         (FINE + "    live: blue\n", 5, "which of them is live", ""),
         (FINE + "limitz: {}\n", 7, "limitz", "did you mean 'limits'"),
-        (FINE + "limits:\n  key:\n    streams: 0\n", 9, ">= 1", ""),
+        (
+            FINE + "limits:\n  key:\n    streams: 0\n",
+            9,
+            "must be a whole number of at",
+            "",
+        ),
         (FINE + "guard: policy.yaml\n", 7, "no policy", ""),
         (
             FINE.replace("    url:", "    key_env: SURELY_NOT_SET\n    url:"),

@@ -40,6 +40,7 @@ STRICT = Policy(
 GENERATED = 20_000
 
 
+@pytest.mark.slow
 def test_texts_of_every_code_point_are_judged() -> None:
     guard = Guard(STRICT)
     leak = LeakCheck("some prompt of ours that nobody may tell", ("canary",))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.prompt_file.prompt import Prompt
 from llmops_cli.serve.accounts.bucket_file import BucketFile, MachineLimiter
 from llmops_cli.serve.accounts.local_budgets import LocalBudgets
 from llmops_cli.serve.answers.admitted import AdmittedRequest
@@ -173,24 +174,32 @@ class ScriptedGateway:
         self._limiter = MachineLimiter(BucketFile(folder))
         self._canaries = Canaries(folder)
         store = LocalStore(folder)
+        self._judging = Judging()
         self.handler = RequestHandler(
             budgets=LocalBudgets(folder),
             cache=AnswerCache(store, lambda: Meanings(folder)),
             metrics=self.metrics,
-            judging=Judging(),
+            judging=self._judging,
         )
         self.snapshot: Snapshot | None = None
 
-    def configure(self, config: GatewayConfig) -> Snapshot:
+    def configure(
+        self,
+        config: GatewayConfig,
+        prompts: Sequence[Prompt] = (),
+        *,
+        policy: str | None = None,
+    ) -> Snapshot:
         """As a reload does it."""
         self._canaries.configure(config.models)
         self.snapshot = Snapshot(
             config,
             urls={},
-            policy=None,
+            policy=policy,
             limiter=self._limiter,
             canaries=self._canaries,
             metrics=self.metrics,
+            prompts=prompts,
         )
         for upstream in self.snapshot.all():
             origin: Any = ScriptedOrigin(upstream.name, upstream.origin, self)
@@ -225,6 +234,7 @@ class ScriptedGateway:
         except Refusal as refusal:
             return Answered(refusal.status, dict(refusal.headers), refusal.body(), refusal.code)
         finally:
+            await self._judging.pool.close()
             others = asyncio.all_tasks() - {asyncio.current_task()}
             await asyncio.gather(*others, return_exceptions=True)
         said = b"".join(message.get("body", b"") for message in sent)

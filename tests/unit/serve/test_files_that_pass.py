@@ -46,6 +46,7 @@ limits:
   models: {a: {streams: 5}}
   trusted_proxies: [10.0.0.0/8]
   answer_tokens: 1000
+  drain_s: 5
 queue: {depth: 5, wait_s: 1}
 retries: {most: 1, budget: 0.5}
 redis: {url: 'redis://127.0.0.1:6379/0', when_down: alone}

@@ -168,21 +168,31 @@ class Stop:
 
 
 def usage_of(counts: object) -> Json:
-    """What a cache held is told apart from the rest of the prompt."""
+    """What a cache held, and what was put into it, is told apart from the rest of the prompt."""
     if not isinstance(counts, dict):
         counts = {}
     prompt = _count(counts.get("prompt_tokens"))
     cached = min(prompt, _detail(counts, "prompt_tokens_details", "cached_tokens"))
+    written = min(prompt - cached, _written(counts))
     usage: Json = {
-        "input_tokens": prompt - cached,
+        "input_tokens": prompt - cached - written,
         "output_tokens": _count(counts.get("completion_tokens")),
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": written,
         "cache_read_input_tokens": cached,
     }
     thinking = _detail(counts, "completion_tokens_details", "reasoning_tokens")
     if thinking:
         usage["output_tokens_details"] = {"thinking_tokens": thinking}
     return usage
+
+
+def _written(counts: Json) -> int:
+    """As OpenRouter and LiteLLM tell it."""
+    for name in ("cache_write_tokens", "cache_creation_tokens"):
+        found = _detail(counts, "prompt_tokens_details", name)
+        if found:
+            return found
+    return _count(counts.get("cache_creation_input_tokens"))
 
 
 def _detail(counts: Json, group: str, name: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.serve.answers.dialects.unsent import Unsent
 from llmops_cli.serve.refusal import Refusal
 
@@ -312,9 +313,19 @@ def typed(raw: msgspec.Raw, kind: type[T], where: str) -> T:
     """A value of that type. Raises: Refusal, which says where it stands."""
     try:
         return _decoder(kind).decode(raw)  # type: ignore[no-any-return,arg-type]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        said = str(error).replace("`", "'")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        said = _unlike(raw, kind)
         raise Refusal(400, f"{where}: {said}", code="invalid_body") from None
+
+
+def _unlike(raw: msgspec.Raw, kind: Any) -> str:  # Any: whatever type is asked for
+    """In the client's words, without its values."""
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "it is not JSON"
+    found = misfit_of(value, kind, shows_values=False)
+    return "it is not what belongs here" if found is None else found.told
 
 
 @cache

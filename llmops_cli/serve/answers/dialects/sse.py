@@ -47,8 +47,7 @@ class EventSplitter:
         self.size = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """Without their ends. A carriage return is no part of them: text holds none."""
-        piece = piece.replace(b"\r", b"")
+        """Without their ends."""
         self._parts.append(piece)
         self.size += len(piece)
         has_end = END in self._last + piece

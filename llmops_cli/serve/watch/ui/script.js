@@ -1,7 +1,7 @@
 "use strict";
 const $ = id => document.getElementById(id);
 const past = [];
-const KEEP = 150, EVERY_MS = 2000, KEYS_SHOWN = 50, REST = 4;
+const KEEP = 150, EVERY_MS = 2000, KEYS_SHOWN = 50, MEMBERS_MOST = 16, REST = 4;
 let timer = 0, looks = 0, keysFrom = 0;
 
 function cell(row, text, kind) {
@@ -59,6 +59,12 @@ function quantile(now, old, share) {
     lower = bound; below = n;
   }
   return null;
+}
+
+function reached(now, old, share) {
+  const value = quantile(now, old, share);
+  const largest = now.length > 1 ? now[now.length - 2][0] * 1e3 : null;
+  return (value !== null && value === largest ? "> " : "") + ms(value);
 }
 
 function ms(value) {
@@ -300,10 +306,10 @@ function showModels(state, minuteAgo) {
       errorCount(model.errors),
       count(model.input_tokens),
       count(model.output_tokens),
-      ms(quantile(model.ttft, times.ttft, .5)),
-      ms(quantile(model.ttft, times.ttft, .99)),
-      ms(quantile(model.tpot, times.tpot, .5)),
-      ms(quantile(model.e2e, times.e2e, .99)),
+      reached(model.ttft, times.ttft, .5),
+      reached(model.ttft, times.ttft, .99),
+      reached(model.tpot, times.tpot, .5),
+      reached(model.e2e, times.e2e, .99),
       dollars(model.dollars),
     ];
   });
@@ -331,14 +337,18 @@ function upstreamState(upstream) {
 }
 
 function showUpstreams(state) {
-  const rows = state.upstreams.map(upstream => [
-    upstream.name,
-    upstreamState(upstream),
-    [upstream.breaker, upstream.breaker === "closed" ? "" : "warn"],
-    count(upstream.answers),
-    errorCount(upstream.errors),
-    count(upstream.outstanding),
-    upstream.url.join(", "),
+  const row = (one, name, where) => [
+    name,
+    one.leaving ? ["leaving", ""] : upstreamState(one),
+    [one.breaker, one.breaker === "closed" ? "" : "warn"],
+    count(one.answers),
+    errorCount(one.errors),
+    count(one.outstanding),
+    where,
+  ];
+  const rows = state.upstreams.flatMap(upstream => [
+    row(upstream, upstream.name, upstream.url.join(", ")),
+    ...upstream.members.slice(0, MEMBERS_MOST).map(member => row(member, "", member.name)),
   ]);
   table("upstreams", UPSTREAM_HEADS, rows);
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig, PoolMember, RuleConfig
@@ -19,15 +22,16 @@ from llmops_cli.serve.request import RequestBody
 from llmops_cli.serve.upstreams.balance import ordered
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
+from llmops_cli.serve.upstreams.members import Members
 from llmops_cli.serve.upstreams.routing import Router
-from llmops_cli.serve.upstreams.upstream import Upstream
 
 URL = "http://127.0.0.1:9"
 
 
-def upstream(name: str, **config: object) -> Upstream:
+def upstream(name: str, **config: object) -> Members:
     values = {"url": f"{URL}/{name}", **config}
-    return Upstream(name, UpstreamConfig(**values), f"{URL}/{name}")  # type: ignore[arg-type]
+    settings = UpstreamConfig(**values)  # type: ignore[arg-type]
+    return Members(name, settings, [f"{URL}/{name}"])
 
 
 def asked(text: str = "hello", *, session: str = "", **more: object) -> Asked:
@@ -45,15 +49,15 @@ class Pool:
 
     def __init__(self, folder: Path) -> None:
         self.upstreams = {
-            "a": [upstream("a", price=Price(output=3.0), can=["tools"])],
-            "b": [upstream("b", price=Price(output=1.0))],
-            "c": [upstream("c", price=Price(output=2.0))],
+            "a": upstream("a", price=Price(output=3.0), can=["tools"]),
+            "b": upstream("b", price=Price(output=1.0)),
+            "c": upstream("c", price=Price(output=2.0)),
         }
         self.canaries = Canaries(folder)
 
     def router(self, model: ModelConfig | None) -> Router:
         models = {} if model is None else {"m": model}
-        configs = {name: group[0].config for name, group in self.upstreams.items()}
+        configs = {name: group.config for name, group in self.upstreams.items()}
         config = GatewayConfig(upstreams=configs, models=models)
         self.canaries.configure(models)
         return Router(config, self.upstreams, self.canaries)
@@ -69,9 +73,9 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
 
 
 def test_the_least_outstanding_for_its_weight_comes_first(pool: Pool) -> None:
-    pool.upstreams["a"][0].outstanding = 30
-    pool.upstreams["b"][0].outstanding = 20
-    pool.upstreams["c"][0].outstanding = 40
+    pool.upstreams["a"].current[0].outstanding = 30
+    pool.upstreams["b"].current[0].outstanding = 20
+    pool.upstreams["c"].current[0].outstanding = 40
     assert pool.names(ModelConfig(pool=["a", "b", "c"])) == ["b", "a", "c"]
     weighted: list[str | PoolMember] = ["a", "b", PoolMember(upstream="c", weight=4.0)]
     assert pool.names(ModelConfig(pool=weighted)) == ["c", "b", "a"]
@@ -87,8 +91,8 @@ def test_a_session_sticks_and_a_prefix_yields_to_load(pool: Pool) -> None:
     assert len(orders) == 1
     prefix = ModelConfig(pool=["a", "b", "c"], balance="prefix")
     home = pool.names(prefix)[0]
-    pool.upstreams[home][0].in_flight = 40
-    pool.upstreams[home][0].outstanding = 400
+    pool.upstreams[home].current[0].in_flight = 40
+    pool.upstreams[home].current[0].outstanding = 400
     assert pool.names(prefix)[0] != home
 
 
@@ -137,8 +141,8 @@ def test_a_canary_gets_its_share_of_sessions(pool: Pool) -> None:
 
 
 def test_a_model_is_called_what_its_upstream_calls_it(pool: Pool) -> None:
-    pool.upstreams["a"][0].models = frozenset(["only"])
-    pool.upstreams["b"][0].models = frozenset(["m", "more"])
+    pool.upstreams["a"].current[0].models = frozenset(["only"])
+    pool.upstreams["b"].current[0].models = frozenset(["m", "more"])
     members: list[str | PoolMember] = ["a", "b", PoolMember(upstream="c", model="theirs")]
     model = ModelConfig(pool=members, adapters=["lora"])
     router = pool.router(model)
@@ -149,9 +153,9 @@ def test_a_model_is_called_what_its_upstream_calls_it(pool: Pool) -> None:
 
 
 def test_without_models_the_upstreams_say_which_there_are(pool: Pool) -> None:
-    pool.upstreams["a"][0].models = frozenset(["m"])
-    pool.upstreams["b"][0].models = frozenset(["n"])
-    pool.upstreams["c"][0].models = frozenset()
+    pool.upstreams["a"].current[0].models = frozenset(["m"])
+    pool.upstreams["b"].current[0].models = frozenset(["n"])
+    pool.upstreams["c"].current[0].models = frozenset()
     router = pool.router(None)
     assert router.names() == {"m", "n"}
     assert [each.upstream.name for each in router.candidates("n", asked())] == ["b"]
@@ -162,11 +166,33 @@ def test_without_models_the_upstreams_say_which_there_are(pool: Pool) -> None:
 
 
 def test_a_full_upstream_comes_last() -> None:
-    full = upstream("full", max_in_flight=1)
+    full = upstream("full", max_in_flight=1).current[0]
     full.in_flight = 1
-    busy = upstream("busy")
+    busy = upstream("busy").current[0]
     busy.outstanding = 1000
     candidates = [RoutingCandidate(full, "m"), RoutingCandidate(busy, "m")]
     for balance in ("tokens", "cost"):
         found = ordered(candidates, balance, asked(), random.Random(1))  # type: ignore[arg-type]
         assert found[0].upstream is busy
+
+
+@given(st.integers(2, 8), st.integers(0, 2**32))
+def test_a_member_that_comes_takes_its_share_of_prompts_and_moves_no_other(
+    count: int, seed: int
+) -> None:
+    """So that one that leaves gives away its own, and no more."""
+    members = [
+        RoutingCandidate(upstream(f"m{number}-{seed}").current[0], "m") for number in range(count)
+    ]
+    moved = 0
+    prompts = 120
+    for number in range(prompts):
+        request = asked(f"Document {number} of {seed}")
+        before = ordered(members[:-1], "prefix", request, random.Random(1))[0]
+        after = ordered(members, "prefix", request, random.Random(1))[0]
+        if after is not before:
+            moved += 1
+            assert after is members[-1]
+    share = 1 / count
+    spread = math.sqrt(share * (1 - share) / prompts)
+    assert moved / prompts <= share + 5 * spread

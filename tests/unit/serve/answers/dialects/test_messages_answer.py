@@ -119,13 +119,13 @@ def test_what_a_cache_held_is_counted_apart() -> None:
     counts = {
         "prompt_tokens": 100,
         "completion_tokens": 9,
-        "prompt_tokens_details": {"cached_tokens": 64},
+        "prompt_tokens_details": {"cached_tokens": 64, "cache_write_tokens": 20},
         "completion_tokens_details": {"reasoning_tokens": 5},
     }
     assert translated(answer({"content": "x"}, usage=counts))["usage"] == {
-        "input_tokens": 36,
+        "input_tokens": 16,
         "output_tokens": 9,
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": 20,
         "cache_read_input_tokens": 64,
         "output_tokens_details": {"thinking_tokens": 5},
     }

@@ -1,0 +1,179 @@
+"""What a request and its answer said, kept for those who look when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from llmops_cli.serve.answers.dialects.sse import END, data_of
+
+PENDING_BYTES = 16 << 10
+"""Of a stream's events, from which the words are taken then: they are a fiftieth of it."""
+EVENT_MOST = 256 << 10
+"""Of one event; of a longer one, which has media or all words once more, the end is read."""
+WORDS_MOST = 1 << 20
+"""Characters of an answer that are kept; an answer of a million tokens is beyond all models."""
+
+
+class _Function(msgspec.Struct):
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct):
+    index: int = 0
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    text: str | None = None
+    delta: _Delta | None = None
+
+
+class _Event(msgspec.Struct):
+    """Of a stream of choices, or of typed events, where `delta` is the words themselves."""
+
+    choices: list[_Choice] | None = None
+    delta: str | None = None
+
+
+DONE = b"[DONE]"
+NO_EVENT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_decode = msgspec.json.Decoder(_Event).decode
+_decode_all = msgspec.json.Decoder(list[_Event]).decode
+RARER_WORDS = ("reasoning_content", "reasoning", "refusal")
+
+
+class SaidText:
+    """The words of one answer, of which those of one choice stand together however they came."""
+
+    def __init__(self) -> None:
+        self._raw = b""
+        self._pending: list[bytes] = []
+        self._new_bytes = 0
+        self._words: dict[object, list[str]] = {}
+        self._chars = 0
+
+    def feed(self, piece: bytes) -> None:
+        """Of a stream, as the upstream sent it."""
+        self._pending.append(piece)
+        self._new_bytes += len(piece)
+        if self._new_bytes > PENDING_BYTES:
+            self._read()
+
+    def whole(self, raw: bytes) -> None:
+        """An answer that came at once."""
+        self._raw = raw
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of words there are."""
+        self._read()
+        return self._chars + sum(map(len, self._pending)) + len(self._raw)
+
+    def texts(self) -> list[str]:
+        self._note(b"".join(self._pending).split(END))
+        self._pending = []
+        found = ["".join(pieces) for pieces in self._words.values()]
+        return [*found, *_texts_of_whole(self._raw)] if self._raw else found
+
+    def _read(self) -> None:
+        """The events that are whole; what follows waits."""
+        raw = b"".join(self._pending)
+        whole, _, rest = raw.rpartition(END)
+        self._pending = [rest[-EVENT_MOST:]]
+        self._new_bytes = 0
+        if self._chars < WORDS_MOST:
+            self._note(whole.split(END))
+
+    def _note(self, events: Sequence[bytes]) -> None:
+        datas = [data for data in map(data_of, events) if data and data != DONE]
+        for place, words in _words_of(datas):
+            self._words.setdefault(place, []).append(words)
+            self._chars += len(words)
+
+
+def _words_of(datas: Sequence[bytes]) -> Iterator[tuple[object, str]]:
+    """(which text they belong to, the words).
+
+    All are decoded as one list, which takes half as long as one by one.
+    """
+    try:
+        for event in _decode_all(b"[%b]" % b",".join(datas)):
+            yield from _words_of_event(event)
+    except NO_EVENT:
+        for data in datas:
+            yield from _words_of_one(data)
+
+
+def _words_of_one(data: bytes) -> Iterator[tuple[object, str]]:
+    try:
+        event = _decode(data)
+    except NO_EVENT:
+        yield "odd", data.decode("utf-8", "replace") + "\n"
+        return
+    yield from _words_of_event(event)
+
+
+def _words_of_event(event: _Event) -> Iterator[tuple[object, str]]:
+    if event.delta:
+        yield "delta", event.delta
+    for choice in event.choices or ():
+        if choice.text:
+            yield (choice.index, "text"), choice.text
+        if choice.delta is not None:
+            yield from _words_of_delta(choice.index, choice.delta)
+
+
+def _words_of_delta(index: int, delta: _Delta) -> Iterator[tuple[object, str]]:
+    if delta.content:
+        yield (index, "content"), delta.content
+    for name in RARER_WORDS:
+        words = getattr(delta, name)
+        if words:
+            yield (index, name), words
+    for call in delta.tool_calls or ():
+        if call.function is not None and call.function.arguments:
+            yield (index, call.index), call.function.arguments
+
+
+def _texts_of_whole(raw: bytes) -> list[str]:
+    """Every string of it, however it is nested."""
+    try:
+        answer = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [raw.decode("utf-8", "replace")]
+    return list(_strings_in(answer))
+
+
+def _strings_in(value: Any) -> Iterator[str]:  # Any: JSON
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, list):
+            waiting.extend(each)
+        elif isinstance(each, dict):
+            waiting.extend(each.values())
+
+
+class SeenTexts(msgspec.Struct):
+    """`asked`: texts of the prompt, before a guard has taken anything out of them."""
+
+    asked: list[str] = []
+    said: SaidText = msgspec.field(default_factory=SaidText)
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.asked)) + self.said.size
