@@ -174,10 +174,11 @@ class _Analysis:
         tokens_per_s = self._rates.per_s(TOKENS)
         hidden_per_s = self._rates.per_s(HIDDEN)
         input_per_s = self._rates.per_s(INPUT)
-        own = self._own_reasons(repetitions)
+        own = list(self._own_reasons(repetitions))
         first_p50_ms = found["ttft_ms"].p50 or found["e2e_ms"].p50
         load = self._load
-        limits = client_limits(load, client, done, ttft_p50_ms=first_p50_ms)
+        limits = list(client_limits(load, client, done, ttft_p50_ms=first_p50_ms))
+        client = msgspec.structs.replace(client, was_limit=bool(limits) and not own)
         reasons = [*own, *limits]
         all_notes = [*notes, *self._own_notes(client)]
         rates_each = {}

@@ -11,7 +11,7 @@ import msgspec
 from llmops_cli.bench.chunks import Chunk, ChunkChoice, error_of, error_text, piece_of
 from llmops_cli.bench.events import split_events
 from llmops_cli.bench.failure import ErrorKind, RequestFailure, detailed_failure, plain_failure
-from llmops_cli.bench.wire import HttpResponse
+from llmops_cli.runtime.wire import HttpResponse
 
 FAILED_ENDS = {
     "abort": ErrorKind.ABORTED,

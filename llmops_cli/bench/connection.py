@@ -11,7 +11,7 @@ import time
 
 from llmops_cli.bench.plan import Destination, LevelPlan
 from llmops_cli.bench.session import PlannedTurn, Session
-from llmops_cli.bench.wire import HttpResponse, request_head
+from llmops_cli.runtime.wire import HttpResponse, request_head
 
 
 class Request:

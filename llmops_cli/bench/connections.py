@@ -21,7 +21,7 @@ from llmops_cli.bench.failure import (
 )
 from llmops_cli.bench.opening import READ_AND_WRITE, ConnectionOpener
 from llmops_cli.bench.plan import LevelPlan
-from llmops_cli.bench.wire import HttpResponse, ProtocolError
+from llmops_cli.runtime.wire import HttpResponse, ProtocolError
 
 READ_BYTES = 1 << 14
 EVENTS_A_WAKE = 256

@@ -54,9 +54,9 @@ def finish(
     """The tables of a run that has ended; the spools go when everything is in place."""
     records = _all_records(spools, book)
     if form == "parquet":
-        save_parquet(records, book.loads, folder)
+        save_parquet(records, book.loads, report.levels, folder)
     else:
-        save_csv(records, book.loads, folder)
+        save_csv(records, book.loads, report.levels, folder)
     table = levels_csv(report.levels)
     write_atomic(folder / "report.csv", table.encode())
     write_atomic(folder / "report.json", to_json(report))

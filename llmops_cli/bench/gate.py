@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from llmops_cli.bench.compare import ERROR_RATE, compare, has_repetitions
 from llmops_cli.bench.latencies import FEWEST, SHIFT
 from llmops_cli.bench.rates import RATES
-from llmops_cli.bench.report import Difference, Level
+from llmops_cli.bench.report import Difference, Level, judged_levels
 from llmops_cli.bench.saved import SavedRun, load_name
 from llmops_cli.bench.window_rates import FEWEST_REQUESTS
 from llmops_cli.core.conditions import (
@@ -21,6 +21,7 @@ from llmops_cli.core.conditions import (
     Operator,
     Unit,
     parse_condition,
+    require_telling,
 )
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.ranks import size_for_interval
@@ -54,6 +55,8 @@ def parse_gate(text: str) -> Condition:
         _check_change(condition)
     elif is_share != (condition.metric == ERROR_RATE):
         raise _senseless(condition, "a change needs its sign, as +10%, and a limit its own unit")
+    else:
+        require_telling(condition, low=0, high=1 if is_share else math.inf)
     return condition
 
 
@@ -74,6 +77,8 @@ def _check_change(condition: Condition) -> None:
         raise _senseless(condition, "a change is in %")
     if condition.metric == "itl_ms":
         raise UsageError("itl_ms has no value per request to compare", hint="use tpot_ms")
+    if condition.metric != ERROR_RATE:
+        require_telling(condition, low=-1, hint="nothing sinks by more than all of it")
     is_rise = math.copysign(1, condition.value) > 0
     fails_at_once = is_rise != condition.is_above
     if condition.metric != ERROR_RATE and fails_at_once:
@@ -102,7 +107,7 @@ def judge_conditions(
         _judge_level(condition, level)
         for condition in conditions
         if not condition.is_relative
-        for level in current.report.levels
+        for level in judged_levels(current.report)
     ]
     if baseline is not None:
         judged += _judge_changes(current, baseline, relative)
@@ -126,9 +131,9 @@ def _missing(
     conditions: Sequence[Condition],
 ) -> Iterator[JudgedCondition]:
     """Each condition at the loads that only the baseline has."""
-    known = {load_name(level) for level in current.report.levels}
+    known = {load_name(level) for level in judged_levels(current.report)}
     for condition in conditions:
-        for level in baseline.report.levels:
+        for level in judged_levels(baseline.report):
             name = load_name(level)
             if name not in known:
                 yield _unknown(condition, name, f"{current.name} has no such load")
@@ -147,9 +152,9 @@ def _judge_changes(
     by_place = {}
     for one in found.differences:
         by_place[one.load, one.metric] = one
-    old_levels = {load_name(level): level for level in baseline.report.levels}
+    old_levels = {load_name(level): level for level in judged_levels(baseline.report)}
     for condition in conditions:
-        for level in current.report.levels:
+        for level in judged_levels(current.report):
             load = load_name(level)
             difference = by_place.get((load, condition.name))
             old = old_levels.get(load)

@@ -17,8 +17,11 @@ LevelRow = dict[str, object]
 
 
 def levels_csv(levels: Sequence[Level]) -> str:
-    """Distributions become ttft_ms_p50, ttft_ms_p50_low and so on; empty without levels."""
-    rows = [_row(level) for level in levels]
+    """Distributions become ttft_ms_p50, ttft_ms_p50_low and so on; empty without levels.
+
+    `level` is the number that the rows of records.csv have.
+    """
+    rows = [{"level": number, **_row(level)} for number, level in enumerate(levels)]
     if not rows:
         return ""
     return csv_text(list(rows[0]), rows)

@@ -20,8 +20,8 @@ from llmops_cli.bench.record import Record
 from llmops_cli.bench.recording import record_of
 from llmops_cli.bench.session import PlannedTurn, Session
 from llmops_cli.bench.vectors import parse_vectors
-from llmops_cli.bench.wire import HttpResponse
 from llmops_cli.core.histogram import key_of
+from llmops_cli.runtime.wire import HttpResponse
 
 BACKLOG = 64
 """Unparsed answers that may wait for an idle moment, or two for each stream if that is more."""

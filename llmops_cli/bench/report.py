@@ -37,6 +37,8 @@ class ClientStats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     late: int = 0
     reconnects: int = 0
     max_in_flight: int = 0
+    was_limit: bool = False
+    """and nothing else was wrong"""
     peak_rss_bytes: int | None = None
     clock: str = ""
 
@@ -125,12 +127,14 @@ class Level(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the levels say together.
 
-    The knee of a sweep, or the highest rate that met the objectives.
+    The knee of a sweep, or the highest rate that met the objectives. `client_limit_per_s`: where a
+    search ended because the load generator could not do more, so the server may.
     """
 
     knee: str | None = None
     best_rate_per_s: float | None = None
     failing_rate_per_s: float | None = None
+    client_limit_per_s: float | None = None
     sure: bool = True
     text: str = ""
 
@@ -236,7 +240,24 @@ def problems_of(report: BenchReport) -> list[Problem]:
         Problem(Flaw.INVALID, f"{level.label}: {reason}")
         for level in report.levels
         for reason in level.invalid_reasons
+        if not _ended_the_search(level, report.finding)
     ]
+
+
+def judged_levels(report: BenchReport) -> tuple[Level, ...]:
+    """Without the level at which a search's client gave out: it tells nothing of the server."""
+    return tuple(level for level in report.levels if not _ended_the_search(level, report.finding))
+
+
+def _ended_the_search(level: Level, finding: Conclusion) -> bool:
+    """Whether the level is where the client gave out, above a rate that is proven.
+
+    The search then says "at least": its answer leaves that level out, so it is no flaw.
+    """
+    limit_per_s = finding.client_limit_per_s
+    if finding.best_rate_per_s is None or limit_per_s is None:
+        return False
+    return level.rate_per_s == limit_per_s
 
 
 def _impossible(report: BenchReport) -> str | None:

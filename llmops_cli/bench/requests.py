@@ -89,9 +89,7 @@ def _parquet_rows(path: Path) -> Iterator[list[object]]:
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        raise EnvironmentMissing(
-            "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'"
-        ) from None
+        raise _no_pyarrow() from None
     file = ParquetFile(path)
     for batch in file.iter_batches(columns=COLUMNS):
         columns = [batch.column(name).to_pylist() for name in COLUMNS]
@@ -143,6 +141,30 @@ def _number(cell: object) -> float:
     return float(cell)  # type: ignore[arg-type]
 
 
+def save_csv(folder: Path, target: Path) -> None:
+    """The run's per-request table as CSV. Raises: as `save_parquet`."""
+    source = folder / "records.csv"
+    if source.is_file():
+        write_atomic(target, source.read_bytes())
+        return
+    parquet_file = folder / "records.parquet"
+    if not parquet_file.is_file():
+        raise UsageError(f"{folder} has no per-request table")
+    try:
+        from pyarrow import csv as arrow_csv
+        from pyarrow import parquet
+    except ImportError:
+        raise _no_pyarrow() from None
+    try:
+        arrow_csv.write_csv(parquet.read_table(parquet_file), target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+
+
+def _no_pyarrow() -> EnvironmentMissing:
+    return EnvironmentMissing("Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'")
+
+
 def save_parquet(folder: Path, target: Path) -> None:
     """The run's per-request table as Parquet.
 
@@ -159,9 +181,7 @@ def save_parquet(folder: Path, target: Path) -> None:
         from pyarrow import csv as arrow_csv
         from pyarrow import parquet
     except ImportError:
-        raise EnvironmentMissing(
-            "Parquet needs pyarrow", hint="pip install 'llmops-cli[parquet]'"
-        ) from None
+        raise _no_pyarrow() from None
     try:
         reader = arrow_csv.open_csv(source)
         with parquet.ParquetWriter(target, reader.schema) as writer:

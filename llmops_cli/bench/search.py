@@ -75,12 +75,13 @@ class RateSearch:
         self.sure = True
         self._probes = 0
         self._client_limit: float | None = None
+        self._invalid: float | None = None
 
     def next_rate(self) -> float | None:
         """None when the answer is known well enough."""
         if self._probes >= MOST_PROBES:
             return None
-        if self._client_limit is not None:
+        if self._invalid is not None:
             return None
         if self.passed and self.failed:
             apart = self.failed / self.passed
@@ -100,7 +101,9 @@ class RateSearch:
         """The final verdict on a rate; `unsure` goes by the point estimates."""
         if verdict == "invalid":
             self.sure = False
-            self._client_limit = rate
+            self._invalid = rate
+            if level.client.was_limit:
+                self._client_limit = rate
             return
         if verdict == "unsure":
             self.sure = False
@@ -123,6 +126,7 @@ class RateSearch:
         return Conclusion(
             best_rate_per_s=self.passed,
             failing_rate_per_s=self.failed,
+            client_limit_per_s=self._client_limit,
             sure=self.sure,
             text=self._words(),
         )
@@ -132,8 +136,9 @@ class RateSearch:
             if not self.failed:
                 return ""
             return f"no rate met the objectives (down to {self.failed:.3g} requests/s)"
-        text = f"{rate_words(self.passed)} requests/s meets the objectives; {self._beyond()}"
-        if not self.sure and self._client_limit is None:
+        least = "" if self._client_limit is None else "at least "
+        text = f"{least}{rate_words(self.passed)} requests/s meets the objectives; {self._beyond()}"
+        if not self.sure and self._invalid is None:
             text += " (some verdicts are by point estimate: more --requests would settle them)"
         return text
 
@@ -142,6 +147,8 @@ class RateSearch:
         if self._client_limit is not None:
             rate = rate_words(self._client_limit)
             return f"at {rate}/s this client was the limit (more --workers, or cores)"
+        if self._invalid is not None:
+            return f"at {rate_words(self._invalid)}/s nothing was measured that holds"
         if self.failed:
             return f"{rate_words(self.failed)}/s does not"
         return "no higher one was tried"

@@ -15,7 +15,7 @@ from llmops_cli.bench.markdown import comparison_markdown, markdown
 from llmops_cli.bench.openmetrics import openmetrics
 from llmops_cli.bench.page import MOST_REQUESTS, page
 from llmops_cli.bench.report import BenchReport
-from llmops_cli.bench.requests import save_parquet
+from llmops_cli.bench.requests import save_csv, save_parquet
 from llmops_cli.bench.saved import SavedRun, load_run
 from llmops_cli.bench.tables import (
     COMPARISON_DROPPABLE,
@@ -125,6 +125,10 @@ def _save_parquet(run: OpenedRun, target: Path) -> None:
     save_parquet(run.path, target)
 
 
+def _save_csv(run: OpenedRun, target: Path) -> None:
+    save_csv(run.path, target)
+
+
 SHOW = Show(
     table=_table,
     droppable=LEVELS_DROPPABLE,
@@ -138,6 +142,7 @@ SHOW = Show(
         "markdown": Export(text=lambda run: markdown(run.report)),
         "junit": Export(text=lambda run: junit(run.report)),
         "openmetrics": Export(text=lambda run: openmetrics(run.report)),
+        "csv": Export(save=_save_csv),
         "parquet": Export(save=_save_parquet),
     },
 )

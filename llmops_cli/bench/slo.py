@@ -76,8 +76,13 @@ def _latency(condition: Condition) -> Slo:
         raise UsageError(
             f"'{condition.text}' is no objective", hint=f"for example {condition.metric}_p95=200ms"
         )
+    if condition.limit <= 0:
+        raise UsageError(
+            f"'{condition.text}' is never met: nothing takes no time", hint=GRAMMAR.example
+        )
+    unit = "" if condition.unit else Unit.MILLISECONDS.value  # told where it was left out
     return Slo(
-        text=condition.text,
+        text=f"{condition.text}{unit}",
         metric=SLO_METRICS[condition.metric],
         share=condition.percentile / 100,
         limit_ms=condition.limit,

@@ -8,7 +8,7 @@ import msgspec
 
 from llmops_cli.bench.answer import Completion, refusal_of
 from llmops_cli.bench.failure import ErrorKind, plain_failure
-from llmops_cli.bench.wire import HttpResponse
+from llmops_cli.runtime.wire import HttpResponse
 
 
 class Vector(msgspec.Struct, gc=False):

@@ -8,19 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from llmops_cli import __version__
 from llmops_cli.core.visible import visible_line
 from llmops_cli.redteam.gates import decided_of
-from llmops_cli.redteam.page import attack_words, redteam_page
-from llmops_cli.redteam.report import FamilyResult, RedteamExample, RedteamReport
+from llmops_cli.redteam.page import redteam_page
+from llmops_cli.redteam.report import FamilyResult, RedteamReport
+from llmops_cli.redteam.sarif import read_successes, redteam_sarif
 from llmops_cli.redteam.show import ALL
 from llmops_cli.redteam.target import target_title
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.show.junit import Case, junit_suite
-
-SARIF_VERSION = "2.1.0"
-SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-PROMPT_CHARS = 400
 
 
 def write_files(
@@ -36,7 +32,8 @@ def write_files(
     table = redteam_csv(report)
     write_atomic(folder / "report.csv", table.encode())
     if sarif is not None:
-        write_atomic(sarif, redteam_sarif(report))
+        successes = read_successes(folder, report)
+        write_atomic(sarif, redteam_sarif(report, successes))
     if junit is not None:
         write_atomic(junit, redteam_junit(report).encode())
 
@@ -60,47 +57,6 @@ def _cell(value: object) -> object:
     if isinstance(value, tuple):
         return "..".join(map(str, value))
     return value
-
-
-def redteam_sarif(report: RedteamReport) -> bytes:
-    """SARIF: a rule for each family, a result for each example of success."""
-    model = target_title(report.manifest.recipe)
-    rules = [_rule(name, result) for name, result in report.families.items()]
-    driver = {"name": "llmops redteam", "version": __version__, "rules": rules}
-    results = [_result(example, model) for example in report.examples]
-    tool = {"driver": driver}
-    run = {"tool": tool, "results": results}
-    return msgspec.json.encode(
-        {
-            "version": SARIF_VERSION,
-            "$schema": SARIF_SCHEMA,
-            "runs": [run],
-        }
-    )
-
-
-def _rule(name: str, result: FamilyResult) -> dict[str, object]:
-    return {
-        "id": name,
-        "shortDescription": {"text": f"Attack family {name}"},
-        "properties": {
-            "owasp": result.owasp,
-            "atlas": result.atlas,
-            "cwe": result.cwe,
-            "asr": result.asr,
-        },
-    }
-
-
-def _result(example: RedteamExample, model: str) -> dict[str, object]:
-    text = f"{attack_words(example)}: {example.why}. Prompt: {example.prompt[:PROMPT_CHARS]}"
-    place = {"name": model, "kind": "module"}
-    return {
-        "ruleId": example.family,
-        "level": "warning" if example.stopped_by_guard else "error",
-        "message": {"text": text},
-        "locations": [{"logicalLocations": [place]}],
-    }
 
 
 def redteam_junit(report: RedteamReport) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from llmops_cli.evaluate.yes_no import SETTINGS as JUDGE_SETTINGS
+from llmops_cli.core.prices import Prices
+from llmops_cli.evaluate.yes_no import ANSWER_TOKENS as JUDGE_TOKENS
 from llmops_cli.redteam.attacker import ANSWER_CHARS as SHOWN_TO_ATTACKER_CHARS
 from llmops_cli.redteam.attacker import ATTACKER_PROMPT, LAST_TRIES
 from llmops_cli.redteam.attempts import Attempt
@@ -14,7 +15,7 @@ from llmops_cli.redteam.opinion import ANSWER_CHARS as SHOWN_TO_JUDGE_CHARS
 from llmops_cli.redteam.opinion import PROMPT as JUDGE_PROMPT
 from llmops_cli.redteam.suite import SearchMethod, SearchPlan
 from llmops_cli.runtime.chat import CHARS_PER_TOKEN
-from llmops_cli.runtime.outcomes import Prices, SpendForecast
+from llmops_cli.runtime.outcomes import SpendForecast
 
 
 class _Traffic(msgspec.Struct, frozen=True):
@@ -86,7 +87,7 @@ def _of_judge(attempt: Attempt, max_tokens: int) -> _Traffic:
     shown_chars = min(SHOWN_TO_JUDGE_CHARS, max_tokens * CHARS_PER_TOKEN)
     prompt_chars = len(JUDGE_PROMPT) + len(attempt.goal) + shown_chars
     calls = 1 if attempt.search else len(attempt.turns)
-    return _Traffic(calls * prompt_chars, calls * JUDGE_SETTINGS.max_tokens)
+    return _Traffic(calls * prompt_chars, calls * JUDGE_TOKENS)
 
 
 def _opening_chars(attempt: Attempt) -> int:

@@ -26,6 +26,7 @@ from llmops_cli.redteam.hunt import (
 from llmops_cli.redteam.plan import Plan
 from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.redteam.report import FamilyResult, RedteamExample, RedteamReport, TwinResult
+from llmops_cli.redteam.sarif import SUCCESSES, successes_lines
 from llmops_cli.runtime.files import to_json, write_atomic
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.outcomes import StopReason
@@ -81,6 +82,8 @@ def redteam_guard(
     report = msgspec.structs.replace(report, duration_s=round(time.monotonic() - began, 3))
     write_atomic(folder.path / RECIPE, to_json(recipe))
     write_atomic(folder.path / FINDS, _rows(found, controls))
+    successes = [_example(one) for one in found.finds()]
+    write_atomic(folder.path / SUCCESSES, successes_lines(successes))
     folder.write_report(report)
     return report
 
@@ -174,17 +177,20 @@ def _examples(found: GuardHunt) -> list[RedteamExample]:
     for one in found.finds():
         examples = shown.setdefault(one.kind, [])
         if len(examples) < EXAMPLES_EACH:
-            chain = " > ".join(one.chain)
-            example = RedteamExample(
-                family=one.kind,
-                attack=one.seed.text,
-                prompt=one.text,
-                answer="",
-                why=f"let through with evidence {one.score:g}, by {chain}",
-                stopped_by_guard=False,
-            )
-            examples.append(example)
+            examples.append(_example(one))
     return [example for examples in shown.values() for example in examples]
+
+
+def _example(one: HuntTry) -> RedteamExample:
+    chain = " > ".join(one.chain)
+    return RedteamExample(
+        family=one.kind,
+        attack=one.seed.text,
+        prompt=one.text,
+        answer="",
+        why=f"let through with evidence {one.score:g}, by {chain}",
+        stopped_by_guard=False,
+    )
 
 
 def _rows(found: GuardHunt, controls: Sequence[HuntTry]) -> bytes:

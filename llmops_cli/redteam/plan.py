@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.prices import Prices
 from llmops_cli.guard.check import Guard
 from llmops_cli.guard.policy import DEFAULT, load_policy
 from llmops_cli.redteam.attempts import Attempt, attempts_of
@@ -14,7 +15,7 @@ from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.redteam.suite import Suite, load_suite
 from llmops_cli.runtime.chat import ChatEndpoint, chat_endpoint
 from llmops_cli.runtime.keys import api_key
-from llmops_cli.runtime.outcomes import Budget, Prices, SpendForecast
+from llmops_cli.runtime.outcomes import Budget, SpendForecast
 
 MOST_ROUNDS = 64
 """Of a suite, where the number of attempts is given instead."""

@@ -112,6 +112,10 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
                 examples.append(example)
         return [example for examples in found.values() for example in examples]
 
+    def successes(self) -> list[RedteamExample]:
+        """All of them, in the order of the attempts."""
+        return [_example(case) for case in self.attacks if case.outcome.success]
+
     def _planned_attacks(self) -> Iterator[Attempt]:
         return (attempt for attempt in self.planned if not attempt.twin)
 

@@ -9,10 +9,10 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.prices import Prices
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Manifest
 from llmops_cli.evaluate.compliance import fitted
@@ -25,8 +25,9 @@ from llmops_cli.redteam.outcome import AttemptOutcome
 from llmops_cli.redteam.plan import Plan, forecast_line, plan_of
 from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.redteam.report import RedteamReport
-from llmops_cli.redteam.results import results_of
+from llmops_cli.redteam.results import Results, results_of
 from llmops_cli.redteam.run_key import require_same, run_key
+from llmops_cli.redteam.sarif import SUCCESSES, successes_lines
 from llmops_cli.redteam.spending import RunSpend, SpendMeter, read_spend
 from llmops_cli.redteam.target import engine_target
 from llmops_cli.runtime.chat import (
@@ -43,7 +44,6 @@ from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.outcomes import (
     OutcomesFile,
     OutcomesRead,
-    Prices,
     StopReason,
     read_outcomes,
     work_off,
@@ -66,9 +66,8 @@ def redteam(
 ) -> RedteamReport:
     """Has the attempts that `folder` does not have yet, and writes its report.
 
-    What is wrong with the run is asked of the report (redteam.gates). Raises: UsageError and
-    EnvironmentMissing before anything is sent or made; EngineFailed if our engine ends, with what
-    was done kept for --resume.
+    What is wrong with the run: redteam.gates. Raises: UsageError and EnvironmentMissing before
+    anything is sent or made; EngineFailed if our engine ends (--resume goes on).
     """
     plan = plan_of(recipe)
     if recipe.target == "guard":
@@ -93,10 +92,9 @@ def redteam(
             write_atomic(folder.path / RECIPE, to_json(recipe))
             versions = server.versions()
             client = _target_client(recipe, plan, server)
-            path = folder.path / ATTEMPTS
             with SpendMeter(folder.path, client) as meter:
                 helped = msgspec.structs.replace(plan, attacker=attacker)
-                stopped = _have_all(recipe, helped, client, meter, server, path, progress)
+                stopped = _have_all(recipe, helped, client, meter, server, folder, progress)
         manifest = clock.manifest(
             recipe,
             origins,
@@ -105,10 +103,14 @@ def redteam(
             complete=stopped is None,
             digests=target.digests(),
         )
+        outcomes = read_outcomes(folder.path / ATTEMPTS, AttemptOutcome)
+        results = _results(plan, outcomes)
+        write_atomic(folder.path / SUCCESSES, successes_lines(results.successes()))
         report = _report(
             manifest,
             plan,
-            read_outcomes(folder.path / ATTEMPTS, AttemptOutcome),
+            results,
+            outcomes,
             read_spend(folder.path),
             first_request_s=_since(began, client.first_at),
             stopped=stopped,
@@ -184,10 +186,11 @@ def _have_all(
     client: ChatClient,
     meter: SpendMeter,
     server: RunningServer,
-    path: Path,
+    folder: RunFolder,
     progress: Progress,
 ) -> StopReason | None:
     """Every attempt that nothing decided yet; why it stopped early, if it did."""
+    path = folder.path / ATTEMPTS
     found = read_outcomes(path, AttemptOutcome)
     if found.unreadable:
         progress.warn(f"{path}: {found.unreadable} torn lines; their attempts are had again")
@@ -261,17 +264,21 @@ def _longest_first(attempt: Attempt) -> tuple[bool, int, int]:
     return attempt.search is None, -len(attempt.turns), attempt.number
 
 
+def _results(plan: Plan, found: OutcomesRead[AttemptOutcome]) -> Results:
+    has_guard = plan.guard is not None
+    return results_of(plan.suite, plan.attempts, found.outcomes, guarded=has_guard)
+
+
 def _report(
     manifest: Manifest,
     plan: Plan,
+    results: Results,
     found: OutcomesRead[AttemptOutcome],
     spend: RunSpend,
     *,
     first_request_s: float | None,
     stopped: StopReason | None,
 ) -> RedteamReport:
-    has_guard = plan.guard is not None
-    results = results_of(plan.suite, plan.attempts, found.outcomes, guarded=has_guard)
     error_kinds = results.error_kinds()
     undecided_kinds = results.undecided_kinds()
     used = spend.used

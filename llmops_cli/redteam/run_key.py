@@ -12,6 +12,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.redteam.attempts import Attempt
 from llmops_cli.runtime.digests import digest_file, digest_value
 from llmops_cli.runtime.files import to_json, write_atomic
@@ -73,7 +74,8 @@ def _kept(path: Path) -> RunKey | None:
     """None for a new run; one of an older version has no key and takes the present one."""
     if not path.is_file():
         return None
+    raw = path.read_bytes()
     try:
-        return msgspec.json.decode(path.read_bytes(), type=RunKey)
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
+        return msgspec.json.decode(raw, type=RunKey)
+    except UNREADABLE:
+        raise UsageError(f"{path} cannot be read: {wrong_in(raw, RunKey)}") from None

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.redteam.transforms import transform
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
@@ -186,10 +187,10 @@ def _with_builtin(suite: Suite) -> Suite:
 
 
 def _suite_of(raw: Any, where: str) -> Suite:  # Any: YAML
-    try:
-        suite = msgspec.convert(raw, Suite)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise UsageError(f"{where}: {str(error).replace('`', '')}") from error
+    misfit = misfit_of(raw, Suite)
+    if misfit is not None:
+        raise UsageError(f"{where}: {misfit.told}", hint=misfit.hint)
+    suite = msgspec.convert(raw, Suite)
     if not suite.families:
         raise UsageError(f"{where} has no families")
     if not suite.secrets:

@@ -20,6 +20,11 @@ SHOWS = {
     "llmops.bench": "llmops_cli.bench.show:SHOW",
     "llmops.guard-train": "llmops_cli.guard.learnt.show:SHOW",
     "llmops.convert": "llmops_cli.convert.show:SHOW",
+    "llmops.prompt-run": "llmops_cli.prompt.technique_run.saved_runs:SHOW",
+    "llmops.plan": "llmops_cli.plan.saved:SHOW",
+    "llmops.generate": "llmops_cli.generate.show:SHOW",
+    "llmops.prompt-eval": "llmops_cli.prompt.evals.saved_runs:SHOW",
+    "llmops.prompt-optimize": "llmops_cli.prompt.optimize.show:SHOW",
     "llmops.quantize": "llmops_cli.quantize.show:SHOW",
     "llmops.redteam": "llmops_cli.redteam.show:SHOW",
     "llmops.train": "llmops_cli.train.show:SHOW",
@@ -203,6 +208,11 @@ def table_of(
     """Any report."""
     shown = show_of(report)
     return Narrowed(shown.table(report, word, width), droppable=shown.droppable)
+
+
+def export_table(run: OpenedRun, width: int) -> Table:
+    """The whole table of a run, no column dropped."""
+    return show_of(run.report).table(run.report, run.word, width)
 
 
 def run_list(runs: Sequence[OpenedRun]) -> list[dict[str, object]]:

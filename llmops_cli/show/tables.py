@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -13,6 +13,8 @@ from rich.text import Text
 from llmops_cli.core.visible import visible_line
 
 UNBOUNDED = 10_000
+FOLDED_WIDTH = 16
+"""Characters that a column of words keeps at least."""
 MISSING = "-"
 """What a cell without a value shows."""
 
@@ -55,21 +57,28 @@ def add_columns(table: Table, names: Iterable[str], *, words: Collection[str]) -
 
 
 class ByWidth:
-    """A table where a terminal has room for it, else a narrower one: no figure is cut."""
+    """A table where a terminal has room for it, else a narrower one: no figure is cut.
 
-    def __init__(self, wide: Table, narrow: Table) -> None:
+    `is_wrapping`: its cells are words, which may stand on several lines.
+    """
+
+    def __init__(self, wide: Table, narrow: Table, *, is_wrapping: bool = False) -> None:
         self.wide = wide
         self.narrow = narrow
+        self._is_wrapping = is_wrapping
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self.wide if natural_width(self.wide) <= options.max_width else self.narrow
+        widths = Console(width=UNBOUNDED).measure(self.wide)
+        needed = widths.minimum if self._is_wrapping else widths.maximum
+        yield self.wide if needed <= options.max_width else self.narrow
 
 
 class Narrowed:
     """A table that loses no figure: where it is too wide it drops whole columns, then stacks rows.
 
     `droppable` are columns by name, the least important first; what was left out is told below.
-    `wraps`: its cells are words, which may stand on several lines.
+    `wraps`: its cells are words, which may stand on several lines. `folds`: columns of which only
+    that is true; they are made narrower before any other is dropped.
     """
 
     def __init__(
@@ -78,26 +87,26 @@ class Narrowed:
         *,
         droppable: Sequence[str] = (),
         wraps: bool = False,
+        folds: Sequence[str] = (),
     ) -> None:
         self._table = table
         self._droppable = droppable
         self._wraps = wraps
+        self._folds = folds
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self._fits(self._table, options):
             yield self._table
             return
         dropped: list[str] = []
-        left = _without(self._table, dropped)
-        for name in self._droppable:
-            if self._fits(left, options):
+        for name in (None, *self._droppable):
+            dropped += [column for column in _names(self._table) if column == name]
+            if self._fits(self._copy(dropped, width=FOLDED_WIDTH), options):
+                yield self._copy(dropped, width=None)
                 break
-            dropped += [column for column in _names(left) if column == name]
-            left = _without(self._table, dropped)
-        if not self._fits(left, options):
+        else:
             yield _stacked(self._table)
             return
-        yield left
         if dropped:
             yield Text(f"no room for: {', '.join(dropped)}")
 
@@ -106,26 +115,27 @@ class Narrowed:
         needed = widths.minimum if self._wraps else widths.maximum
         return needed <= options.max_width
 
+    def _copy(self, dropped: Collection[str], *, width: int | None) -> Table:
+        """With fewer lines, without some columns; those that fold are at most `width` wide."""
+        copy = _like(self._table)
+        kept = [column for column in self._table.columns if column.header not in dropped]
+        for column in kept:
+            is_folding = column.header in self._folds
+            copy.add_column(
+                column.header,
+                justify=column.justify,
+                no_wrap=not is_folding if self._folds else column.no_wrap,
+                overflow="fold" if is_folding else column.overflow,
+                max_width=width if is_folding else None,
+            )
+        cells = [list(column.cells) for column in kept]
+        for row in zip(*cells, strict=True):
+            copy.add_row(*row)
+        return copy
+
 
 def _names(table: Table) -> list[str]:
     return [str(column.header) for column in table.columns]
-
-
-def _without(table: Table, dropped: Collection[str]) -> Table:
-    """A copy without some columns."""
-    kept = [column for column in table.columns if column.header not in dropped]
-    copy = _like(table)
-    for column in kept:
-        copy.add_column(
-            column.header,
-            justify=column.justify,
-            no_wrap=column.no_wrap,
-            overflow=column.overflow,
-        )
-    cells = [list(column.cells) for column in kept]
-    for row in zip(*cells, strict=True):
-        copy.add_row(*row)
-    return copy
 
 
 def _stacked(table: Table) -> Table:
@@ -142,6 +152,19 @@ def _stacked(table: Table) -> Table:
                 copy.add_row(name, cell)
         copy.add_section()
     return copy
+
+
+def blocks_table(blocks: Sequence[Mapping[str, str]]) -> Table:
+    """A line for each cell, with its name, and a gap between blocks."""
+    table = _like(Table())
+    table.show_header = False
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for block in blocks:
+        for name, value in block.items():
+            table.add_row(name, value)
+        table.add_section()
+    return table
 
 
 def _like(table: Table) -> Table:

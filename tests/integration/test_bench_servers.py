@@ -71,7 +71,7 @@ def test_a_server_that_does_not_stream_has_no_ttft(
     assert level["e2e_ms"]["p50"] > 0
     assert level["output_tokens"] == 3 * level["measured"] > 0
     assert level["slos"][0]["share"] == 0
-    assert "their TTFT and TPOT are not measured" in run.stderr
+    assert "their TTFT and TPOT are not measured" in run.stdout
     sent = server.seen[-1].json()
     assert sent["stream"] is False
     assert "stream_options" not in sent
@@ -107,8 +107,8 @@ def test_thoughts_are_counted_apart_and_not_sent_back(
     level = level_of(tmp_path / "run")
     assert 0 < level["hidden_tokens"] < level["output_tokens"]
     assert level["hidden_tokens"] % 40 == 0
-    assert "were thought and not sent" in run.stderr
-    assert "longer than the max_tokens" in run.stderr
+    assert "were thought and not sent" in run.stdout
+    assert "longer than the max_tokens" in run.stdout
 
 
 def test_nothing_is_guessed_where_a_server_lists_no_models(
@@ -206,5 +206,5 @@ def test_a_level_of_the_default_ends_with_its_fiftieth_request(
     assert level["requests"] == 50
     assert level["ttft_ms"]["p95"] > 70
     assert level["ttft_ms"]["p99"] is None
-    assert "p99 needs more requests: " in run.stderr
+    assert "p99 needs more requests: " in run.stdout
     assert run.stderr.count("1 stream 100%") == 1

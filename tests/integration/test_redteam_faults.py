@@ -237,7 +237,7 @@ def test_a_url_is_called_by_its_host_and_model_everywhere(demo_cli: Cli, tmp_pat
     title = f"served-one at {target.host}"
     (folder,) = (tmp_path / "results").iterdir()
     assert folder.name.endswith(f"redteam-{target.host.replace(':', '-')}-served-one")
-    assert title in run.stderr
+    assert title in run.stdout
     assert title in (folder / "report.html").read_text()
     assert title in (tmp_path / "r.xml").read_text()
     report = json.loads((folder / "report.json").read_text())
@@ -254,7 +254,7 @@ def test_hostile_answers_and_names_break_no_output(demo_cli: Cli, tmp_path: Path
         run = demo_cli("redteam", *args, "-o", "run", "--junit", "r.xml")
         assert run.returncode == 0, run.stderr
     page = (tmp_path / "run" / "report.html").read_text()
-    for text in (run.stderr, page, demo_cli("redteam", "show", "run").stdout):
+    for text in (run.stderr, run.stdout, page, demo_cli("redteam", "show", "run").stdout):
         assert "&lt;script&gt;" in text or "<script>" not in text
         assert "\x1b" not in text
         assert "\u202e" not in text

@@ -18,6 +18,9 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from llmops_cli.bench.frame import records
+from llmops_cli.bench.record_table import COLUMNS
+from llmops_cli.core.errors import UsageError
 from llmops_cli.runtime.paths import recipes_dir
 from llmops_cli.runtime.server import free_port
 from tests.conftest import Cli, Mock, fresh_cli
@@ -85,6 +88,46 @@ def test_the_files_of_a_run_agree(run: Path) -> None:
         assert low <= level["ttft_ms"]["p50"] <= high
     with (run / "records.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 360
+
+
+def test_the_requests_lead_to_the_report(run: Path) -> None:
+    """What report.csv says of a level is told by its rows of records.csv."""
+    pandas = pytest.importorskip("pandas")
+    found = records(run)
+    report = pandas.read_csv(run / "report.csv").set_index("level")
+    for number, level in found.groupby("level"):
+        row = report.loc[number]
+        counted = level[(level.in_window == 1) & level.error.isna()]
+        assert len(level) == row.requests
+        assert len(counted) == row.measured
+        assert level.error.notna().sum() == row.errors
+        for metric in ("ttft_ms", "tpot_ms", "e2e_ms", "normalized_ms"):
+            told = counted[metric].dropna()
+            assert told.median() == pytest.approx(row[f"{metric}_p50"], rel=1e-6)
+            assert told.quantile(0.95) == pytest.approx(row[f"{metric}_p95"], rel=1e-6)
+            assert told.mean() == pytest.approx(row[f"{metric}_mean"], rel=1e-6)
+
+
+def test_the_requests_are_exported_as_a_table(cli: Cli, run: Path) -> None:
+    assert cli("report", "export", "run", "--format", "csv").returncode == 2
+    exported = cli("report", "export", "run", "--format", "csv", "-o", "r.csv")
+    assert exported.returncode == 0, exported.stderr
+    assert (run.parent / "r.csv").read_text() == (run / "records.csv").read_text()
+
+
+def test_every_column_of_the_requests_is_documented(run: Path) -> None:
+    page = (recipes_dir().parent / "docs" / "METRICS.md").read_text()
+    section = page.partition("## The table of requests")[2].partition("\n## ")[0]
+    with (run / "records.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == list(COLUMNS)
+    for column in COLUMNS:
+        assert f"`{column}`" in section, column
+
+
+def test_a_folder_without_requests_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    with pytest.raises(UsageError, match="no requests of a run in"):
+        records(tmp_path)
 
 
 def test_show_list_and_export(cli: Cli, run: Path) -> None:
@@ -167,6 +210,7 @@ def test_what_is_no_run_is_refused(cli: Cli, tmp_path: Path) -> None:
     assert done.returncode == 2
 
 
+@pytest.mark.quiet
 def test_compare_finds_a_planted_change(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
     for name, ttft in (("a", "40"), ("b", "80")):
         server = mock("--ttft-ms", ttft, "--itl-ms", "1", "--jitter", "0.3")

@@ -9,7 +9,7 @@ import pytest
 
 from llmops_cli.bench.answer import Completion, parse_answer, told_count
 from llmops_cli.bench.failure import ErrorKind
-from llmops_cli.bench.wire import HttpResponse
+from llmops_cli.runtime.wire import HttpResponse
 
 DONE = b"data: [DONE]\n\n"
 AT_NS = 7

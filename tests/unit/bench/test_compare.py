@@ -72,7 +72,7 @@ def run_of(
         levels=[level],
         memory=Memory(),
     )
-    save_csv(all_records, [LOAD], folder)
+    save_csv(all_records, [LOAD], [level], folder)
     return load_run(folder, report)
 
 
@@ -80,6 +80,7 @@ def verdicts(a: SavedRun, b: SavedRun) -> dict[str, str]:
     return {d.metric: d.verdict for d in compare(a, b).differences}
 
 
+@pytest.mark.slow
 def test_the_same_run_twice_raises_few_alarms(tmp_path: Path) -> None:
     alarms = 0
     for seed in range(20):
@@ -117,6 +118,7 @@ def test_tails_need_enough_requests(tmp_path: Path) -> None:
     assert "ttft_ms.p99" in many
 
 
+@pytest.mark.slow
 def test_drift_between_repetitions_is_no_difference(tmp_path: Path) -> None:
     alarms = 0
     for seed in range(10):

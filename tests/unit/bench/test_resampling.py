@@ -17,6 +17,8 @@ from llmops_cli.core.report import Manifest, Memory
 from llmops_cli.core.stats import Distribution
 from tests.unit.series import SPREAD, Draw, autoregressive, in_phases, independent
 
+pytestmark = pytest.mark.slow
+
 METRIC = "ttft_ms"
 COMPARED = [f"{METRIC}.{statistic}" for statistic in ("shift", "mean", "p50", "p95")]
 NOTHING = Distribution()

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from llmops_cli.bench.report import Level, SloResult
+from llmops_cli.bench.gate import judge_conditions, parse_gate
+from llmops_cli.bench.report import (
+    BenchReport,
+    ClientStats,
+    Level,
+    Memory,
+    SloResult,
+    problems_of,
+)
+from llmops_cli.bench.saved import SavedRun
 from llmops_cli.bench.search import RateSearch, judge, knee, requests_needed
 from llmops_cli.bench.slo import parse_slos
+from llmops_cli.core.report import Manifest
 from llmops_cli.core.stats import Distribution, share_interval
 
 
@@ -77,3 +88,55 @@ def test_the_knee_is_where_power_is_highest() -> None:
     assert rising.knee is None
     assert "no knee up to 4" in rising.text
     assert knee([level(tokens=1)]).text == ""
+
+
+def invalid_level(*, was_limit: bool) -> Level:
+    found = level()
+    return msgspec.structs.replace(
+        found,
+        rate_per_s=8.0,
+        valid=False,
+        invalid_reasons=["the client was late"],
+        client=ClientStats(was_limit=was_limit),
+    )
+
+
+def searched(*, was_limit: bool, passes: bool) -> BenchReport:
+    """A search whose rate of 8 is invalid, above one of 4 that may be proven."""
+    search = RateSearch(4.0)
+    levels = [msgspec.structs.replace(level(), rate_per_s=4.0)] if passes else []
+    for good in levels:
+        search.tell(4.0, good, judge(good))
+    bad = invalid_level(was_limit=was_limit)
+    search.tell(8.0, bad, judge(bad))
+    assert search.next_rate() is None
+    return BenchReport(
+        manifest=Manifest(recipe={}),
+        levels=[*levels, bad],
+        memory=Memory(),
+        finding=search.finding(),
+    )
+
+
+def test_a_search_that_ends_at_the_clients_limit_says_at_least_and_is_no_failure() -> None:
+    report = searched(was_limit=True, passes=True)
+    assert report.finding.text.startswith("at least 4 requests/s meets the objectives; at 8/s this")
+    assert problems_of(report) == []
+
+
+@pytest.mark.parametrize(("was_limit", "passes"), [(True, False), (False, True)])
+def test_a_search_that_proved_nothing_or_met_another_flaw_is_invalid(
+    was_limit: bool, passes: bool
+) -> None:
+    report = searched(was_limit=was_limit, passes=passes)
+    assert "at least" not in report.finding.text
+    assert [problem.text for problem in problems_of(report)] == ["1: the client was late"]
+
+
+@pytest.mark.parametrize(("was_limit", "loads"), [(True, 1), (False, 2)])
+def test_a_gate_judges_no_level_at_which_the_client_gave_out(was_limit: bool, loads: int) -> None:
+    """Its latencies are the client's own."""
+    report = searched(was_limit=was_limit, passes=True)
+    run = SavedRun(name="search", report=report, requests=None)
+    judged = judge_conditions(run, None, [parse_gate("error_rate > 1%")])
+    assert len(judged) == loads

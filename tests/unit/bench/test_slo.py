@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llmops_cli.bench.gate import parse_gate
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.slo import parse_slos
 from llmops_cli.core.errors import UsageError
@@ -57,3 +58,16 @@ def test_a_near_miss_gets_a_suggestion() -> None:
     with pytest.raises(UsageError) as caught:
         parse_slos("tfft_p95=200ms")
     assert caught.value.hint == "did you mean 'ttft'?"
+
+
+def test_a_time_of_nothing_is_never_met() -> None:
+    with pytest.raises(UsageError, match="is never met"):
+        parse_slos("ttft_p95=0ms")
+
+
+@pytest.mark.parametrize(
+    "text", ["error_rate > 100%", "ttft_ms.p95 < 0ms", "ttft_ms.p95 < -100%", "error_rate < 0%"]
+)
+def test_a_gate_that_can_never_fail_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"can never tell anything|without a change"):
+        parse_gate(text)

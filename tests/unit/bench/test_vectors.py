@@ -9,7 +9,7 @@ import pytest
 from llmops_cli.bench.answer import Completion
 from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.vectors import parse_vectors
-from llmops_cli.bench.wire import HttpResponse
+from llmops_cli.runtime.wire import HttpResponse
 
 AT_NS = 7
 

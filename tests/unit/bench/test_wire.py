@@ -16,8 +16,8 @@ from llmops_cli.bench.answer import parse_answer
 from llmops_cli.bench.events import gaps_of
 from llmops_cli.bench.plan import Destination
 from llmops_cli.bench.record import AT_ONCE_NS
-from llmops_cli.bench.wire import HttpResponse, ProtocolError
 from llmops_cli.core.histogram import value_of
+from llmops_cli.runtime.wire import HttpResponse, ProtocolError
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 

@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from llmops_cli.core.report import Manifest
-from llmops_cli.redteam.export import redteam_junit, redteam_sarif
+from llmops_cli.redteam.export import redteam_junit
 from llmops_cli.redteam.page import redteam_page
 from llmops_cli.redteam.report import RedteamExample, RedteamReport
+from llmops_cli.redteam.sarif import redteam_sarif
 from llmops_cli.redteam.show import redteam_table
 from tests.unit.redteam.reports import report
 
@@ -60,4 +61,4 @@ def test_a_server_at_a_url_is_called_by_its_model_and_host() -> None:
     assert f"<title>{title}" in redteam_page(found)
     assert str(redteam_table(found).title).startswith(title)
     assert title in redteam_junit(found)
-    assert title.encode() in redteam_sarif(found)
+    assert title.encode() in redteam_sarif(found, found.examples)
