@@ -1,5 +1,6 @@
-# make demo: set up and run the main job end to end.  make test: set up and run every test.
-# make unit: the quick ones (under 40 s).  make coverage: all but the timed ones, with the floor of pyproject.toml.
+# make demo: set up and run the main job end to end.  make test: set up and run the tests.
+# make unit: the quick ones (under 40 s): nothing is timed, nothing simulated a thousand times.  make coverage: all but the timed ones, with the floor of pyproject.toml.
+# make thorough: make test with every variant of its longest tests (three hours on two cores).
 # make check: formatting, lint, types, import rules.   All are safe to run again.
 
 PYTHON ?= python3
@@ -9,9 +10,9 @@ STAMP := $(VENV)/.installed
 CONSTRAINTS := recipes/envs/constraints.txt
 # Test processes at a time: one more than cores, since tests wait for servers half of their time; 3 to 6.
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 2 ] && n=2; [ $$n -gt 5 ] && n=5; echo $$((n + 1)))
-PARALLEL := -m 'not quiet' -n $(JOBS) --dist loadgroup
+PARALLEL := -m 'not quiet' -n $(JOBS) --dist loadgroup --durations=25
 
-.PHONY: demo test quiet unit coverage check format setup benchmarks bench-self bench-serve bench-hostile soak clean help
+.PHONY: demo ready test thorough quiet unit coverage check format setup benchmarks bench-self bench-serve bench-hostile soak clean help
 
 help:
 	@grep -E '^# ' Makefile
@@ -41,21 +42,29 @@ setup: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/llmops run recipes/quickstart.yaml
 
+# What many tests need and takes minutes to make the first time, all at once: a test's own time would run out.
+ready: $(STAMP)
+	@for name in vllm quantize ctranslate2; do $(BIN)/llmops env create $$name >/dev/null & done; \
+	$(BIN)/llmops models get demo >/dev/null; wait
+
 # What does not mind company runs in several processes; what measures time then runs alone. Both run, whatever fails.
-test: $(STAMP)
+test: ready
 	@status=0; \
 	$(BIN)/python -m pytest $(PARALLEL) || status=$$?; \
 	$(BIN)/python -m pytest -m quiet || status=$$?; \
 	exit $$status
 
-quiet: $(STAMP)
+quiet: ready
 	$(BIN)/python -m pytest -m quiet
 
+thorough: $(STAMP)
+	THOROUGH=1 $(MAKE) test
+
 unit: $(STAMP)
-	$(BIN)/python -m pytest tests/unit tests/contract -n 2
+	$(BIN)/python -m pytest tests/unit tests/contract -m 'not quiet and not slow' -n 2
 
 # Branches, worker programs included (those that run in $(VENV)).
-coverage: $(STAMP)
+coverage: ready
 	$(BIN)/coverage erase
 	@status=0; \
 	$(BIN)/coverage run -m pytest $(PARALLEL) || status=$$?; \

@@ -38,7 +38,7 @@ settings.load_profile("in company")
 
 TOGETHER = re.compile(
     r"(test_demo\.py|test_quantize\.py|test_workers\.py|test_engines\.py::\w*adapter"
-    r"|test_train_exact\.py|test_train_faults\.py|test_serve_matrix\.py"
+    r"|test_train_exact\.py|test_train_faults\.py|test_sizing_allocated\.py|test_serve_matrix\.py"
     r"|test_serve_operations\.py::test_(?:hostile|odd))"
 )
 """Tests that share what takes long to make: one process runs all of a kind."""
@@ -96,14 +96,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return Together(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
+IS_THOROUGH = os.environ.get("THOROUGH") == "1"
+"""`make thorough`: variants too of what other tests show already."""
 QUIET_TRIES = 3
 """A machine's hiccup only ever adds to a time, so the least of some tries is compared."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("quiet") is not None:
             item.add_marker(pytest.mark.flaky(reruns=QUIET_TRIES - 1))
+    if not IS_THOROUGH:
+        variants = [item for item in items if item.get_closest_marker("thorough") is not None]
+        config.hook.pytest_deselected(items=variants)
+        items[:] = [item for item in items if item not in set(variants)]
 
 
 def unmeasured(environment: Mapping[str, str]) -> dict[str, str]:

@@ -31,14 +31,18 @@ COMMANDS = {
     "quantize": "Make a model smaller, and measure what that cost.",
     "bench": "Load a server and report TTFT, TPOT, ITL, E2E, throughput, goodput and memory.",
     "plan": "Memory, speed and cost of a model before any is spent, with error bands.",
+    "prompt": "Prompts as files, tried by technique over any endpoint, measured and exported.",
     "serve": "A gateway in front of an endpoint or an engine: keys, limits, guard, metrics, audit.",
+    "deploy": "From gateway.yaml to manifests, images and monitoring; canaries of what runs.",
     "top": "What a gateway does now: traffic, latency, upstreams, keys, canaries.",
+    "generate": "Ask a model every row of a file; the same command goes on after a kill.",
     "redteam": "Attack a served model, by default the demo, and measure how often that succeeds.",
     "run": "Run a recipe of steps (train, quantize, bench, evaluate); finished steps are kept.",
     "recipes": "The recipes that come with llmops, by name: list, show, copy.",
     "engines": "Which engine serves which formats and has which options.",
     "doctor": "What works on this machine, what doesn't, why, and what mends it.",
     "keys": "API keys of the gateway.",
+    "state": "The gateway's keys, spending and audit log: saved, put back, checked.",
     "models": "Small real models by name: what there is, what is here, fetch, remove.",
     "guard": "Judge what goes into a model and what comes out of it.",
     "report": "Show, compare, export and gate saved runs.",
@@ -99,6 +103,14 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
+def _print_manual(value: bool) -> None:
+    if value:
+        from llmops_cli.cli.man import manual
+
+        sys.stdout.write(manual())
+        raise typer.Exit
+
+
 def _root(
     version: bool = typer.Option(
         False,
@@ -106,6 +118,13 @@ def _root(
         callback=_print_version,
         is_eager=True,
         help="Print the version.",
+    ),
+    man: bool = typer.Option(
+        False,
+        "--man",
+        callback=_print_manual,
+        is_eager=True,
+        help="Print the manual page: llmops --man | man -l -",
     ),
 ) -> None:
     pass

@@ -32,7 +32,7 @@ def bench(
     from llmops_cli.bench.report import problems_of
     from llmops_cli.bench.run import bench as run
     from llmops_cli.bench.run import target_of
-    from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table, width_of
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say, width_of
     from llmops_cli.cli.settings import refuse_invalid, resolved
     from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.serving.target import check_target, prepare_target
@@ -61,8 +61,8 @@ def bench(
         say(f"report: {folder.path / 'report.json'}")
         print_json(report)
     else:
-        table = table_of(report, width=width_of(sys.stderr))
-        show_table(table)
+        table = table_of(report, width=width_of(sys.stdout))
+        print_table(table)
         say(f"report: {folder.path / 'report.json'}    plots: {page}")
     if not found.recipe.allow_invalid:
         accept = f"the report is in {folder.path}; --allow-invalid accepts it"

@@ -79,7 +79,7 @@ def _plan(task: Task, *, as_json: bool) -> None:
 
 def _tell(report: ConvertReport, *, as_json: bool) -> None:
     """Keeps the report and shows it."""
-    from llmops_cli.cli.screen import print_json, say, show_table
+    from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.convert.show import SHOW, convert_table
     from llmops_cli.runtime.files import write_atomic
     from llmops_cli.runtime.runs import RunFolder
@@ -94,5 +94,5 @@ def _tell(report: ConvertReport, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
-    show_table(convert_table(report))
+    print_table(convert_table(report))
     say(f"report: {saved}    page: {page}")

@@ -40,6 +40,7 @@ def doctor(
     if as_json:
         facts = {
             "hardware": hardware,
+            "gpu_features": _features(hardware),
             "versions": installed_versions(),
             "environments": list(envs.values()),
             "engines": works,
@@ -48,6 +49,7 @@ def doctor(
         print_json(facts)
     else:
         _write(_machine_lines(hardware))
+        _write(_gpu_lines(hardware))
         _write(_engine_lines(works, needs, envs))
         _write(_quantizer_lines(quantizers))
         _write(f"--     {reason}" for reason in broken.values())
@@ -85,6 +87,28 @@ def _machine_lines(hardware: dict[str, Any]) -> Iterator[str]:  # Any: facts of 
     yield f"ram    {ram_gb:.1f} GB"
     yield f"gpus   {gpus}"
     yield f"os     {hardware['os']}, Python {hardware['python']}"
+
+
+def _features(hardware: dict[str, Any]) -> dict[str, list[str]]:  # Any: facts of many kinds
+    """Kind of card -> what of it can be used."""
+    from llmops_cli.sizing.gpu_features import features_on
+
+    found = {}
+    for gpu in hardware["gpus"]:
+        found[str(gpu["name"])] = [each.name for each in features_on(gpu["capability"])]
+    return found
+
+
+def _gpu_lines(hardware: dict[str, Any]) -> Iterator[str]:  # Any: facts of many kinds
+    """Formats and attention of each kind of card, by its compute capability."""
+    from llmops_cli.sizing.gpu_features import features_not_on, features_on
+
+    capabilities = {str(gpu["name"]): gpu["capability"] for gpu in hardware["gpus"]}
+    for name, capability in capabilities.items():
+        able = ", ".join(each.name for each in features_on(capability)) or "none of these"
+        yield f"       {name}, compute capability {capability:g}: {able}"
+        for each in features_not_on(capability):
+            yield f"       no {each.name}: {each.without}"
 
 
 def _engine_lines(

@@ -1,4 +1,4 @@
-"""`llmops engines`."""
+"""`llmops engines`, and `llmops engines start`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from llmops_cli.cli.options import Given, recipe_command, with_subcommands
+from llmops_cli.engines.options import EngineOptions
+from llmops_cli.serving.recipe import EngineRecipe
+
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from llmops_cli.engines import EngineFacts
+    from llmops_cli.serving.standalone import Standing
+    from llmops_cli.show.tables import ByWidth
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(engines)
+    command = recipe_command(start, EngineRecipe, engine=EngineOptions)
+    app.command("engines", cls=with_subcommands(start=command))(engines)
 
 
 def engines(
@@ -23,7 +32,6 @@ def engines(
     """Which engine serves which formats and has which options."""
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.engines import load_engines
-    from llmops_cli.show.tables import Narrowed, matrix_table
 
     loaded, broken = load_engines()
     for reason in broken.values():
@@ -33,6 +41,51 @@ def engines(
         rows = {name: _row(each) for name, each in facts.items()}
         print_json(rows)
         return
+    print_table(engines_table(facts))
+
+
+def start(
+    given: Given,
+    *,
+    as_json: bool = typer.Option(
+        False, "--json", help="Print url, model, engine, log and versions on stdout as JSON."
+    ),
+) -> None:
+    """Start an engine by itself, without a gateway; Ctrl-C stops it, and nothing is left."""
+    from llmops_cli.cli.screen import TerminalProgress, print_json, say
+    from llmops_cli.cli.settings import resolved
+    from llmops_cli.serving.standalone import run_engine
+
+    recipe = resolved(EngineRecipe, given, command="engines-start", old_names=False).recipe
+
+    def tell(standing: Standing) -> None:
+        if as_json:
+            print_json(standing)
+        else:
+            _print_standing(standing)
+        say("Ctrl-C stops it")
+
+    with TerminalProgress() as progress:
+        run_engine(recipe, progress=progress, tell=tell)
+    say("stopped")
+
+
+def _print_standing(standing: Standing) -> None:
+    lines = {
+        "url": standing.url,
+        "model": standing.model,
+        "engine": standing.engine,
+        "log": standing.log,
+    }
+    for name, value in lines.items():
+        sys.stdout.write(f"{name:8}{value}\n")
+    sys.stdout.flush()
+
+
+def engines_table(facts: dict[str, EngineFacts]) -> ByWidth:
+    """A column an engine where there is room, else a block an engine."""
+    from llmops_cli.show.tables import ByWidth, matrix_table
+
     columns = [_column(each) for each in facts.values()]
     titles = list(columns[0])
     table = []
@@ -40,7 +93,26 @@ def engines(
         cells = [column[title] for column in columns]
         table.append((title, cells))
     matrix = matrix_table("option", list(facts), table)
-    print_table(Narrowed(matrix, wraps=True))
+    return ByWidth(matrix, _narrow(facts), is_wrapping=True)
+
+
+def _narrow(facts: dict[str, EngineFacts]) -> Table:
+    """A block an engine, with what it has; for a terminal that is too narrow for the matrix."""
+    from llmops_cli.show.tables import blocks_table
+
+    blocks = []
+    for name, each in facts.items():
+        cells = _column(each)
+        has = [title for title, value in cells.items() if value == "yes"]
+        block = {
+            "engine": name,
+            "formats": cells["formats"],
+            "environment": cells["environment"],
+            "options": " ".join(has) or "-",
+            "--set": cells["--set"],
+        }
+        blocks.append(block)
+    return blocks_table(blocks)
 
 
 def _column(facts: EngineFacts) -> dict[str, str]:

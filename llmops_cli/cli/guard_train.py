@@ -28,7 +28,7 @@ def train(
 
     Each source is judged by a stage that never saw it. Use: guard check --detector FOLDER.
     """
-    from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
     from llmops_cli.guard.learnt.report import recipe_of
     from llmops_cli.guard.learnt.show import train_table
     from llmops_cli.guard.learnt.train import PAGE, train_stage
@@ -42,5 +42,5 @@ def train(
     if as_json:
         print_json(report)
         return
-    show_table(train_table(report))
+    print_table(train_table(report))
     say(f"stage: {folder.path}    page: {folder.path / PAGE}")

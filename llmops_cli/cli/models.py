@@ -25,14 +25,15 @@ def list_(*, as_json: bool = JSON) -> None:
     """Every model that has a name here, and whether it is on this machine."""
     from llmops_cli.cli.screen import TerminalProgress, print_json, print_table
     from llmops_cli.models.named import model_names, status_of
-    from llmops_cli.models.show import models_table
+    from llmops_cli.models.show import DROPPABLE, FOLDS, models_table
+    from llmops_cli.show.tables import Narrowed
 
     with TerminalProgress() as progress:
         found = [status_of(name, progress=progress) for name in model_names()]
     if as_json:
         print_json(found)
         return
-    print_table(models_table(found))
+    print_table(Narrowed(models_table(found), droppable=DROPPABLE, folds=FOLDS))
 
 
 @group.command()

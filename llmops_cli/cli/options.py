@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from llmops_cli.cli.values import Command, CommandLine
-from llmops_cli.core.fields import Flag, flags_of, is_share, plain_type, spelling_of
+from llmops_cli.core.fields import Flag, flags_of, hints_of, is_share, plain_type, spelling_of
 
 Given = dict[str, object]
 """Field name -> what the user gave, only for fields that were given."""
@@ -32,13 +32,15 @@ def recipe_command(
     kind: type[msgspec.Struct],
     *,
     engine: type[msgspec.Struct] | None = None,
+    instead: Mapping[str, Flag] | None = None,
 ) -> Function:
     """`function(given, **rest)` as a command with a flag for each field of `kind` that has one.
 
     `rest` are the function's own parameters after `given`. With `engine`, its options are flags
-    too, and what was given of them stands as text in `given["options"]`.
+    too, and what was given of them stands as text in `given["options"]`. `instead`: flags that are
+    another thing in this command, such as several values for one; they are given as text.
     """
-    fields = _parameters(kind, prefix="")
+    fields = _parameters(kind, prefix="", instead=instead or {})
     knobs = {}
     if engine is not None:
         knobs = _parameters(engine, prefix="Engine: ")
@@ -105,13 +107,19 @@ def _take(
 Parameters = dict[str, inspect.Parameter]
 
 
-def _parameters(kind: type[msgspec.Struct], *, prefix: str) -> Parameters:
+def _parameters(
+    kind: type[msgspec.Struct],
+    *,
+    prefix: str,
+    instead: Mapping[str, Flag] | None = None,
+) -> Parameters:
     """Field name -> the parameter that Typer makes its option of."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = hints_of(kind)
     struct_fields = msgspec.structs.fields(kind)
     fields = {field.name: field for field in struct_fields}
     found = {}
-    for name, flag in flags_of(kind).items():
+    for name, usual in flags_of(kind).items():
+        flag = (instead or {}).get(name, usual)
         if flag.hidden:
             continue
         shown = flag.default

@@ -49,7 +49,9 @@ def quantize(
     from llmops_cli.quantize.variants import variants_of
     from llmops_cli.quantize.verdict import failure_of
     from llmops_cli.runtime.env import ensure_env
+    from llmops_cli.runtime.files import require_folder
 
+    require_folder(output)
     found = resolved(QuantizeRecipe, given, command="quantize", file=recipe)
     wish = found.recipe
     variants = variants_of(wish)  # a typo should not cost a training run
@@ -82,7 +84,7 @@ def quantize(
 
 def _tell(report: QuantizeReport, *, as_json: bool) -> None:
     """Keeps the report and shows it."""
-    from llmops_cli.cli.screen import print_json, say, show_table
+    from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.quantize.plot import save_quantize_plot
     from llmops_cli.quantize.show import quantize_table
     from llmops_cli.runtime.runs import RunFolder
@@ -100,7 +102,7 @@ def _tell(report: QuantizeReport, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
-    show_table(quantize_table(report))
+    print_table(quantize_table(report))
     for name, reason in report.failures.items():
         say(f"{name} was not made: {reason}")
     if report.recommended:
@@ -115,7 +117,7 @@ def inspect(
     as_json: bool = JSON,
 ) -> None:
     """What a model is: its format, how its weights are kept, and which engines load it."""
-    from llmops_cli.cli.screen import TerminalProgress, show_table
+    from llmops_cli.cli.screen import TerminalProgress, print_table
     from llmops_cli.models.find import find_model
     from llmops_cli.quantize.inspect import inspect as look
     from llmops_cli.quantize.show import inspection_table
@@ -130,4 +132,4 @@ def inspect(
         text = to_json(found).decode()
         sys.stdout.write(text)
     else:
-        show_table(inspection_table(found))
+        print_table(inspection_table(found))

@@ -26,13 +26,14 @@ def list_(*, as_json: bool = JSON) -> None:
     """Every recipe, what it is for and the command that takes it."""
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.runtime.recipes import packaged_recipes
-    from llmops_cli.show.recipes import recipes_table
+    from llmops_cli.show.recipes import FOLDS, recipes_table
+    from llmops_cli.show.tables import Narrowed
 
     found = packaged_recipes()
     if as_json:
         print_json(found)
         return
-    print_table(recipes_table(found))
+    print_table(Narrowed(recipes_table(found), folds=FOLDS))
 
 
 @group.command()

@@ -39,7 +39,7 @@ def redteam(
     as_json: bool = JSON,
 ) -> None:
     """Attack a served model, by default the demo, and measure how often that succeeds."""
-    from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
     from llmops_cli.cli.settings import resolved
     from llmops_cli.redteam.conditions import possible_condition_of, share_of
     from llmops_cli.redteam.export import write_files
@@ -69,7 +69,7 @@ def redteam(
     if as_json:
         print_json(report)
     else:
-        show_table(redteam_table(report))
+        print_table(redteam_table(report))
         say(f"report: {folder.path / 'report.json'}    page: {folder.path / 'report.html'}")
     problems = problems_of(report, conditions, allow_undecided=allowed)
     error = error_of(problems, folder.path)
@@ -81,9 +81,11 @@ def _refuse_used(output: Path | None) -> None:
     """Raises: UsageError for a folder that holds a run."""
     from llmops_cli.core.errors import UsageError
     from llmops_cli.redteam.run import ATTEMPTS
+    from llmops_cli.runtime.files import require_folder
 
     if output is None:
         return
+    require_folder(output)
     attempts = output / ATTEMPTS
     if attempts.exists():
         raise UsageError(

@@ -19,9 +19,15 @@ RECIPES = {
     "convert": "llmops_cli.convert.recipe:ConvertRecipe",
     "quantize": "llmops_cli.quantize.recipe:QuantizeRecipe",
     "bench": "llmops_cli.bench.recipe:BenchRecipe",
+    "generate": "llmops_cli.generate.recipe:GenerateRecipe",
     "redteam": "llmops_cli.redteam.recipe:RedteamRecipe",
     "plan": "llmops_cli.plan.recipe:PlanRecipe",
+    "prompt-run": "llmops_cli.prompt.technique_run.recipe:PromptRunRecipe",
+    "prompt-eval": "llmops_cli.prompt.evals.recipe:EvalRecipe",
+    "prompt-optimize": "llmops_cli.prompt.optimize.recipe:OptimizeRecipe",
     "serve": "llmops_cli.serve.recipe:ServeRecipe",
+    "engines-start": "llmops_cli.serving.recipe:EngineRecipe",
+    "deploy": "llmops_cli.deploy.recipe:RenderRecipe",
 }
 """Command -> "module:object" of the struct that it resolves."""
 

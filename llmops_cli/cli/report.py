@@ -15,6 +15,10 @@ group = CommandLine(
 )
 
 
+RATINGS = ".jsonl"
+"""How the file of users' scores ends; no run's does."""
+
+
 def register(app: typer.Typer) -> None:
     app.add_typer(group, name="report")
 
@@ -99,13 +103,13 @@ def html(
 def export(
     run: Path = typer.Argument(help="A run folder."),
     format_: str = typer.Option(
-        "markdown", "--format", help="markdown, junit, openmetrics or parquet."
+        "markdown", "--format", help="markdown, junit, openmetrics, csv or parquet."
     ),
     output: Path = typer.Option(
-        None, "-o", "--output", help="The file.  [default: stdout; parquet needs one]"
+        None, "-o", "--output", help="The file.  [default: stdout; csv and parquet need one]"
     ),
 ) -> None:
-    """Write a run for other tools: Markdown, JUnit XML, OpenMetrics, or its requests as Parquet."""
+    """Write a run for other tools: Markdown, JUnit XML, OpenMetrics, or its requests as a table."""
     from llmops_cli.cli.screen import say
     from llmops_cli.core.errors import UsageError
     from llmops_cli.runtime.files import write_atomic
@@ -115,7 +119,7 @@ def export(
     export = export_of(opened, format_)
     if export.save is not None:
         if output is None:
-            raise UsageError(f"{format_} is no text", hint=f"-o requests.{format_}")
+            raise UsageError(f"{format_} goes to a file", hint=f"-o requests.{format_}")
         export.save(opened, output)
         say(f"table: {output}")
     elif export.text is not None:
@@ -129,13 +133,20 @@ def export(
 
 @group.command()
 def compare(
-    baseline: Path = typer.Argument(help="The run to compare with."),
-    others: list[Path] = typer.Argument(help="One or more runs."),
+    baseline: Path = typer.Argument(
+        help="The run to compare with; or a gateway's feedback.jsonl, for its users' scores."
+    ),
+    others: list[Path] = typer.Argument(None, help="One or more runs.", show_default=False),
     metric: list[str] = typer.Option(
         None, help="A metric, such as normalized_ms.p95. May be repeated."
     ),
     min_effect: float = typer.Option(
-        None, help="Smallest change in % worth a verdict.  [default: 2]"
+        None, help="Smallest change in % worth a verdict.  [default: 2; 0 for prompts]"
+    ),
+    by: str = typer.Option(
+        None,
+        help="Of users' scores: prompt, model, upstream or side.  [default: prompt]",
+        show_default=False,
     ),
     format_: str = typer.Option("table", "--format", help="table or markdown."),
     as_json: bool = typer.Option(
@@ -144,28 +155,29 @@ def compare(
 ) -> None:
     """Say per metric whether a run is faster or slower than another, or that nobody can tell."""
     from llmops_cli.cli.screen import print_json, print_table, say
-    from llmops_cli.core.errors import unknown_name
+    from llmops_cli.core.errors import UsageError, unknown_name
     from llmops_cli.show.runs import compare_runs, open_run
     from llmops_cli.show.tables import Narrowed
 
     if format_ not in ("table", "markdown"):
         raise unknown_name("format", format_, ["table", "markdown"])
+    if baseline.suffix == RATINGS:
+        if metric or min_effect is not None or format_ != "table":
+            raise UsageError("users' scores have --by and --json alone")
+        _compare_ratings([baseline, *(others or [])], by or "prompt", as_json=as_json)
+        return
+    if by is not None:
+        raise UsageError("--by is for users' scores", hint="a gateway's feedback.jsonl")
+    if not others:
+        raise UsageError("a run is compared with another", hint="llmops report compare A B")
     first = open_run(baseline)
-    effect = None
-    if min_effect is not None:
-        effect = min_effect / 100
-    found = []
-    for path in others:
-        compared = compare_runs(
-            first,
-            open_run(path),
-            metrics=metric or [],
-            min_effect=effect,
-        )
-        found.append(compared)
+    effect = None if min_effect is None else min_effect / 100
+    found = [
+        compare_runs(first, open_run(path), metrics=metric or [], min_effect=effect)
+        for path in others
+    ]
     if as_json:
-        results = [compared.result for compared in found]
-        print_json(_one_or_all(results))
+        print_json(_one_or_all([compared.result for compared in found]))
         return
     for compared in found:
         if format_ == "markdown":
@@ -174,6 +186,31 @@ def compare(
         print_table(Narrowed(compared.table, droppable=compared.droppable))
         for warning in compared.warnings:
             say(f"warning: {warning}")
+
+
+def _compare_ratings(paths: Sequence[Path], by: str, *, as_json: bool) -> None:
+    from typing import get_args
+
+    from llmops_cli.cli.screen import print_json, print_table, say
+    from llmops_cli.core.errors import unknown_name
+    from llmops_cli.show.ratings import RatedBy, compare_ratings, pairs_table, ratings_table
+    from llmops_cli.show.tables import Narrowed
+
+    known: tuple[RatedBy, ...] = get_args(RatedBy)
+    chosen = next((name for name in known if name == by), None)
+    if chosen is None:
+        raise unknown_name("side", by, known)
+    found = compare_ratings(paths, by=chosen)
+    if as_json:
+        print_json(found)
+        return
+    print_table(Narrowed(ratings_table(found), droppable=("often said",)))
+    if found.pairs:
+        print_table(Narrowed(pairs_table(found)))
+    if found.replaced:
+        say(f"{found.replaced:,} ratings were given anew: the last one of a request counts")
+    if found.unreadable:
+        say(f"warning: {found.unreadable:,} lines are no rating")
 
 
 @group.command()

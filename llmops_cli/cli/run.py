@@ -24,7 +24,7 @@ def run(
     as_json: bool = JSON,
 ) -> None:
     """Run a recipe of steps (train, quantize, bench, evaluate); finished steps are kept."""
-    from llmops_cli.cli.screen import TerminalProgress, print_json, say, show_table
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
     from llmops_cli.cli.settings import refuse_invalid
     from llmops_cli.core.errors import EnvironmentMissing
     from llmops_cli.pipeline.plot import plot_pipeline
@@ -55,7 +55,7 @@ def run(
     if as_json:
         print_json(report)
     else:
-        show_table(pipeline_table(report))
+        print_table(pipeline_table(report))
         say(f"report: {folder.path / 'report.json'}")
     problems = problems_of(report)
     if bench is not None and not bench.allow_invalid:

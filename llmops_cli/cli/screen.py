@@ -35,6 +35,7 @@ def console() -> Console:
 
 
 def show_table(table: RenderableType) -> None:
+    """A table beside the command's result: on stderr."""
     console().print(table)
 
 

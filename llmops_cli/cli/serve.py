@@ -31,7 +31,7 @@ def serve(
     from llmops_cli.cli.screen import TerminalProgress
     from llmops_cli.cli.settings import resolved
     from llmops_cli.pipeline.gateway import run_gateway
-    from llmops_cli.runtime.recipes import recipe_file
+    from llmops_cli.runtime.recipes import gateway_path
     from llmops_cli.serve.flags import gateway_config
     from llmops_cli.serve.recipe import ServeRecipe
     from llmops_cli.serve.versions import FileStamp, stamp_of
@@ -39,7 +39,7 @@ def serve(
     found = resolved(ServeRecipe, given, command="serve", old_names=False)
     recipe = found.recipe
     if recipe.config:
-        recipe = msgspec.structs.replace(recipe, config=str(recipe_file(Path(recipe.config))))
+        recipe = msgspec.structs.replace(recipe, config=str(gateway_path(Path(recipe.config))))
     file = Path(recipe.config) if recipe.config else None
     stamp = stamp_of(file) if file else FileStamp()
     config = gateway_config(recipe, found.origins)

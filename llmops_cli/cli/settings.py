@@ -14,6 +14,7 @@ from llmops_cli.cli.screen import say
 from llmops_cli.core.errors import GateFailed, UsageError
 from llmops_cli.core.problem import Problem, summary
 from llmops_cli.core.resolve import Resolved, resolve
+from llmops_cli.core.said import of_no_command, variable_of
 
 RecipeT = TypeVar("RecipeT", bound=msgspec.Struct)
 
@@ -50,9 +51,29 @@ def resolved(
         flags=given,
         old_names=old_names,
     )
-    for warning in found.warnings:
+    fields = kind.__struct_fields__
+    strangers = _strangers(command, fields, old_names=old_names)
+    for warning in (*found.warnings, *strangers):
         say(f"warning: {warning}")
     return found
+
+
+def _strangers(
+    command: str,
+    fields: Sequence[str],
+    *,
+    old_names: bool,
+) -> list[str]:
+    """Variables that look like ours and set nothing; a gateway's files may name any."""
+    from llmops_cli.cli.app import COMMANDS
+
+    if command in ("serve", "deploy"):
+        return []
+    known = [variable_of(command, field) for field in fields]
+    known += ["LLMOPS_API_KEY", "LLMOPS_STATE_DIR", "LLMOPS_ENV_CREATE"]
+    if old_names:
+        known += [f"LLMOPS_{field.upper()}" for field in fields]
+    return of_no_command(os.environ, commands=COMMANDS, known=known)
 
 
 def refuse_invalid(problems: Sequence[Problem], *, hint: str) -> None:

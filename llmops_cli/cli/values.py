@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from llmops_cli.core.wanted import given_of, wanted_of
 
 CONVERSION = "_runtime_param"
 """Where Typer 0.29 keeps it, made when it is first needed; without that name nothing is eased."""
@@ -33,7 +36,10 @@ class PlainValue:
             if found is not None:
                 return found
         setattr(param, CONVERSION, None)
-        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+        try:
+            return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+        except typer.BadParameter as error:
+            raise _in_our_words(error, value, param, ctx) from error
 
 
 def _plain(text: str, wanted: Any) -> str | int | float | None:  # Any: as above
@@ -48,6 +54,22 @@ def _plain(text: str, wanted: Any) -> str | int | float | None:  # Any: as above
     if wanted.annotation is float and _DECIMAL.fullmatch(text):
         return float(text)
     return None
+
+
+def _in_our_words(
+    error: Exception,
+    value: object,
+    param: Any,
+    ctx: Any,
+) -> Exception:  # Any: as above
+    """Of a number; other mistakes are told by Typer."""
+    wanted = param.type_descriptor
+    if wanted.annotation not in (int, float):
+        return error
+    bounds = msgspec.Meta(ge=wanted.parameter_info.min, le=wanted.parameter_info.max)
+    number = Annotated[int, bounds] if wanted.annotation is int else Annotated[float, bounds]
+    told = f"must be {wanted_of(number)}, not {given_of(value)}"
+    return typer.BadParameter(told, ctx=ctx, param=param)
 
 
 def _eased(params: list[Any]) -> list[Any]:

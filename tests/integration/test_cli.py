@@ -158,6 +158,10 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
         (["quantize", "nowhere/at/all"], 2, "no model at nowhere/at/all", "a folder, a .gguf file"),
         (["quantize", "."], 2, "has no config.json", "Hugging Face model folder"),
         (["quantize", "--scheme", ""], 2, "--scheme '' names nothing", "leave it out"),
+        (["quantize", "-o", "/dev/null"], 2, "/dev/null is a file", "-o names a folder"),
+        (["quantize", "-o", "/dev/null/x"], 2, "/dev/null is a file", "-o names a folder"),
+        (["redteam", "-o", "/dev/null"], 2, "/dev/null is a file", "-o names a folder"),
+        (["run", "quickstart", "-o", "/dev/null"], 2, "/dev/null is a file", "-o names a folder"),
         (["quantize", "--imatrix", "/nope"], 2, "--imatrix: no file at /nope", "auto or none"),
         (["quantize", "--eval-text", "no.txt"], 2, "--eval-text: no file at no.txt", ""),
         (
@@ -166,7 +170,17 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
             "--calibration multilingal: no such text",
             "did you mean 'multilingual'?",
         ),
-        (["bench", "--concurrency", "0"], 2, "--concurrency '0'", ""),
+        (["bench", "--concurrency", "0"], 2, "'0': must be a whole number from 1 to 20,000", ""),
+        (["bench", "--concurrency", "1,x"], 2, "from 1 to 20,000, not 'x'", ""),
+        (["top", "--every", "x"], 2, "'--every': must be a number of at least 0.2, not 'x'", ""),
+        (
+            ["top", "--every", "0.1"],
+            2,
+            "must be a number of at least 0.2, not '0.1'",
+            "",
+        ),
+        (["serve", "--port", "x"], 2, "'--port': must be a whole number, not 'x'", ""),
+        (["serve", "--config", "no.yaml"], 2, "no gateway file at no.yaml", "copy gateway"),
         (
             ["bench", "--set", "quueue=3"],
             2,
@@ -315,7 +329,7 @@ def test_wrong_input_gets_one_line_a_hint_and_the_exit_code(
     assert not [*(tmp_path / "results").glob("*/*")], "wrong input leaves nothing behind"
 
 
-PATHS = {"plan": "plan serve"}
+PATHS = {"plan": "plan serve", "prompt-run": "prompt run", "deploy": "deploy render"}
 """Recipes whose command lies below a group."""
 
 

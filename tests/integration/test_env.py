@@ -48,14 +48,6 @@ def frail(tmp_path: Path) -> Path:
     return package
 
 
-def test_an_environment_is_made_and_shown(cli: Cli, frail: Path) -> None:
-    made = cli("env", "create", "frail")
-    assert made.returncode == 0, made.stderr
-    shown = cli("env", "show", "frail")
-    assert shown.returncode == 0
-    assert made.stdout.strip() in shown.stdout
-
-
 def test_what_was_installed_and_cannot_be_imported_is_not_kept(cli: Cli, frail: Path) -> None:
     (frail / "frail.py").write_text("raise OSError('libfrail.so: no such file')\n")
     made = cli("env", "create", "frail")
@@ -64,8 +56,15 @@ def test_what_was_installed_and_cannot_be_imported_is_not_kept(cli: Cli, frail: 
     assert "libfrail.so" in made.stderr
 
 
-def test_an_environment_that_broke_is_told_of_and_mended(cli: Cli, frail: Path) -> None:
-    python = Path(cli("env", "create", "frail").stdout.strip())
+def test_an_environment_is_shown_and_when_it_broke_told_of_and_mended(
+    cli: Cli, frail: Path
+) -> None:
+    made = cli("env", "create", "frail")
+    assert made.returncode == 0, made.stderr
+    python = Path(made.stdout.strip())
+    shown = cli("env", "show", "frail")
+    assert shown.returncode == 0
+    assert str(python) in shown.stdout
     installed = next(python.parent.parent.glob("lib/*/site-packages/frail.py"))
     installed.write_text("import no_such_library\n")
     shown = cli("env", "show", "frail")
