@@ -8,18 +8,20 @@ from typing import Any, Protocol
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.runtime.chat_endpoint import ChatEndpoint, Dialect, Message
+from llmops_cli.runtime.chat_endpoint import ChatEndpoint, Dialect
 from llmops_cli.runtime.chat_request import ChatRequest, Fields
+from llmops_cli.runtime.messages_words import (
+    ANSWER_TOKENS,
+    INPUT_COUNTS,
+    STOP_REASONS,
+    NotInMessages,
+    call_of,
+    schema_in,
+    system_of,
+    tool_of,
+    turns_of,
+)
 
-ANSWER_TOKENS = 4096
-"""For Anthropic's dialect, in which a limit has to be named."""
-STOP_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-}
-"""Anthropic's, in OpenAI's words."""
 FORMAT_TOOL = "answer"
 """Of an answer with a schema: Anthropic's dialect has those for tools."""
 
@@ -84,12 +86,18 @@ class Anthropic:
 
     def body(self, model: str, request: ChatRequest) -> dict[str, object]:
         """Raises: UsageError for what the dialect cannot say."""
-        system = [_text_of(each["content"]) for each in request.messages if _is_system(each)]
-        tools = [_tool(tool) for tool in request.tools]
+        try:
+            return self._body(model, request)
+        except NotInMessages as error:
+            raise UsageError(str(error)) from None
+
+    def _body(self, model: str, request: ChatRequest) -> dict[str, object]:
+        """Raises: NotInMessages; UsageError."""
+        tools = [tool_of(tool) for tool in request.tools]
         fields: dict[str, object] = {
             "model": model,
-            "system": "\n\n".join(system) or None,
-            "messages": _turns(request.messages),
+            "system": system_of(request.messages),
+            "messages": turns_of(request.messages),
             "max_tokens": request.max_tokens or ANSWER_TOKENS,
             "temperature": request.temperature,
             "stop_sequences": list(request.stop) or None,
@@ -111,7 +119,7 @@ class Anthropic:
             elif kind == "tool_use" and part["name"] == FORMAT_TOOL:
                 texts.append(_json(part["input"]))
             elif kind == "tool_use":
-                calls.append(_call(part))
+                calls.append(call_of(part))
         usage = reply.get("usage")
         stopped = str(reply.get("stop_reason") or "")
         return ChatReply(
@@ -123,8 +131,6 @@ class Anthropic:
         )
 
 
-INPUT_COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-"""Anthropic counts what its cache took or gave apart."""
 SPELLINGS: Mapping[Dialect, Spelling] = {"openai": OpenAi(), "anthropic": Anthropic()}
 
 
@@ -159,79 +165,20 @@ def _given(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _is_system(each: Message) -> bool:
-    return each["role"] in ("system", "developer")
-
-
 def _text_of(content: Any) -> str:  # Any: a text, a list of parts, or nothing
     if not isinstance(content, list):
         return str(content or "")
     return "".join(str(part.get("text") or "") for part in content)
 
 
-def _turns(messages: Iterable[Message]) -> list[Message]:
-    """Without the system's; a tool's results are the user's, beside what the user says next."""
-    turns: list[Message] = []
-    for each in messages:
-        if _is_system(each):
-            continue
-        turn = _turn(each)
-        last = turns[-1] if turns else None
-        if last is not None and last["role"] == turn["role"]:
-            last["content"] = [*_as_parts(last["content"]), *_as_parts(turn["content"])]
-        else:
-            turns.append(turn)
-    return turns
-
-
-def _turn(each: Message) -> Message:
-    content = each.get("content")
-    if each["role"] == "tool":
-        result = {"type": "tool_result", "tool_use_id": each["tool_call_id"], "content": content}
-        return {"role": "user", "content": [result]}
-    calls = each.get("tool_calls")
-    if not calls:
-        return {"role": each["role"], "content": content}
-    said = _as_parts(content) if content else []
-    return {"role": each["role"], "content": [*said, *map(_use, calls)]}
-
-
-def _as_parts(content: Any) -> list[Any]:  # Any: a text, or parts
-    return content if isinstance(content, list) else [{"type": "text", "text": content}]
-
-
-def _use(call: Any) -> dict[str, object]:  # Any: OpenAI's form of a call
-    function = call["function"]
-    return {
-        "type": "tool_use",
-        "id": call["id"],
-        "name": function["name"],
-        "input": msgspec.json.decode(function["arguments"] or "{}"),
-    }
-
-
-def _call(part: Any) -> dict[str, object]:  # Any: Anthropic's form of a call
-    function = {"name": part["name"], "arguments": _json(part["input"])}
-    return {"id": part["id"], "type": "function", "function": function}
-
-
-def _tool(tool: Fields) -> dict[str, object]:
-    function = tool["function"]
-    fields = {
-        "name": function["name"],
-        "description": function.get("description"),
-        "input_schema": function.get("parameters") or {"type": "object"},
-    }
-    return _given(fields)
-
-
 def _schema(response_format: Fields) -> Any:  # Any: a JSON schema
-    if response_format.get("type") != "json_schema":
+    try:
+        return schema_in(response_format)
+    except NotInMessages:
         raise UsageError(
             f"Anthropic's dialect has no response_format '{response_format.get('type')}'",
             hint="json_schema, or ask for JSON in the prompt",
-        )
-    return response_format["json_schema"]["schema"]
+        ) from None
 
 
 def _json(value: object) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.runtime.messages_words import UNREADABLE
 from llmops_cli.serve.answers.dialects.choices import OddAnswer
 from llmops_cli.serve.answers.dialects.messages_thoughts import FIELDS as THOUGHT_FIELDS
 from llmops_cli.serve.answers.dialects.messages_thoughts import signature
-from llmops_cli.serve.answers.dialects.tool_calls import UNREADABLE, text_of_id
+from llmops_cli.serve.answers.dialects.tool_calls import text_of_id
 
 Json = dict[str, Any]  # Any: either API's fields
 STOPS = {

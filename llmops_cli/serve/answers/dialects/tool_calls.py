@@ -10,11 +10,10 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.runtime.messages_words import UNREADABLE
 from llmops_cli.serve.answers.dialects.json_prefix import ObjectPrefix
 
 Json = dict[str, Any]  # Any: OpenAI's fields
-UNREADABLE = "INVALID_JSON"
-"""Anthropic's name for a tool's input that is no JSON object (fine-grained tool streaming)."""
 
 
 class ToolCall:
