@@ -25,11 +25,16 @@ Member = tuple[str, str]
 
 
 def contradictions_in(config: GatewayConfig) -> Mistakes:
+    place: Place
     yield from numbers_without_end((), config)
     for name, upstream in config.upstreams.items():
         yield from below(("upstreams", name), _in_upstream(upstream))
     for name, model in config.models.items():
         yield from below(("models", name), _in_model(name, model, config))
+    if config.cache is not None and config.cache.semantic is not None:
+        place = ("cache", "semantic", "model")
+        yield from below(place, _without_vectors(config.cache.semantic.model, config))
+    yield from _in_endpoints(config)
     yield from _in_adapters(config)
 
 
@@ -55,6 +60,8 @@ def _in_upstream(upstream: UpstreamConfig) -> Mistakes:
     if isinstance(upstream.price, Price):
         yield from below(("price",), _in_price(upstream.price))
     if upstream.engine:
+        if upstream.is_anthropic:
+            yield Mistake(("dialect",), "an engine of ours speaks OpenAI's dialect")
         return
     for field in ("model", "options", "replicas"):
         if getattr(upstream, field) != getattr(_NO_ENGINE, field):
@@ -111,6 +118,7 @@ def _in_model(
     if model.cache is not None and model.cache.semantic is not None:
         place = ("cache", "semantic", "model")
         yield from below(place, _in_semantic(name, model.cache.semantic, config))
+        yield from below(place, _without_vectors(model.cache.semantic.model, config))
 
 
 def pools_of(model: ModelConfig) -> dict[Place, Pool]:
@@ -180,8 +188,26 @@ def _in_hybrid(
         return
     if other.hybrid is not None and name in _small_models(small, config):
         yield Mistake((), f"{small} has {name} before it in turn: neither is the small one")
+    if _is_all_anthropic(other, config):
+        message = f"{small} has upstreams in Anthropic's dialect alone, which tells no logprobs"
+        yield Mistake((), f"{message}: nobody knows how sure an answer is")
     if set(_members(small, other.members())) == set(_members(name, model.members())):
         yield Mistake((), f"{small} is answered by what answers for {name}")
+
+
+def _is_all_anthropic(model: ModelConfig, config: GatewayConfig) -> bool:
+    """Whether whoever may be asked for it speaks Anthropic's dialect."""
+    names = {upstream_of(entry) for pool in pools_of(model).values() for entry in pool}
+    found = [config.upstreams[name] for name in names if name in config.upstreams]
+    return bool(found) and all(upstream.is_anthropic for upstream in found)
+
+
+def _without_vectors(name: str, config: GatewayConfig) -> Mistakes:
+    """Where a model is to make vectors."""
+    model = config.models.get(name)
+    if model is not None and _is_all_anthropic(model, config):
+        message = f"{name} has upstreams in Anthropic's dialect alone, which makes no vectors"
+        yield Mistake((), message)
 
 
 def _small_models(name: str, config: GatewayConfig) -> set[str]:
@@ -218,6 +244,15 @@ def _in_semantic(
     other = config.models.get(semantic.model)
     if other is not None and other.cache is not None and other.cache.semantic is not None:
         yield Mistake((), f"{semantic.model} has a semantic cache itself, which needs vectors")
+
+
+def _in_endpoints(config: GatewayConfig) -> Mistakes:
+    """What is passed on needs somebody who has it."""
+    if not config.upstreams or not all(each.is_anthropic for each in config.upstreams.values()):
+        return
+    for number, group in enumerate(config.endpoints):
+        message = f"every upstream speaks Anthropic's dialect, which has no {group}"
+        yield Mistake(("endpoints", number), message)
 
 
 def _in_adapters(config: GatewayConfig) -> Mistakes:

@@ -26,9 +26,11 @@ from llmops_cli.gateway_file.variables import (
     read_secret,
     resolved,
 )
+from llmops_cli.runtime.chat_endpoint import ANTHROPIC_VERSION
 from llmops_cli.runtime.keys import bearer, require_header_value
 
 AUTHORIZATION = "authorization"
+VERSION = "anthropic-version"
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 SECRET_CHARS = 6
 """Shorter values of variables, such as a port, are no secrets in the words of an upstream."""
@@ -71,7 +73,9 @@ def credentials_of(config: UpstreamConfig) -> Credentials:
     key = key_of(config)
     if key:
         secrets.append(key)
-        headers |= _key_header(config.key_header, key)
+        headers |= _key_header(config.key_stands_in, key)
+    if config.is_anthropic and VERSION not in map(str.lower, headers):
+        headers[VERSION] = ANTHROPIC_VERSION
     secrets += [quote(secret, safe="") for secret in secrets]
     return Credentials(headers, urlencode(query, quote_via=quote), tuple(set(secrets)))
 
@@ -115,13 +119,14 @@ def mistakes_in_form(config: UpstreamConfig) -> Mistakes:
     """On whatever machine."""
     if config.key_env is not None and config.key_file is not None:
         yield Mistake(("key_file",), "a key stands in key_env or key_file, not in both")
-    if not HEADER_NAME.fullmatch(config.key_header):
+    key_header = config.key_stands_in
+    if not HEADER_NAME.fullmatch(key_header):
         yield Mistake(("key_header",), "this cannot be a header's name", "key_header: api-key")
-    elif config.key_header.lower() in OURS:
+    elif key_header.lower() in OURS:
         yield Mistake(("key_header",), "the gateway writes this header itself")
     seen = set[str]()
     if config.key_env is not None or config.key_file is not None:
-        seen.add(config.key_header.lower())
+        seen.add(key_header.lower())
     for name in config.headers:
         place: Place = ("headers", name)
         if not HEADER_NAME.fullmatch(name):

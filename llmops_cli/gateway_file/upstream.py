@@ -8,10 +8,13 @@ import msgspec
 
 from llmops_cli.gateway_file.discovery import DiscoverConfig
 from llmops_cli.gateway_file.quantities import AboveZero, Count, Dollars, Replicas, Seconds
+from llmops_cli.runtime.chat_endpoint import Dialect
 
 Capability = Literal["vision", "tools", "json"]
 OptionValue = str | int | float | bool
 PublicPrice = Literal["genai"]
+AUTHORIZATION = "Authorization"
+ANTHROPICS_KEY = "x-api-key"
 HOUR_S = 3600
 MILLION = 1_000_000
 CAPABILITIES: tuple[Capability, ...] = ("vision", "tools", "json")
@@ -156,6 +159,7 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `key_header`: where its key stands, as `Bearer KEY` if that is Authorization. `headers` and
     `query` are sent with each request; like `url` they may hold `${VAR}` and `${file:PATH}`, whose
     values stand in no configuration. `{model}` in a url is the upstream's name of the model.
+    `dialect`: how it is spoken to; clients speak to the gateway as they do.
     `price` is numbers, or `genai` for the public table's. `can`: what it can do, if not
     everything. `count_tokens` is false for one that knows no `stream_options`, `effort` for one
     that knows no `reasoning_effort`.
@@ -164,12 +168,13 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     url: str | None = None
     engine: str | None = None
     model: str | None = None
+    dialect: Dialect = "openai"
     options: dict[str, OptionValue] = {}
     replicas: Replicas = 1
     discover: DiscoverConfig | None = None
     key_env: str | None = None
     key_file: str | None = None
-    key_header: str = "Authorization"
+    key_header: str = AUTHORIZATION
     headers: dict[str, str] = {}
     query: dict[str, str] = {}
     price: Price | PublicPrice | None = None
@@ -178,6 +183,16 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     timeouts: TimeoutsConfig = TimeoutsConfig()
     count_tokens: bool = True
     effort: bool = True
+
+    @property
+    def is_anthropic(self) -> bool:
+        return self.dialect == "anthropic"
+
+    @property
+    def key_stands_in(self) -> str:
+        """The header of its key. Anthropic's keys are no bearer tokens."""
+        is_said = self.key_header.lower() != AUTHORIZATION.lower()
+        return ANTHROPICS_KEY if self.is_anthropic and not is_said else self.key_header
 
     def engine_options(self) -> dict[str, str]:
         """As `--set` has them: text."""

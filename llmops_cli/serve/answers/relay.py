@@ -51,7 +51,8 @@ class Relay:
         request.observed.status = reply.status
         request.observed.first_s = request.elapsed_s()
         headers = [header for header in reply.headers if header[0] in PASSED]
-        unknown = unknown_to(exchange.candidate.upstream.config, request.decided.fields)
+        config = exchange.candidate.upstream.config
+        unknown = unknown_to(config, request.decided.fields, request.asked.further)
         if unknown:
             request.decided.headers += headers_of(*[name.encode() for name in unknown])
         if exchange.body is None:

@@ -22,7 +22,13 @@ from llmops_cli.serve.upstreams.errors import (
 from llmops_cli.serve.upstreams.outcome import Outcome
 from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.upstreams.slot import UpstreamSlot
-from llmops_cli.serve.upstreams.statuses import CLEAR, Meaning, is_redirect, meaning_of
+from llmops_cli.serve.upstreams.statuses import (
+    CLEAR,
+    OVERLOADED,
+    Meaning,
+    is_redirect,
+    meaning_of,
+)
 
 KEPT_HEADERS = (b"retry-after", b"content-type")
 AT_ONCE_S = 1e-6
@@ -30,6 +36,8 @@ AT_ONCE_S = 1e-6
 Note = Callable[[Sighting], None]
 """Tells the canary, where there is one."""
 BAD_GATEWAY = 502
+REPEATED = (BAD_GATEWAY, 503, OVERLOADED)
+"""What is worth asking the same upstream again."""
 CLIENT_LATE = 408
 """What the client's own deadline cuts is no failure of a server's, in no figure of them."""
 BUG = 500
@@ -161,7 +169,7 @@ class Failure(NamedTuple):
         """
         if self.again:
             return True
-        return not self.late and self.meaning is Meaning.FAILURE and self.status in (502, 503)
+        return not self.late and self.meaning is Meaning.FAILURE and self.status in REPEATED
 
 
 class NoAnswer(Exception):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import cached_property
+from typing import Any
+
 import msgspec
 
 from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.runtime.messages_words import NotInMessages
 from llmops_cli.serve.context import Fields, RequestContext
-from llmops_cli.serve.endpoints import OF_JSON
+from llmops_cli.serve.endpoints import CHAT, MESSAGES, OF_JSON
 from llmops_cli.serve.form import written_form
 from llmops_cli.serve.refusal import Header, Headers, Refusal
+from llmops_cli.serve.upstreams.anthropic.request import MessagesBody, messages_body, unsent
+from llmops_cli.serve.upstreams.anthropic.translation import MessagesAnswer
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.destinations import Destinations
 from llmops_cli.serve.upstreams.origin import Origin
@@ -21,7 +28,7 @@ _EVENTS = b'"sse"'
 JSON = (b"Content-Type", b"application/json")
 
 
-class RoutedRequest(msgspec.Struct, frozen=True):
+class RoutedRequest(msgspec.Struct, frozen=True, dict=True):
     """A request for one model of the file. `fields` is the body that the upstream gets.
 
     `destinations`: where that model, and the one that was asked for, let it go. `is_named_freely`:
@@ -69,6 +76,37 @@ class RoutedRequest(msgspec.Struct, frozen=True):
         """Whether what an upstream does not find may be the client's own word."""
         return self.is_named_freely or "previous_response_id" in self.fields
 
+    @cached_property
+    def in_messages(self) -> MessagesBody:
+        """In Anthropic's words, made once for all that are asked.
+
+        Raises: Refusal for what they do not have, which names the field.
+        """
+        asked = self.context.asked
+        if asked.endpoint.target is not CHAT:
+            raise _not_in_messages(self.path, "there is no such endpoint")
+        try:
+            return messages_body(
+                self.fields,
+                further=asked.further,
+                unsaid_tokens=self.settings.unsaid_answer_tokens,
+            )
+        except NotInMessages as error:
+            raise _not_in_messages(error.field, error.why) from None
+
+    def speakable(self, candidates: list[RoutingCandidate]) -> list[RoutingCandidate]:
+        """Those in whose dialect it can be said. Raises: Refusal if there is none."""
+        others = [each for each in candidates if not each.upstream.config.is_anthropic]
+        if len(others) == len(candidates):
+            return candidates
+        try:
+            _ = self.in_messages
+        except Refusal:
+            if not others:
+                raise
+            return others
+        return candidates
+
     def allowed(self, candidates: list[RoutingCandidate]) -> list[RoutingCandidate]:
         """Those of them that may see it. Raises: Refusal if there is none."""
         if not self.destinations.is_bound:
@@ -77,6 +115,11 @@ class RoutedRequest(msgspec.Struct, frozen=True):
         if candidates and not allowed:
             raise kept_here()
         return allowed
+
+
+def _not_in_messages(what: str, why: str) -> Refusal:
+    said = f"{what} cannot be said in Anthropic's dialect, which this model's upstreams speak"
+    return Refusal(400, f"{said}: {why}", code="unsupported")
 
 
 def kept_here() -> Refusal:
@@ -94,18 +137,21 @@ async def opened(
 ) -> Reply:
     """The upstream's reply, its head there.
 
-    Raises: UpstreamError; Refusal for an upstream that may not see the request.
+    Raises: UpstreamError; Refusal for an upstream that may not see the request, or in whose dialect
+    it cannot be said.
     """
     origin = _origin_for(candidate, request)
+    is_anthropic = candidate.upstream.config.is_anthropic
     body, kind = _body_for(candidate, request)
     return await origin.ask(
         "POST",
-        request.path,
+        MESSAGES.path if is_anthropic else request.path,
         body,
         [kind, *headers],
         model=candidate.model,
         within_s=within_s,
         fresh=fresh,
+        translation=MessagesAnswer() if is_anthropic else None,
     )
 
 
@@ -121,7 +167,7 @@ async def opened_beside(
     candidate: RoutingCandidate,
     request: RoutedRequest,
     path: str,
-    fields: Fields,
+    fields: Fields | dict[str, Any],  # Any: an engine's own
     *,
     within_s: float,
 ) -> Reply:
@@ -142,7 +188,10 @@ async def opened_beside(
 
 
 def _body_for(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[bytes, Header]:
-    """The body, and what it is called."""
+    """The body, and what it is called. Raises: Refusal."""
+    config = candidate.upstream.config
+    if config.is_anthropic:
+        return request.in_messages.encoded(candidate.model, has_effort=config.effort), JSON
     fields = fields_for(candidate, request.fields)
     asked = request.context.asked
     if not asked.endpoint.files:
@@ -151,11 +200,19 @@ def _body_for(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[byte
     return form.body, (b"Content-Type", form.content_type)
 
 
-def unknown_to(config: UpstreamConfig, fields: Fields) -> list[str]:
-    """Fields of a body that an upstream does not know, as the file says: clients are told."""
-    if config.effort or EFFORT not in fields:
-        return []
-    return [EFFORT]
+def unknown_to(
+    config: UpstreamConfig,
+    fields: Fields,
+    further: Collection[str] = (),
+) -> list[str]:
+    """Fields of a body that an upstream does not know, as the file says: clients are told.
+
+    `further`: fields that the file lets pass to any of them.
+    """
+    unknown = unsent(fields, further) if config.is_anthropic else []
+    if not config.effort and EFFORT in fields:
+        unknown.append(EFFORT)
+    return unknown
 
 
 def fields_for(candidate: RoutingCandidate, fields: Fields) -> Fields:

@@ -21,7 +21,7 @@ from llmops_cli.serve.upstreams.errors import (
 from llmops_cli.serve.upstreams.patience import Patience
 from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.upstreams.request_head import NO_CREDENTIALS, RequestHead
-from llmops_cli.serve.upstreams.wire import Wire
+from llmops_cli.serve.upstreams.wire import AnswerTranslation, Wire
 
 IDLE_MOST = 128
 ENDED_WITHIN_S = 1.0
@@ -78,11 +78,12 @@ class Origin:
         model: str = "",
         within_s: float | None = None,
         fresh: bool = False,
+        translation: AnswerTranslation | None = None,
     ) -> Reply:
         """The answer, once its head is there. It is sent once.
 
         `model`: for an address that holds its name. `within_s`: the client's own limit. `fresh`:
-        on no connection that was kept.
+        on no connection that was kept. `translation`: of an answer in another dialect.
         Raises: UpstreamError; KeptConnectionLost where it is worth sending again, `fresh`.
         """
         patience = self._patience(within_s)
@@ -92,7 +93,7 @@ class Origin:
         if wire is None:
             wire = await self._connect(patience)
         sent_at = asyncio.get_running_loop().time()
-        await self._send(wire, request, patience)
+        await self._send(wire, request, patience, translation)
         if wire.headed and not wire.broken:
             return Reply(wire, patience)
         wire.close()
@@ -137,9 +138,10 @@ class Origin:
         wire: Wire,
         request: bytes,
         patience: Patience,
+        translation: AnswerTranslation | None,
     ) -> None:
         """Until the answer's head is there, or the connection is broken."""
-        wire.reset()
+        wire.reset(translation)
         self._waiting.add(wire)
         wire.await_head(patience)
         try:

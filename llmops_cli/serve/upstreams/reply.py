@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from llmops_cli.serve.upstreams.errors import FirstByteTimeout, MalformedAnswer, ReadTimeout
 from llmops_cli.serve.upstreams.event_lines import EVENT_STREAM
 from llmops_cli.serve.upstreams.patience import Patience
-from llmops_cli.serve.upstreams.wire import Wire
+from llmops_cli.serve.upstreams.wire import OK, Wire
 
 WHOLE_MOST = 64 << 20
 """Bytes of an answer that is not streamed."""
@@ -143,7 +143,7 @@ class Reply:
         return True
 
     async def read(self) -> bytes:
-        """The whole body. Raises: UpstreamError."""
+        """The whole body, in a chat's words. Raises: UpstreamError."""
         parts = []
         size = 0
         async for chunk in self.chunks():
@@ -153,4 +153,8 @@ class Reply:
                 raise MalformedAnswer("it does not end")
         if self._wire.broken:
             raise self._wire.broken
-        return b"".join(parts)
+        body = b"".join(parts)
+        translation = self._wire.translation
+        if translation is None or (self.is_stream and self.status == OK):
+            return body
+        return translation.whole(self.status, body)

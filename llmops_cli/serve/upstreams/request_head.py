@@ -86,7 +86,8 @@ class RequestHead:
             path = base.removesuffix("/v1") + path
         elif base:
             path = base + path.removeprefix("/v1")
-        return f"{path}{self._query}".encode()
+        query = self._query.replace("?", "&", 1) if "?" in path else self._query
+        return f"{path}{query}".encode()
 
     def _base_for(self, model: str) -> str:
         """What is asked of no model is asked of what stands before its name."""

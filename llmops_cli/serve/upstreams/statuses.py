@@ -10,8 +10,10 @@ TOO_MANY = 429
 REFUSALS = (401, 402, 403, NOT_FOUND, 405, 407, 410, 421)
 LATE = (408, 425)
 """It was not ready; the request may be made again."""
-CLEAR = (TOO_MANY, 500, 502, 503, 504, 529)
-"""What clients know how to read. 529: overloaded, as some say it."""
+OVERLOADED = 529
+"""As Anthropic says it, where others say 503."""
+CLEAR = (TOO_MANY, 500, 502, 503, 504, OVERLOADED)
+"""What clients know how to read."""
 
 
 class Meaning(Enum):

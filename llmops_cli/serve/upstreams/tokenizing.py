@@ -1,7 +1,7 @@
 """How many tokens a chat has, counted by the upstream that would answer it.
 
 vLLM's /tokenize applies the model's template itself; llama.cpp's takes a text, which its
-/apply-template makes of a chat.
+/apply-template makes of a chat. Anthropic's dialect has a count of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli.serve.context import Fields
+from llmops_cli.serve.endpoints import COUNT_TOKENS
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.upstreams.opening import RoutedRequest, opened_beside
@@ -21,6 +22,7 @@ TOKENIZE = "/tokenize"
 APPLY_TEMPLATE = "/apply-template"
 READ = ("messages", "tools", "chat_template_kwargs")
 """Fields of a chat that its template reads."""
+READ_IN_MESSAGES = ("messages", "system", "tools", "tool_choice", "thinking")
 TRUE = msgspec.Raw(b"true")
 
 
@@ -36,6 +38,8 @@ async def counted(
 
 
 async def _counted_at(candidate: RoutingCandidate, request: RoutedRequest) -> int | None:
+    if candidate.upstream.config.is_anthropic:
+        return await _counted_in_messages(candidate, request)
     chat = {name: request.fields[name] for name in READ if name in request.fields}
     chat["model"] = _raw(candidate.model)
     chat["add_generation_prompt"] = TRUE
@@ -53,11 +57,22 @@ async def _counted_at(candidate: RoutingCandidate, request: RoutedRequest) -> in
     return len(tokens) if isinstance(tokens, list) and tokens else None
 
 
+async def _counted_in_messages(
+    candidate: RoutingCandidate,
+    request: RoutedRequest,
+) -> int | None:
+    said = request.in_messages.fields
+    fields = {name: said[name] for name in READ_IN_MESSAGES if name in said}
+    fields["model"] = candidate.model
+    found = await _ask(candidate, request, COUNT_TOKENS.path, fields)
+    return None if found is None else _count(found.get("input_tokens"))
+
+
 async def _ask(
     candidate: RoutingCandidate,
     request: RoutedRequest,
     path: str,
-    fields: Fields,
+    fields: Fields | Json,
 ) -> Json | None:
     """The answer, if it is a JSON object."""
     left_s = request.context.asked.left_s()

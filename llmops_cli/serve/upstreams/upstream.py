@@ -35,6 +35,8 @@ CHECK_TIMEOUTS = TimeoutsConfig(
 )
 NEWS_S = 60.0
 MODELS = "/v1/models"
+ALL_MODELS = f"{MODELS}?limit=1000"
+"""Anthropic's list comes by pages."""
 Told = Callable[["Upstream"], None]
 
 
@@ -200,10 +202,11 @@ class Upstream:
 
     async def _list(self) -> None:
         """Raises: UpstreamError."""
+        path = ALL_MODELS if self.config.is_anthropic else MODELS
         try:
-            reply = await self._checker.ask("GET", MODELS, b"", [])
+            reply = await self._checker.ask("GET", path, b"", [])
         except KeptConnectionLost:
-            reply = await self._checker.ask("GET", MODELS, b"", [], fresh=True)
+            reply = await self._checker.ask("GET", path, b"", [], fresh=True)
         try:
             raw = await reply.read()
         finally:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import cast
+from collections.abc import Callable
+from typing import Protocol, cast
 
 import httptools
 
@@ -17,11 +18,25 @@ from llmops_cli.serve.upstreams.unpack import Unpacker
 HELD_MOST = 256 << 10
 """Bytes that wait for a slow client before the upstream is paused."""
 HEADERS_MOST = 200
+OK = 200
 HEAD_BYTES_MOST = 256 << 10
 
 
+class AnswerTranslation(Protocol):
+    """Of one answer in another dialect, as a chat's upstream would have told it."""
+
+    def whole(self, status: int, body: bytes) -> bytes:
+        """A whole answer, or an error."""
+
+    def feed(self, events: bytes) -> bytes:
+        """What these mean, which may be nothing yet. Raises: UpstreamError."""
+
+    def finish(self) -> bytes:
+        """At the end of what came. Raises: UpstreamError if it was not the answer's end."""
+
+
 class Wire(asyncio.Protocol):
-    """One connection, one exchange at a time."""
+    """One connection, one exchange at a time. `translation`: of what is answered."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -31,7 +46,8 @@ class Wire(asyncio.Protocol):
         self._patience: Patience | None = None
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, translation: AnswerTranslation | None = None) -> None:
+        self.translation = translation
         self.status = 0
         self.headers: Headers = []
         self.chunks: deque[bytes] = deque()
@@ -47,6 +63,7 @@ class Wire(asyncio.Protocol):
         self.content_type = b""
         self._unpacker: Unpacker | None = None
         self._lines: EventLines | None = None
+        self._translated: AnswerTranslation | None = None
         self._head_bytes = 0
         self._kept = False
         self.last = asyncio.get_running_loop().time()
@@ -157,6 +174,8 @@ class Wire(asyncio.Protocol):
                 self._unpacks(value)
         if self.content_type.startswith(EVENT_STREAM):
             self._lines = EventLines()
+            if self.status == OK:
+                self._translated = self.translation
 
     def _unpacks(self, encoding: bytes) -> None:
         if encoding.strip().lower() in (b"", b"identity"):
@@ -174,6 +193,18 @@ class Wire(asyncio.Protocol):
             body = self._unpacked(self._unpacker, body)
         if self._lines is not None:
             body = self._lines.feed(body)
+        if self._translated is not None:
+            body = self._in_chat(self._translated.feed, body)
+        self._hold(body)
+
+    def _in_chat(self, translate: Callable[..., bytes], *events: bytes) -> bytes:
+        try:
+            return translate(*events)
+        except UpstreamError as error:
+            self._break(error)
+            return b""
+
+    def _hold(self, body: bytes) -> None:
         if not body:
             return
         self.chunks.append(body)
@@ -200,7 +231,10 @@ class Wire(asyncio.Protocol):
         if self._unpacker is not None and not self._unpacker.is_whole:
             self._break(MalformedAnswer("it was packed, and is cut"))
             return
-        self.complete = True
+        if self._translated is not None:
+            self._hold(self._in_chat(self._translated.finish))
+        if not self.broken:
+            self.complete = True
 
     # For the one exchange.
 

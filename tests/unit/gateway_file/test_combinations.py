@@ -17,6 +17,12 @@ upstreams:
 """
 A = HEAD + "models:\n  b: {pool: [two]}\n  a:\n    pool: [one]\n"
 COLOURS = HEAD + "models:\n  a:\n    live: blue\n    colours:\n      blue: [one]\n"
+CLAUDE = """\
+upstreams:
+  claude: {url: http://127.0.0.1:9, dialect: anthropic}
+models:
+  a: {pool: [claude]}
+"""
 SEMANTIC = "{semantic: {model: MODEL}}"
 
 
@@ -106,6 +112,16 @@ def one_with(field: str) -> str:
         ),
         (one_with("replicas: 2"), 2, "replicas is for an engine"),
         (one_with("options: {a: 1}"), 2, "options is for an engine"),
+        (CLAUDE + "  b: {pool: [claude], hybrid: {small: a}}\n", 5, "tells no logprobs"),
+        (CLAUDE + f"  b: {{pool: [claude], cache: {semantic('a')}}}\n", 5, "makes no vectors"),
+        (CLAUDE + f"cache: {semantic('a')}\n", 5, "makes no vectors"),
+        (CLAUDE + "endpoints: [rerank, audio]\n", 5, "has no rerank"),
+        (CLAUDE.replace("t: anthropic", "t: claude"), 2, "unknown value 'claude'"),
+        (
+            CLAUDE.replace("url: http://127.0.0.1:9", "engine: llamacpp, model: demo"),
+            2,
+            "an engine of ours speaks OpenAI's dialect",
+        ),
         (one_with("key_env: ''"), 2, "names a variable"),
         (one_with("key_env: sk-secret"), 2, "names a variable"),
         (HEAD.replace("one", '""', 1), 2, "an upstream's name"),

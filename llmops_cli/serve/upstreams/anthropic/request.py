@@ -1,0 +1,239 @@
+"""A chat's body as the Messages request that means the same, or the field that stands in the way.
+
+Every field of a chat is sent, needed or told: what is needed and has no word there is asked of
+another upstream, and what is told stands in the answer's `x-llmops-unsent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from llmops_cli.runtime.messages_words import (
+    ANSWER_TOKENS,
+    Json,
+    NotInMessages,
+    schema_in,
+    system_of,
+    tool_choice_of,
+    tool_of,
+    turns_of,
+)
+from llmops_cli.serve.context import Fields
+
+SENT = frozenset(
+    (
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "model",
+        "n_predict",
+        "parallel_tool_calls",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "stop",
+        "stream",
+        "stream_options",
+        "temperature",
+        "thinking",
+        "tool_choice",
+        "tools",
+        "top_k",
+        "top_p",
+        "user",
+    )
+)
+"""What the dialect has words for; `stream_options` asks for what it always tells."""
+NEEDED = frozenset(
+    (
+        "allowed_token_ids",
+        "audio",
+        "bad_words",
+        "best_of",
+        "documents",
+        "ebnf",
+        "echo",
+        "function_call",
+        "functions",
+        "grammar",
+        "guided_choice",
+        "guided_grammar",
+        "guided_json",
+        "guided_regex",
+        "ignore_eos",
+        "json_schema",
+        "logit_bias",
+        "logprob_token_ids",
+        "logprobs",
+        "min_tokens",
+        "modalities",
+        "n",
+        "n_probs",
+        "prompt_logprobs",
+        "random_seed",
+        "regex",
+        "return_logprob",
+        "seed",
+        "stop_regex",
+        "stop_token_ids",
+        "structural_tag",
+        "structured_output",
+        "structured_outputs",
+        "system",
+        "tool_prompt",
+        "top_logprobs",
+        "use_beam_search",
+    )
+)
+"""What an answer would lack, or a model would not read, if it were left out."""
+LIMITS = ("max_completion_tokens", "max_tokens", "n_predict")
+NOTHING: tuple[object, ...] = (None, False, 0, "", [], {})
+SEEDS = ("seed", "random_seed")
+DEFAULTS: dict[str, tuple[object, ...]] = {
+    "n": (1,),
+    "best_of": (1,),
+    "modalities": (["text"],),
+    "repetition_penalty": (1,),
+    "parallel_tool_calls": (True,),
+}
+"""What a field says that asks for nothing beside what is done anyway."""
+EFFORTS = {
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "xhigh",
+    "max": "max",
+}
+NO_EFFORT = "none"
+HOTTEST = 1.0
+
+
+class MessagesBody(msgspec.Struct, frozen=True):
+    """`fields`: without the model's name, which is each upstream's own.
+
+    `effort`: what is said of thought, for upstreams that take it.
+    """
+
+    fields: Json
+    effort: Json
+
+    def encoded(self, model: str, *, has_effort: bool) -> bytes:
+        body = {"model": model, **self.fields}
+        if has_effort:
+            for name, value in self.effort.items():
+                is_object = isinstance(body.get(name), dict)
+                body[name] = {**body[name], **value} if is_object else value
+        return msgspec.json.encode(body)
+
+
+def messages_body(
+    fields: Fields,
+    *,
+    further: Collection[str] = (),
+    unsaid_tokens: int | None = None,
+) -> MessagesBody:
+    """`further`: fields that the file lets pass as they are. `unsaid_tokens`: of an answer.
+
+    Raises: NotInMessages.
+    """
+    given = {name: _decoded(fields[name]) for name in SENT.union(NEEDED) if name in fields}
+    for name in sorted(NEEDED.intersection(given)):
+        if name not in further and not _asks_for_nothing(name, given[name]):
+            raise NotInMessages(name, "there is no such field")
+    try:
+        body = _conversation(given) | _settings(given, unsaid_tokens) | _tools(given)
+        effort = _effort(given)
+    except (AttributeError, KeyError, TypeError):
+        raise NotInMessages("messages", "it has another form than a chat's") from None
+    for name in further:
+        if name in fields and name not in SENT:
+            body[name] = fields[name]
+    return MessagesBody(body, effort)
+
+
+def unsent(fields: Fields, further: Collection[str] = ()) -> list[str]:
+    """Names of what such an upstream is not told, and the client is."""
+    names = [name for name in fields if name not in SENT and name not in further]
+    left = [name for name in names if not _asks_for_nothing(name, _decoded(fields[name]))]
+    if "temperature" in fields and _is_hotter(_decoded(fields["temperature"])):
+        left.append("temperature")
+    return left
+
+
+def _decoded(raw: msgspec.Raw) -> Any:  # Any: a client's own value
+    return msgspec.json.decode(raw)
+
+
+def _asks_for_nothing(name: str, value: object) -> bool:
+    if name in SEEDS:
+        return value is None
+    return value in NOTHING or value in DEFAULTS.get(name, ())
+
+
+def _is_hotter(temperature: object) -> bool:
+    return isinstance(temperature, int | float) and temperature > HOTTEST
+
+
+def _conversation(given: Json) -> Json:
+    turns = turns_of(given["messages"])
+    if not turns:
+        raise NotInMessages("messages", "nobody says anything but the system")
+    system = system_of(given["messages"])
+    return {"messages": turns} if system is None else {"system": system, "messages": turns}
+
+
+def _settings(given: Json, unsaid_tokens: int | None) -> Json:
+    said = [given[name] for name in LIMITS if given.get(name) is not None]
+    found: Json = {"max_tokens": said[0] if said else unsaid_tokens or ANSWER_TOKENS}
+    stops = _stops(given.get("stop"))
+    if stops:
+        found["stop_sequences"] = stops
+    if given.get("stream"):
+        found["stream"] = True
+    for name in ("temperature", "top_p"):
+        # 1 is what they are anyway, and some models take only one of them.
+        if given.get(name) not in (None, 1):
+            found[name] = HOTTEST if _is_hotter(given[name]) else given[name]
+    for name in ("top_k", "thinking"):
+        if given.get(name):
+            found[name] = given[name]
+    user = given.get("safety_identifier") or given.get("user")
+    if user:
+        found["metadata"] = {"user_id": user}
+    wished = given.get("response_format")
+    if wished and wished.get("type") != "text":
+        form = {"type": "json_schema", "schema": schema_in(wished)}
+        found["output_config"] = {"format": form}
+    return found
+
+
+def _stops(stop: Any) -> list[str]:  # Any: a text, or several
+    stops = [stop] if isinstance(stop, str) else stop or []
+    for each in stops:
+        if isinstance(each, str) and each and not each.strip():
+            raise NotInMessages("stop", "it has no place for white space alone")
+    return [each for each in stops if each]
+
+
+def _tools(given: Json) -> Json:
+    tools = [tool_of(tool) for tool in given.get("tools") or ()]
+    if not tools:
+        return {}
+    is_parallel = given.get("parallel_tool_calls") is not False
+    choice = tool_choice_of(given.get("tool_choice"), is_parallel=is_parallel)
+    return {"tools": tools} if choice is None else {"tools": tools, "tool_choice": choice}
+
+
+def _effort(given: Json) -> Json:
+    effort = given.get("reasoning_effort")
+    if effort is None or given.get("thinking"):
+        return {}
+    if effort == NO_EFFORT:
+        return {"thinking": {"type": "disabled"}}
+    if effort not in EFFORTS:
+        raise NotInMessages("reasoning_effort", f"it is {', '.join(EFFORTS)} or {NO_EFFORT}")
+    return {"output_config": {"effort": EFFORTS[effort]}}

@@ -1,0 +1,141 @@
+"""Each field of a chat is sent to an upstream of Anthropic's, needed elsewhere, or told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from llmops_cli.runtime.messages_words import NotInMessages
+from llmops_cli.serve.field_tables import CHAT_FIELDS
+from llmops_cli.serve.fields import READ, Carries
+from llmops_cli.serve.upstreams.anthropic.request import (
+    NEEDED,
+    SENT,
+    messages_body,
+    unsent,
+)
+
+HI = [{"role": "user", "content": "Hi"}]
+
+
+def raw(**fields: object) -> dict[str, msgspec.Raw]:
+    body = {"model": "m", "messages": HI, **fields}
+    return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in body.items()}
+
+
+def sent(**fields: object) -> dict[str, Any]:
+    """What arrives, beside the turns."""
+    made = messages_body(raw(**fields)).encoded("theirs", has_effort=True)
+    body: dict[str, Any] = msgspec.json.decode(made)
+    assert body.pop("model") == "theirs"
+    assert body.pop("messages") == HI
+    return body
+
+
+def test_what_reaches_a_model_is_never_left_out() -> None:
+    """Nor how many answers there are, nor what bounds them."""
+    for name, field in CHAT_FIELDS.items():
+        if field.carries in (*READ, Carries.ANSWERS, Carries.LIMIT):
+            told = ("chat_template_kwargs", "prediction", "guided_whitespace_pattern")
+            assert name in SENT or name in NEEDED or name in (*told, "grammar_triggers"), name
+    assert not SENT & NEEDED
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({}, {"max_tokens": 4096}),
+        ({"max_tokens": 5}, {"max_tokens": 5}),
+        ({"max_completion_tokens": 6, "max_tokens": None}, {"max_tokens": 6}),
+        ({"stop": "END"}, {"max_tokens": 4096, "stop_sequences": ["END"]}),
+        ({"stop": ["a", "b", ""]}, {"max_tokens": 4096, "stop_sequences": ["a", "b"]}),
+        ({"stream": True, "stream_options": {}}, {"max_tokens": 4096, "stream": True}),
+        ({"temperature": 0, "top_p": 0.5}, {"max_tokens": 4096, "temperature": 0, "top_p": 0.5}),
+        ({"temperature": 1.0, "top_p": 1, "n": 1}, {"max_tokens": 4096}),
+        ({"temperature": 1.4, "top_k": 5}, {"max_tokens": 4096, "temperature": 1.0, "top_k": 5}),
+        ({"user": "u"}, {"max_tokens": 4096, "metadata": {"user_id": "u"}}),
+        (
+            {"user": "u", "safety_identifier": "s"},
+            {"max_tokens": 4096, "metadata": {"user_id": "s"}},
+        ),
+        ({"reasoning_effort": "none"}, {"max_tokens": 4096, "thinking": {"type": "disabled"}}),
+        (
+            {"reasoning_effort": "minimal"},
+            {"max_tokens": 4096, "output_config": {"effort": "low"}},
+        ),
+        (
+            {"reasoning_effort": "high", "thinking": {"type": "adaptive"}},
+            {"max_tokens": 4096, "thinking": {"type": "adaptive"}},
+        ),
+        ({"response_format": {"type": "text"}}, {"max_tokens": 4096}),
+        ({"tool_choice": "auto", "tools": []}, {"max_tokens": 4096}),
+    ],
+)
+def test_settings_are_sent(fields: dict[str, object], found: dict[str, object]) -> None:
+    assert sent(**fields) == found
+
+
+def test_a_schema_and_an_effort_stand_in_one_place() -> None:
+    schema = {"type": "object", "properties": {}}
+    named = {"name": "n", "schema": schema, "strict": True}
+    wished = {"type": "json_schema", "json_schema": named}
+    form = {"type": "json_schema", "schema": schema}
+    body = messages_body(raw(response_format=wished, reasoning_effort="low"))
+    full = msgspec.json.decode(body.encoded("m", has_effort=True))
+    assert full["output_config"] == {"format": form, "effort": "low"}
+    without = msgspec.json.decode(body.encoded("m", has_effort=False))
+    assert without["output_config"] == {"format": form}
+
+
+def test_the_file_says_how_long_an_answer_may_be_and_what_passes() -> None:
+    fields = raw(service_tier="auto", seed=1)
+    body = messages_body(fields, further=["service_tier", "seed"], unsaid_tokens=99)
+    found = msgspec.json.decode(body.encoded("m", has_effort=True))
+    assert (found["max_tokens"], found["service_tier"], found["seed"]) == (99, "auto", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n", 2),
+        ("seed", 0),
+        ("logprobs", True),
+        ("logit_bias", {"5": 1}),
+        ("modalities", ["text", "audio"]),
+        ("functions", [{"name": "f"}]),
+        ("guided_json", {"type": "object"}),
+        ("response_format", {"type": "json_object"}),
+        ("response_format", {"type": "json_schema"}),
+        ("stop", ["\n\n"]),
+        ("reasoning_effort", "immense"),
+        ("tool_choice", "whatever"),
+        ("messages", [{"role": "system", "content": "alone"}]),
+        ("messages", "Hi"),
+        ("tools", {"a": 1}),
+    ],
+)
+def test_what_has_no_word_there_is_named(name: str, value: object) -> None:
+    tool = {"type": "function", "function": {"name": "f"}}
+    with pytest.raises(NotInMessages) as caught:
+        messages_body(raw(**{"tools": [tool], name: value}))
+    assert caught.value.field == name
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 1, "logprobs": False, "logit_bias": {}, "seed": None, "modalities": ["text"]},
+        {"top_logprobs": 0, "presence_penalty": 0, "store": False, "metadata": {}},
+    ],
+)
+def test_what_asks_for_nothing_stands_in_nobodys_way(fields: dict[str, object]) -> None:
+    assert sent(**fields) == {"max_tokens": 4096}
+    assert unsent(raw(**fields)) == []
+
+
+def test_what_is_left_out_is_told() -> None:
+    fields = raw(presence_penalty=0.5, store=True, min_p=0.1, temperature=1.5)
+    assert unsent(fields) == ["presence_penalty", "store", "min_p", "temperature"]
+    assert unsent(fields, ["min_p"]) == ["presence_penalty", "store", "temperature"]
