@@ -16,10 +16,11 @@ Script = Callable[[dict[str, Any]], str]
 
 
 class ScriptedModel:
-    """`bodies`: what was asked, in order. Each word is a token."""
+    """`bodies`: what was asked, in order, and `keys`: with what key. Each word is a token."""
 
     def __init__(self, script: Script, *, delay_s: float = 0.0) -> None:
         self.bodies: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
         self.delay_s = delay_s
         self._lock = threading.Lock()
         outer = self
@@ -33,6 +34,7 @@ class ScriptedModel:
                 body = json.loads(raw)
                 with outer._lock:
                     outer.bodies.append(body)
+                    outer.keys.append(self.headers.get("Authorization"))
                 time.sleep(outer.delay_s)
                 self._send(outer._reply(body, script(body)))
 

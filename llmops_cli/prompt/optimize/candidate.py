@@ -37,15 +37,21 @@ class Instruction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """`examples`: numbers of training cases, in the order in which they are shown."""
+    """`examples`: numbers of training cases, in the order in which they are shown.
+
+    `system`: what stands in the place of the base's system message.
+    """
 
     instruction: Instruction | None = None
     examples: tuple[int, ...] = ()
+    system: str | None = None
 
     @property
     def changes(self) -> list[str]:
         """Against the base, for people."""
         found = []
+        if self.system is not None:
+            found.append("a system message of the proposer's")
         if self.instruction is not None:
             found.append(f"instruction {self.instruction}")
         if self.examples:
@@ -92,6 +98,8 @@ def composed(
     if candidate == BASE:
         return source
     messages = [dict(message) for message in base_messages(source)]
+    if candidate.system is not None:
+        messages = _with_other_system(messages, candidate.system)
     messages = _with_examples(messages, [examples[number] for number in candidate.examples])
     if candidate.instruction is not None:
         text = wordings[candidate.instruction.wording]
@@ -134,6 +142,18 @@ def _with_instruction(messages: Messages, text: str, place: Place) -> Messages:
     parts = [text, content] if place is Place.BEFORE else [content, text]
     changed = {**messages[last], "content": "\n\n".join(parts)}
     return [*messages[:last], changed, *messages[last + 1 :]]
+
+
+def system_text(messages: Messages) -> str:
+    """Of a prompt; empty where it has none."""
+    first = messages[0]
+    has_one = first["role"] == SYSTEM and isinstance(first["content"], str)
+    return str(first["content"]) if has_one else ""
+
+
+def _with_other_system(messages: Messages, text: str) -> Messages:
+    rest = messages[1:] if system_text(messages) else messages
+    return [{"role": SYSTEM, "content": text}, *rest]
 
 
 def _with_system(messages: Messages, text: str) -> Messages:

@@ -10,6 +10,7 @@ import msgspec
 
 WIDTHS = (8, 4, 2, 1)
 """Proposals of a round; a smaller one where no more fit into what is left."""
+SHOWN = 6
 FIRST_PART = 4
 """The first rung has a fourth of the cases, the next a half."""
 
@@ -49,6 +50,31 @@ def width_for(calls: int, *, train: int, validation: int) -> int:
         if round_cost(width, train=train, validation=validation) <= calls:
             return width
     return 0
+
+
+def minibatch_of(train: int) -> int:
+    """Training cases that a proposer is shown at once, and its proposal is first tried on."""
+    return min(SHOWN, train)
+
+
+def proposal_cost(*, train: int, validation: int) -> int:
+    """Calls of a written proposal at most: it, its parent and the proposal on what was shown."""
+    return 1 + 2 * minibatch_of(train) + validation
+
+
+def written_forecast(calls: int, *, train: int, validation: int, test: int) -> Forecast:
+    """As `forecast`, where a model writes what is tried; the best is measured on all of train."""
+    base = train + validation
+    search = max(0, calls - base - 2 * test)
+    cost = proposal_cost(train=train, validation=validation)
+    proposals = max(0, search - train) // cost
+    return Forecast(base=base, test=2 * test, search=search, rounds=proposals, proposals=proposals)
+
+
+def least_written_calls(*, train: int, validation: int, test: int) -> int:
+    """What one written proposal takes, with all around it."""
+    cost = proposal_cost(train=train, validation=validation)
+    return 2 * train + validation + 2 * test + cost
 
 
 def forecast(calls: int, *, train: int, validation: int, test: int) -> Forecast:

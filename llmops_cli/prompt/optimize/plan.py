@@ -11,7 +11,13 @@ from llmops_cli.prompt.checks.table import COMPARED, EMBEDDED, JUDGED
 from llmops_cli.prompt.evals.plan import EvalPlan, PlannedModel, eval_plan, takes
 from llmops_cli.prompt.optimize.acceptance import LEAST_TEST
 from llmops_cli.prompt.optimize.candidate import base_messages, is_plain
-from llmops_cli.prompt.optimize.halving import Forecast, forecast, least_calls
+from llmops_cli.prompt.optimize.halving import (
+    Forecast,
+    forecast,
+    least_calls,
+    least_written_calls,
+    written_forecast,
+)
 from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
 from llmops_cli.prompt.optimize.splits import Splits, split_cases
 from llmops_cli.prompt.optimize.wordings import wordings_with
@@ -49,7 +55,7 @@ def optimize_plan(recipe: OptimizeRecipe) -> OptimizePlan:
         if not text.strip() or not is_plain(text):
             raise UsageError(f"--instruction '{text}' is no plain text", hint="without {{ }}")
     sizes = splits.sizes
-    least = least_calls(**sizes)
+    least = least_written_calls(**sizes) if recipe.proposer else least_calls(**sizes)
     if recipe.calls < least:
         raise UsageError(
             f"{recipe.calls} calls buy no proposal: one takes {least} with its test",
@@ -61,8 +67,13 @@ def optimize_plan(recipe: OptimizeRecipe) -> OptimizePlan:
         model=evaluation.models[0],
         splits=splits,
         wordings=wordings_with(recipe.instruction),
-        forecast=forecast(recipe.calls, **sizes),
+        forecast=_forecast(recipe, sizes),
     )
+
+
+def _forecast(recipe: OptimizeRecipe, sizes: dict[str, int]) -> Forecast:
+    count = written_forecast if recipe.proposer else forecast
+    return count(recipe.calls, **sizes)
 
 
 def forecast_line(recipe: OptimizeRecipe, plan: OptimizePlan) -> str:

@@ -11,9 +11,10 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.core.fields import FiniteAmount, Flag, Natural, Positive, PositiveNumber
 from llmops_cli.core.grammar import read_pairs
 from llmops_cli.core.resolve import Origins, Values
-from llmops_cli.core.urls import settle_server
+from llmops_cli.core.urls import server_url, settle_server
 from llmops_cli.prompt.evals.recipe import EvalRecipe
 
+PROPOSER_FIELDS = ("proposer_url", "proposer_key_env")
 OpenShare = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
@@ -67,6 +68,24 @@ class OptimizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     api_key_env: Annotated[str, Flag(help="The variable that holds the model's API key.")] = (
         "LLMOPS_API_KEY"
     )
+    proposer: Annotated[
+        str | None,
+        Flag(help="A capable model that writes instructions, by gepa.", default="none is needed"),
+    ] = None
+    proposer_url: Annotated[
+        str | None, Flag(help="Where the proposer answers.", default="--url")
+    ] = None
+    proposer_key_env: Annotated[
+        str | None,
+        Flag(
+            help="The variable that holds its API key.", default="the model's at --url, else none"
+        ),
+    ] = None
+    proposer_price_in: Annotated[FiniteAmount, Flag(help="Of a million of its input tokens.")] = 0.0
+    proposer_price_out: Annotated[FiniteAmount, Flag(help="Of a million of its output tokens.")] = (
+        0.0
+    )
+    proposer_tokens: Annotated[Positive, Flag(help="Of one of its answers at most.")] = 4096
     options: Annotated[
         dict[str, str],
         Flag(
@@ -85,6 +104,7 @@ class OptimizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         if not values.get("budget_calls"):
             raise UsageError("nothing says what may be spent", hint="--budget-calls 500")
         settle_server(values, origins)
+        _settle_proposer(values)
 
     @property
     def path(self) -> Path:
@@ -94,6 +114,20 @@ class OptimizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def calls(self) -> int:
         return self.budget_calls or 0
 
+    @property
+    def proposer_place(self) -> str:
+        """The URL of whoever writes instructions; empty where nobody does."""
+        if self.proposer is None:
+            return ""
+        return self.proposer_url or self.url or ""
+
+    @property
+    def proposer_key_variable(self) -> str | None:
+        """A key goes to the server that it is for, and to no other."""
+        if self.proposer_key_env or self.proposer_url:
+            return self.proposer_key_env
+        return self.api_key_env
+
     def as_eval(self) -> EvalRecipe:
         """The same prompt and model as a measurement: how every answer here is had."""
         shared = set(EvalRecipe.__struct_fields__) - {"prompt", "model"}
@@ -102,4 +136,23 @@ class OptimizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             **fields,
             prompt=[self.prompt] if self.prompt else [],
             model=[self.model] if self.model else [],
+        )
+
+
+def _settle_proposer(values: Values) -> None:
+    if not values.get("proposer"):
+        given = [name for name in PROPOSER_FIELDS if values.get(name)]
+        if given:
+            flag = given[0].replace("_", "-")
+            raise UsageError(f"--{flag} says nothing without --proposer", hint="--proposer MODEL")
+        return
+    if not values.get("proposer_url") and not values.get("url"):
+        raise UsageError("nothing says where the proposer answers", hint="--proposer-url URL")
+    if values.get("proposer_url"):
+        server_url(str(values["proposer_url"]), field="proposer_url")
+    has_prices = values.get("proposer_price_in") or values.get("proposer_price_out")
+    if values.get("money_budget") and not has_prices:
+        raise UsageError(
+            "--money-budget needs the proposer's prices too",
+            hint="--proposer-price-in 2 --proposer-price-out 8",
         )

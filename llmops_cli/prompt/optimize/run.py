@@ -10,6 +10,8 @@ import asyncio
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
+
 from llmops_cli.core.prices import Prices
 from llmops_cli.core.progress import Progress
 from llmops_cli.prompt.case_file.suite import PromptSource
@@ -21,11 +23,13 @@ from llmops_cli.prompt.optimize.asking import Answers, Asker
 from llmops_cli.prompt.optimize.candidate import BASE
 from llmops_cli.prompt.optimize.export import write_result
 from llmops_cli.prompt.optimize.plan import OptimizePlan, forecast_line
+from llmops_cli.prompt.optimize.proposer import Proposer, Reflection
 from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
 from llmops_cli.prompt.optimize.report import OptimizeReport
 from llmops_cli.prompt.optimize.results import Tested
 from llmops_cli.prompt.optimize.search import End, Found, Search
 from llmops_cli.prompt.optimize.spending import KeptBudget, Spending, spent_of
+from llmops_cli.prompt.optimize.standing import Standing
 from llmops_cli.runtime.chat import (
     BudgetSpent,
     ChatCaps,
@@ -45,6 +49,7 @@ from llmops_cli.serving.start import RunningServer, started
 from llmops_cli.serving.target import EngineTarget, check_target, prepare_target
 
 SPENDING = "spending.jsonl"
+REFLECTIONS = "reflections.jsonl"
 NOTHING_FOUND = Found(best=BASE, examples={}, rounds=0, tried=[], end=End.CAPPED)
 
 
@@ -90,6 +95,7 @@ class _Run:
         self._progress = progress
         self._prices = Prices(input=recipe.price_in, output=recipe.price_out)
         self._endpoint: ChatEndpoint | None = None
+        self._proposer_endpoint: ChatEndpoint | None = None
         self._answers = Answers({}, lambda _: None)
         self._lines: dict[int, Spending] = {}
         self._found = NOTHING_FOUND
@@ -105,8 +111,11 @@ class _Run:
         recipe = self._recipe
         require_affordable(recipe.as_eval(), self._plan.evaluation)
         check_target(self._target())
+        self._proposer_endpoint = _proposer_endpoint(recipe)
         if recipe.url:
             require_answer(chat_endpoint(recipe.url, "", key=api_key(recipe.api_key_env)))
+        if self._proposer_endpoint is not None:
+            require_answer(self._proposer_endpoint)
 
     def _target(self) -> EngineTarget:
         recipe = self._recipe
@@ -170,16 +179,31 @@ class _Run:
         endpoint: ChatEndpoint,
         spending: OutcomesFile[Spending],
     ) -> None:
-        recipe = self._recipe
         searching = KeptBudget(self._search_caps(), lines=self._lines, file=spending)
         async with ChatClient(endpoint, self._settings(), budget=searching) as client:
-            search = Search(recipe, self._plan, self._asker(client, server), self._progress)
-            self._found = await search.run()
-            self._best = search.source(self._found.best)
+            standing = Standing(self._plan, self._asker(client, server))
+            self._found = await self._search(standing, searching)
+            self._best = standing.source(self._found.best)
         self._stopped = self._found.stopped
         testing = KeptBudget(self._caps(), lines=self._lines, file=spending)
         async with ChatClient(endpoint, self._settings(), budget=testing) as client:
             await self._test(self._asker(client, server))
+
+    async def _search(self, standing: Standing, budget: KeptBudget) -> Found:
+        """By neighbours, or by what a proposer writes: its calls are in the same budget."""
+        recipe = self._recipe
+        if self._proposer_endpoint is None:
+            return await Search(recipe, self._plan, standing, self._progress).run()
+        from llmops_cli.prompt.optimize.reflection import ReflectiveSearch
+
+        path = self._folder.path / REFLECTIONS
+        known = read_outcomes(path, Reflection).outcomes
+        settings = msgspec.structs.replace(self._settings(), max_tokens=recipe.proposer_tokens)
+        with OutcomesFile[Reflection](path) as file:
+            async with ChatClient(self._proposer_endpoint, settings, budget=budget) as client:
+                proposer = Proposer(client, known, file.append)
+                search = ReflectiveSearch(recipe, self._plan, standing, proposer, self._progress)
+                return await search.run()
 
     async def _test(self, asker: Asker) -> None:
         """Base and best alike; the base alone where it is the best."""
@@ -272,3 +296,16 @@ class _Run:
             stopped=self._stopped,
             unreadable_lines=self._unreadable,
         )
+
+
+def _proposer_endpoint(recipe: OptimizeRecipe) -> ChatEndpoint | None:
+    """Raises: UsageError, EnvironmentMissing."""
+    if recipe.proposer is None:
+        return None
+    from llmops_cli.prompt.optimize.reflection import require_gepa
+
+    require_gepa()
+    key = api_key(recipe.proposer_key_variable)
+    prices = Prices(input=recipe.proposer_price_in, output=recipe.proposer_price_out)
+    endpoint = chat_endpoint(recipe.proposer_place, recipe.proposer, key=key, field="proposer_url")
+    return msgspec.structs.replace(endpoint, prices=prices)

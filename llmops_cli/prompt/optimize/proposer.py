@@ -1,0 +1,76 @@
+"""A capable model that writes instructions; what it said is kept, so nothing is asked twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from llmops_cli.core.errors import EngineFailed
+from llmops_cli.runtime.chat import ChatClient, Filtered, Unanswered, message
+from llmops_cli.runtime.digests import digest_value
+
+NUMBER_DIGITS = 13
+"""Of a digest: 52 bits, which JSON keeps exactly."""
+TEMPERATURE = 1.0
+"""Proposals to the same prompt should differ."""
+
+
+class Reflection(msgspec.Struct, frozen=True, kw_only=True):
+    """What the proposer said; a line of the run's file. `number`: of what it was asked."""
+
+    number: int
+    text: str
+
+
+class Proposer:
+    """Of one run. `keep` writes a reflection down."""
+
+    def __init__(
+        self,
+        client: ChatClient,
+        known: Mapping[int, Reflection],
+        keep: Callable[[Reflection], None],
+    ) -> None:
+        self._client = client
+        self._known = dict(known)
+        self._keep = keep
+        self._times: Counter[str] = Counter()
+
+    @property
+    def asked(self) -> int:
+        """What this run needed of it, had before or not: the same after a kill."""
+        return self._times.total()
+
+    async def say(self, prompt: str) -> str:
+        """Raises: BudgetSpent; EngineFailed where it gives no answer."""
+        repeat = self._times[prompt]
+        number = _number_of(prompt, repeat)
+        if number not in self._known:
+            reflection = Reflection(number=number, text=await self._answer(prompt, repeat))
+            self._keep(reflection)
+            self._known[number] = reflection
+        self._times[prompt] += 1
+        return self._known[number].text
+
+    async def _answer(self, prompt: str, repeat: int) -> str:
+        try:
+            answer = await self._client.answer(
+                [message("user", prompt)], temperature=TEMPERATURE, repeat=repeat
+            )
+        except Unanswered as failed:
+            reason = failed.kind
+        except Filtered:
+            reason = "its server filtered it"
+        else:
+            return answer.text
+        raise EngineFailed(
+            f"the proposer gave no answer: {reason}",
+            hint="check --proposer and --proposer-url; --resume asks again",
+        )
+
+
+def _number_of(prompt: str, repeat: int) -> int:
+    digest = digest_value([prompt, repeat]).removeprefix("sha256:")
+    return int(digest[:NUMBER_DIGITS], 16)

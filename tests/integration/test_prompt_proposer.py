@@ -1,0 +1,176 @@
+"""`llmops prompt optimize --proposer`: a scripted model answers, another writes instructions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, UsageError
+from llmops_cli.prompt.optimize.plan import optimize_plan
+from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
+from llmops_cli.prompt.optimize.report import OptimizeReport
+from llmops_cli.prompt.optimize.run import optimize
+from llmops_cli.runtime.runs import RunFolder
+from tests.conftest import Cli
+from tests.integration.test_prompt_optimize import PLANTED, Adder, Said, cases_text
+from tests.scripted_model import ScriptedModel, scripted
+
+pytest.importorskip("gepa", reason="gepa writes the instructions")
+USELESS = "Answer as a poet would."
+Writes = Callable[[str], str]
+
+
+class Teacher:
+    """Says one of its proposals after another; `shown`: what it was asked."""
+
+    def __init__(self, *proposals: str) -> None:
+        self.proposals = list(proposals)
+        self.shown: list[str] = []
+
+    def __call__(self, body: dict[str, Any]) -> str:
+        self.shown.append(str(body["messages"][-1]["content"]))
+        place = min(len(self.shown), len(self.proposals)) - 1
+        return f"Here it is:\n```\n{self.proposals[place]}\n```"
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedModel]:
+    with scripted(Adder()) as found:
+        yield found
+
+
+@pytest.fixture
+def written(server: ScriptedModel, tmp_path: Path) -> Callable[..., OptimizeReport]:
+    """Runs one with this teacher; again in the same folder goes on there."""
+
+    def run(teacher: ScriptedModel, *, budget_calls: int = 300, **fields: Any) -> OptimizeReport:
+        path = tmp_path / "cases.yaml"
+        path.write_text(cases_text())
+        values = {"url": server.url, "backend": "remote", "model": "adder", **fields}
+        proposer = {"proposer": "teacher", "proposer_url": teacher.url}
+        recipe = OptimizeRecipe(cases=str(path), budget_calls=budget_calls, **proposer, **values)
+        plan = optimize_plan(recipe)
+        folder = RunFolder("prompt-optimize", "cases", chosen=tmp_path / "run")
+        return optimize(recipe, {}, plan=plan, folder=folder, progress=Said())
+
+    return run
+
+
+def test_what_a_proposer_writes_is_accepted_by_the_same_test(
+    written: Callable[..., OptimizeReport], server: ScriptedModel, tmp_path: Path
+) -> None:
+    with scripted(Teacher(USELESS, PLANTED)) as teacher:
+        report = written(teacher)
+        shown = [str(body["messages"][-1]["content"]) for body in teacher.bodies]
+    assert report.accepted
+    assert report.best.test == 1
+    assert report.best.messages[0] == {"role": "system", "content": PLANTED}
+    assert report.calls == len(server.bodies) + len(teacher.bodies) <= 300
+    assert "Wrong: " in shown[0]
+    assert "add " in shown[0]
+    kept = json.loads((tmp_path / "run/messages.json").read_text())
+    assert kept == report.best.messages
+    assert [each.is_kept for each in report.tried].count(True) == 1
+
+
+def test_useless_proposals_leave_the_prompt_as_it_was_within_the_budget(
+    written: Callable[..., OptimizeReport], server: ScriptedModel
+) -> None:
+    with scripted(Teacher(USELESS)) as teacher:
+        report = written(teacher, budget_calls=200)
+        assert report.calls == len(server.bodies) + len(teacher.bodies) <= 200
+    assert not report.accepted
+    assert report.verdict == "no proposal was better on the validation split"
+    assert report.best.changes == []
+
+
+@pytest.mark.parametrize(
+    "text", ["{{a}} {% for x in y %}", "", "x" * 30_000], ids=["template", "empty", "long"]
+)
+def test_an_instruction_that_is_none_is_never_sent(
+    written: Callable[..., OptimizeReport], server: ScriptedModel, text: str
+) -> None:
+    with scripted(Teacher(text)) as teacher:
+        report = written(teacher, budget_calls=200)
+        assert teacher.bodies
+    assert report.best.changes == []
+    assert all(body["messages"][0]["role"] == "user" for body in server.bodies)
+
+
+def test_a_run_again_asks_the_proposer_nothing_twice(
+    written: Callable[..., OptimizeReport], server: ScriptedModel
+) -> None:
+    with scripted(Teacher(USELESS, PLANTED)) as teacher:
+        first = written(teacher)
+        asked = (len(server.bodies), len(teacher.bodies))
+        second = written(teacher)
+        assert (len(server.bodies), len(teacher.bodies)) == asked
+    assert second.best == first.best
+    assert second.tried == first.tried
+    assert second.calls == first.calls
+
+
+def test_keys_go_to_their_own_servers(
+    written: Callable[..., OptimizeReport],
+    server: ScriptedModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MODELS", "model-key")
+    monkeypatch.setenv("TEACHERS", "teacher-key")
+    with scripted(Teacher(PLANTED)) as teacher:
+        written(teacher, api_key_env="MODELS")
+        assert set(server.keys) == {"Bearer model-key"}
+        assert set(teacher.keys) == {None}
+    with scripted(Teacher(PLANTED)) as teacher:
+        written(teacher, api_key_env="MODELS", proposer_key_env="TEACHERS", budget_calls=301)
+        assert "Bearer model-key" not in teacher.keys
+
+
+def test_a_proposer_that_fails_ends_the_run_with_what_was_done(
+    written: Callable[..., OptimizeReport], server: ScriptedModel, tmp_path: Path
+) -> None:
+    def broken(body: dict[str, Any]) -> str:
+        raise RuntimeError("no answer")
+
+    with scripted(broken) as teacher, pytest.raises(EngineFailed) as failed:
+        written(teacher, retries=0)
+    assert "the proposer gave no answer" in failed.value.message
+    before = len(server.bodies)
+    with scripted(Teacher(PLANTED)) as teacher:
+        report = written(teacher)
+    assert report.accepted
+    assert len(server.bodies) > before
+    base = report.splits["train"] + report.splits["validation"]
+    assert (
+        len([1 for b in server.bodies if b["messages"][0]["role"] == "user"])
+        == base + report.splits["test"]
+    )
+
+
+def test_what_cannot_be_is_refused_before_anything_is_sent(
+    cli: Cli, server: ScriptedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cases.yaml").write_text(cases_text())
+    begin = ("prompt", "optimize", "cases.yaml", "--budget-calls", "300", "--url", server.url)
+    alone = cli(*begin, "--proposer-url", server.url)
+    assert alone.returncode == 2
+    assert "--proposer-url says nothing without --proposer" in alone.stderr
+    prices = cli(
+        *begin, "--proposer", "t", "--money-budget", "1", "--price-in", "1", "--price-out", "1"
+    )
+    assert prices.returncode == 2
+    assert "proposer's prices" in prices.stderr
+    assert not server.bodies
+    monkeypatch.setitem(sys.modules, "gepa", None)
+    from llmops_cli.prompt.optimize.reflection import require_gepa
+
+    with pytest.raises(EnvironmentMissing) as missing:
+        require_gepa()
+    assert "llmops-cli[optimize]" in missing.value.hint
+    with pytest.raises(UsageError):
+        OptimizeRecipe.settle({"cases": "x", "budget_calls": 1, "proposer": "t"}, {})
