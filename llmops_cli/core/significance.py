@@ -10,6 +10,8 @@ from llmops_cli.core.stats import share_interval
 
 SURE = 0.05
 """A p below it is a verdict."""
+MOST_EXACT = 1000
+"""Throws that are counted in whole numbers; rows of a batch are 100,000."""
 ROUNDING = 1e-9
 """An estimate as small is none: it comes of arithmetic, not of what was measured."""
 
@@ -85,8 +87,26 @@ def mcnemar_p(wins: int, losses: int) -> float:
     if not count:
         return 1.0
     fewer = min(wins, losses)
+    if count > MOST_EXACT:
+        return min(1.0, 2 * _fair_tail(fewer, count))
     tail = sum(math.comb(count, hits) for hits in range(fewer + 1))
     return min(1.0, 2 * tail / (1 << count))
+
+
+def _fair_tail(most: int, count: int) -> float:
+    """The chance of at most so many heads in throws of a fair coin, to 12 digits or so.
+
+    Each term is the one above it times a ratio below 1, so that few of them matter.
+    """
+    log_term = math.lgamma(count + 1) - math.lgamma(most + 1) - math.lgamma(count - most + 1)
+    term = math.exp(log_term - count * math.log(2))
+    total = 0.0
+    for hits in range(most, -1, -1):
+        total += term
+        if term <= total * 1e-17:
+            break
+        term *= hits / (count - hits + 1)
+    return total
 
 
 def sign_flip_p(

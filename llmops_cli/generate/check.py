@@ -12,6 +12,7 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.generate.asking import Asker
+from llmops_cli.generate.row_keys import row_key
 from llmops_cli.generate.rows import FORMS_HINT, BadRow, Fields, Form, RawRow, Row, RowFile
 from llmops_cli.runtime.chat_request import TokenBound
 
@@ -23,7 +24,8 @@ ROWS_BETWEEN_UPDATES = 5000
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
     """What a file holds. Tokens are at most; `output_tokens` None where nothing limits an answer.
 
-    `prompt_bytes`: of all that is sent. `least`: no row takes less at most.
+    `prompt_bytes`: of all that is sent. `least`: no row takes less at most. `keys`: of each row, by
+    which saved runs are paired.
     """
 
     rows: int
@@ -32,6 +34,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int | None
     least: TokenBound
     digest: str
+    keys: array[int]
 
 
 def require_file(path: Path) -> None:
@@ -56,7 +59,7 @@ def check_rows(file: RowFile, asker: Asker, *, progress: Progress) -> Contents:
 
 
 class _FirstPass:
-    """Sums over rows, and 8 bytes for each custom_id."""
+    """Sums over rows, and 8 bytes for each row and for each custom_id."""
 
     def __init__(self, file: RowFile, asker: Asker) -> None:
         self._file = file
@@ -64,6 +67,7 @@ class _FirstPass:
         self._bad: list[str] = []
         self._bad_count = 0
         self._ids = array("Q")
+        self._keys = array("Q")
         self._forms: Counter[Form] = Counter()
         self._prompt_bytes = 0
         self._output_tokens: int | None = 0
@@ -90,6 +94,7 @@ class _FirstPass:
         if self._output_tokens is not None:
             limit = ask.bound.output
             self._output_tokens = self._output_tokens + limit if limit else None
+        self._keys.append(row_key(row))
         if row.form is Form.BATCH:
             self._ids.append(_short_digest(row.fields["custom_id"]))
 
@@ -111,6 +116,7 @@ class _FirstPass:
             output_tokens=self._output_tokens,
             least=self._least or TokenBound(0, 0),
             digest=self._digest.hexdigest(),
+            keys=self._keys,
         )
 
     def _require_same_form(self, row: Row) -> None:

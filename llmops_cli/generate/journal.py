@@ -35,13 +35,14 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A row that is over. `line` is that of the output."""
+    """A row that is over. `line` is that of the output; `seconds`: with retries and waits."""
 
     number: int
     line: msgspec.Raw
     input_tokens: int = 0
     output_tokens: int = 0
     error: str = ""
+    seconds: float | None = None
 
 
 class Total(msgspec.Struct):
@@ -122,7 +123,7 @@ class Journal:
     def has(self, number: int) -> bool:
         return self._places[number] != MISSING
 
-    def append(self, number: int, answer: RowAnswer) -> None:
+    def append(self, number: int, answer: RowAnswer, seconds: float | None = None) -> None:
         """One whole line, or none on a full disk. Raises: EnvironmentMissing."""
         entry = Entry(
             number=number,
@@ -130,6 +131,7 @@ class Journal:
             input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens,
             error=answer.error,
+            seconds=seconds,
         )
         place = self._end
         self._write(_encode(entry) + b"\n")
@@ -141,6 +143,11 @@ class Journal:
         if place == MISSING:
             return None
         return bytes(_decode_line(self._line_at(place)).line)
+
+    def entry(self, number: int) -> Entry | None:
+        """What is known of a row that is over."""
+        place = self._places[number]
+        return None if place == MISSING else _decode_entry(self._line_at(place))
 
     def _line_at(self, place: int) -> bytes:
         size_bytes = LINE_BYTES

@@ -21,6 +21,7 @@ from llmops_cli.generate.plan import (
 )
 from llmops_cli.generate.recipe import GenerateRecipe
 from llmops_cli.generate.report import Forecast, GenerateReport, Stop
+from llmops_cli.generate.row_records import write_records
 from llmops_cli.generate.working import BatchWork
 from llmops_cli.runtime.chat import ChatEndpoint
 from llmops_cli.runtime.files import claimed
@@ -87,6 +88,7 @@ def generate(
             versions = server.versions()
         if stopped is not Stop.INTERRUPTED:
             write_output(output, plan.file, journal, Asker(recipe, endpoint))
+        write_records(folder, plan.contents.keys, journal)
         manifest = clock.manifest(
             recipe,
             origins,

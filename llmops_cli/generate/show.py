@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from rich.table import Table
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.generate.compare import ANSWERED, paired_of
+from llmops_cli.generate.compare_table import compared_rows
 from llmops_cli.generate.gates import ALL, condition_of, judged_of
 from llmops_cli.generate.recipe import GenerateRecipe
 from llmops_cli.generate.report import Forecast, GenerateReport
 from llmops_cli.show.gates import ConditionOutcome, JudgedCondition
+from llmops_cli.show.paired_gate import judge_paired
+from llmops_cli.show.paired_tables import require_measure
 from llmops_cli.show.plain_exports import markdown_export, plain_pages
-from llmops_cli.show.runs import OpenedRun, Show
+from llmops_cli.show.runs import Compared, OpenedRun, Show
 from llmops_cli.show.tables import MISSING, cell, number
 
 TITLE = "llmops generate"
@@ -72,6 +75,16 @@ def _figures(report: GenerateReport) -> str:
     return f"{report.answered:,} of {report.rows:,} rows answered"
 
 
+def _compare(
+    baseline: OpenedRun,
+    other: OpenedRun,
+    metrics: Sequence[str],
+    min_effect: float | None,
+) -> Compared:
+    require_measure(metrics, (ANSWERED,))
+    return compared_rows(baseline, other, min_effect)
+
+
 def _gate(
     run: OpenedRun,
     baseline: OpenedRun | None,
@@ -79,9 +92,14 @@ def _gate(
     *,
     allow_invalid: bool,
 ) -> list[JudgedCondition]:
-    """As `--fail-if` of the command; a batch that was stopped is judged where that is allowed."""
+    """As `--fail-if` of the command, or row by row against a baseline.
+
+    A batch that was stopped is judged where that is allowed.
+    """
     if baseline is not None:
-        raise UsageError("a batch is judged by itself", hint="without --baseline")
+        return judge_paired(
+            paired_of(run), paired_of(baseline), conditions, allow_invalid=allow_invalid
+        )
     report: GenerateReport = run.report
     recipe = msgspec.convert(report.manifest.recipe, GenerateRecipe)
     judged = [judged_of(report, condition_of(text, recipe)) for text in conditions]
@@ -111,6 +129,7 @@ SHOW = Show(
     table=lambda report, word, width: generate_table(report),
     figures=_figures,
     listed=_listed,
+    compare=_compare,
     gate=_gate,
     page=plain_pages(TITLE),
     exports={"markdown": markdown_export(TITLE)},

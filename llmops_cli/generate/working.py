@@ -131,10 +131,12 @@ class BatchWork:
         except (Unanswered, Filtered) as failed:
             found = self._asker.failed(row, failed)
             self._note_failure(failed, server)
+            seconds = time.monotonic() - start_s
         else:
             self._unreached = 0
-            self._latencies[key_of(time.monotonic() - start_s)] += 1
-        self._journal.append(raw.number, found)
+            seconds = time.monotonic() - start_s
+            self._latencies[key_of(seconds)] += 1
+        self._journal.append(raw.number, found, round(seconds, 4))
         self._now.add(found)
 
     def _note_failure(self, failed: Unanswered | Filtered, server: RunningServer) -> None:

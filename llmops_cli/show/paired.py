@@ -42,13 +42,17 @@ class PairedColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PairedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """`measure`: what its rate is called. `digests`: of each case, by its name."""
+    """`measure`: what its rate is called. `digests`: of each case, by its name.
+
+    `paired_by`: what cases find each other by, for who has none in common.
+    """
 
     name: str
     measure: str
     columns: tuple[PairedColumn, ...]
     digests: Mapping[str, str]
     stopped: str = ""
+    paired_by: str = "cases are paired by their descriptions, or values"
 
 
 class ColumnDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +110,7 @@ def compare_paired(
     if not columns:
         raise UsageError(
             f"{baseline.name} and {run.name} have no case in common that both decided",
-            hint="cases are paired by their descriptions, or values",
+            hint=run.paired_by,
         )
     return PairedComparison(
         baseline=baseline.name,

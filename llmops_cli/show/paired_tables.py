@@ -36,7 +36,7 @@ def compared(baseline: PairedRun, run: PairedRun, min_effect: float | None) -> C
     return Compared(
         result=found,
         table=table,
-        markdown=_markdown(heads, rows),
+        markdown=markdown_rows(heads, rows),
         droppable=(*figures, *DROPPABLE),
         warnings=found.warnings,
     )
@@ -74,7 +74,6 @@ def _figure_names(found: PairedComparison) -> list[str]:
 def _row(each: ColumnDifference, figures: Sequence[str]) -> list[str]:
     low, high = each.ci95
     name = each.run if each.run == each.baseline else f"{each.run} against {each.baseline}"
-    p = f"< {SMALLEST_P}" if each.p_adjusted < SMALLEST_P else f"{each.p_adjusted:.3f}"
     return [
         name,
         str(each.cases),
@@ -84,10 +83,14 @@ def _row(each: ColumnDifference, figures: Sequence[str]) -> list[str]:
         f"{low:+.1%} to {high:+.1%}",
         str(each.only_run),
         str(each.only_baseline),
-        p,
+        p_words(each.p_adjusted),
         *(_figure(each, name) for name in figures),
         each.verdict,
     ]
+
+
+def p_words(value: float) -> str:
+    return f"< {SMALLEST_P}" if value < SMALLEST_P else f"{value:.3f}"
 
 
 def _figure(each: ColumnDifference, name: str) -> str:
@@ -97,7 +100,7 @@ def _figure(each: ColumnDifference, name: str) -> str:
     return f"{before:,.6g} to {after:,.6g}"
 
 
-def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     shown = [[text.replace("|", "\\|").replace("\n", " ") for text in line] for line in lines]
     return "".join(f"| {' | '.join(line)} |\n" for line in shown)

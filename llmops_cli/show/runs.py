@@ -24,7 +24,7 @@ SHOWS = {
     "llmops.plan": "llmops_cli.plan.saved:SHOW",
     "llmops.generate": "llmops_cli.generate.show:SHOW",
     "llmops.prompt-eval": "llmops_cli.prompt.evals.saved_runs:SHOW",
-    "llmops.prompt-optimize": "llmops_cli.prompt.optimize.show:SHOW",
+    "llmops.prompt-optimize": "llmops_cli.prompt.optimize.saved_runs:SHOW",
     "llmops.quantize": "llmops_cli.quantize.show:SHOW",
     "llmops.redteam": "llmops_cli.redteam.show:SHOW",
     "llmops.train": "llmops_cli.train.show:SHOW",

@@ -21,12 +21,15 @@ from llmops_cli.prompt.optimize.report import OptimizeReport
 from llmops_cli.prompt.optimize.run import optimize
 from llmops_cli.prompt.optimize.splits import Split, place_of, split_of
 from llmops_cli.runtime.runs import RunFolder
+from llmops_cli.show.paired import PairedComparison
+from llmops_cli.show.runs import compare_runs, judge_run, open_run
 from tests.conftest import Cli
 from tests.scripted_model import ScriptedModel, scripted
 
 PLANTED = "count on your fingers"
 LEARNT = "remember the answers"
 CASES = 60
+FOUR = ("--concurrency", "4")
 
 
 def variables_of(number: int) -> dict[str, object]:
@@ -234,9 +237,108 @@ def test_a_cap_in_tokens_is_never_passed(
     assert report.calls == len(server.bodies)
 
 
-def killed_after(answers: int, argv: list[str], folder: Path) -> None:
-    """Starts it, and ends it by SIGKILL once so many answers are kept."""
-    process = subprocess.Popen(argv, cwd=folder, env={**os.environ, "NO_COLOR": "1"})
+def started_run(url: str, folder: Path, *more: str) -> subprocess.Popen[bytes]:
+    """The command as a user starts it, into the folder `run`."""
+    (folder / "cases.yaml").write_text(cases_text())
+    argv = [sys.executable, "-m", "llmops_cli", "prompt", "optimize", "cases.yaml", "--url", url]
+    argv += ["--instruction", PLANTED, "-o", "run", *more]
+    pipe = subprocess.PIPE
+    environment = {**os.environ, "NO_COLOR": "1"}
+    return subprocess.Popen(argv, cwd=folder, env=environment, stdout=pipe, stderr=pipe)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "verdict"),
+    [
+        ("400", "stopped before the test was done"),
+        ("800", "a cap was reached before any proposal was measured"),
+    ],
+)
+def test_a_cap_that_ends_it_before_anything_is_proven_is_no_pass(
+    server: ScriptedModel, tmp_path: Path, tokens: str, verdict: str
+) -> None:
+    caps = ["--budget-calls", "400", "--token-budget", tokens, "--max-tokens", "8", "--json"]
+    run = started_run(server.url, tmp_path, *caps)
+    out, err = run.communicate(timeout=120)
+    assert run.returncode == 5, err
+    assert b"nothing was proven: the token budget is spent" in err
+    report = json.loads(out)
+    assert report["verdict"] == verdict
+    is_tested = report["base"]["test"] is not None
+    assert is_tested == report["manifest"]["complete"] == (tokens == "800")
+    assert report["base"]["train"] is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("answers", [5, 150])
+def test_a_signal_during_search_or_test_ends_it_as_interrupted(
+    server: ScriptedModel, tmp_path: Path, number: signal.Signals, answers: int
+) -> None:
+    server.delay_s = 0.02
+    run = started_run(server.url, tmp_path, "--budget-calls", "220", *FOUR)
+    deadline = time.monotonic() + 120
+    while len(server.bodies) < answers:
+        assert time.monotonic() < deadline
+        assert run.poll() is None
+        time.sleep(0.01)
+    run.send_signal(number)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert b"--resume run goes on" in err
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert report["stopped"] == "interrupted"
+    assert report["base"]["test"] is None
+
+
+def test_a_test_without_any_verdict_is_no_pass(adder: Adder, tmp_path: Path) -> None:
+    def fails_in_the_test(body: dict[str, Any]) -> str:
+        if split(number_in(body)) is Split.TEST:
+            raise ConnectionAbortedError
+        return adder(body)
+
+    with scripted(fails_in_the_test) as server:
+        run = started_run(server.url, tmp_path, "--budget-calls", "400", "--retries", "0")
+        out, err = run.communicate(timeout=120)
+    assert run.returncode == 4, err
+    assert b"no answer to the test has a verdict" in err
+    assert b"not accepted" in out
+
+
+def test_two_runs_are_compared_and_gated_by_their_tests(
+    optimized: Callable[..., Run], tmp_path: Path
+) -> None:
+    optimized(instruction=[PLANTED])
+    (tmp_path / "run").rename(tmp_path / "good")
+    optimized(budget_calls=200)
+    good = open_run(tmp_path / "good")
+    plain = open_run(tmp_path / "run")
+    found = compare_runs(good, plain, metrics=[], min_effect=None)
+    assert isinstance(found.result, PairedComparison)
+    was, best = found.result.columns
+    assert (was.run, was.difference, was.verdict) == ("as it was", 0, "can't tell")
+    assert (best.run, best.rate_baseline, best.verdict) == ("best", 1, "worse")
+    assert best.cases == was.cases == good.report.paired.cases
+    assert ["not accepted" in each for each in found.warnings] == [True]
+    conditions = ["worse > 0", "pass_rate < -5%"]
+    judged = judge_run(plain, good, conditions, allow_invalid=False)
+    assert [each.load for each in judged if each.fails] == ["all", "best"]
+    passed = judge_run(good, plain, conditions, allow_invalid=False)
+    assert not any(each.fails for each in passed)
+
+
+def test_a_run_without_a_test_is_not_compared(
+    optimized: Callable[..., Run], tmp_path: Path
+) -> None:
+    optimized(token_budget=400, max_tokens=8)
+    stopped = open_run(tmp_path / "run")
+    with pytest.raises(UsageError, match="stopped before the test was done"):
+        compare_runs(stopped, stopped, metrics=[], min_effect=None)
+    with pytest.raises(UsageError, match="stopped before the test was done"):
+        judge_run(stopped, None, ["pass_rate < 10%"], allow_invalid=False)
+
+
+def killed_after(answers: int, process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Ends it by SIGKILL once so many answers are kept."""
     kept = folder / "run/outcomes.jsonl"
     deadline = time.monotonic() + 120
     while not (kept.exists() and kept.read_bytes().count(b"\n") >= answers):
@@ -244,17 +346,14 @@ def killed_after(answers: int, argv: list[str], folder: Path) -> None:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
 
 
 def test_a_killed_run_goes_on_asks_nothing_twice_and_keeps_its_cap(
     cli: Cli, server: ScriptedModel, tmp_path: Path
 ) -> None:
-    (tmp_path / "cases.yaml").write_text(cases_text())
     server.delay_s = 0.02
-    argv = [sys.executable, "-m", "llmops_cli", "prompt", "optimize", "cases.yaml"]
-    argv += ["--url", server.url, "--budget-calls", "300", "--instruction", PLANTED, "-o", "run"]
-    killed_after(60, [*argv, "--concurrency", "4"], tmp_path)
+    killed_after(60, started_run(server.url, tmp_path, "--budget-calls", "300", *FOUR), tmp_path)
     server.delay_s = 0
     run = cli("prompt", "optimize", "--resume", "run", "--json")
     assert run.returncode == 0, run.stderr

@@ -21,10 +21,12 @@ class Verdict(StrEnum):
     """Why a prompt is accepted or not; reports hold the text."""
 
     ACCEPTED = "better on the test split"
+    NOTHING_TRIED = "a cap was reached before any proposal was measured"
     NOTHING_BETTER = "no proposal was better on the validation split"
     NOT_SURE = "not surely better on the test split"
     ANCHORS = "an anchor case fails that passed before"
     UNFINISHED = "stopped before the test was done"
+    UNMEASURED = "no answer to the test has a verdict"
 
 
 class PairedTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

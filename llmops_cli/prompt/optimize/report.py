@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.core.case_names import NamedCase
 from llmops_cli.core.report import Manifest, ReportKind
 from llmops_cli.prompt.optimize.acceptance import PairedTest
 from llmops_cli.prompt.optimize.halving import Forecast
@@ -15,8 +16,8 @@ from llmops_cli.prompt.optimize.search import Tried
 class PromptResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Pass rates of a prompt by split, over the answers with a verdict; None where there are none.
 
-    `overfit` is train less test. `errors`: answers without a verdict. `messages` have the holes of
-    the base.
+    `test` is None too where the test was broken off: a part of it proves nothing. `overfit` is
+    train less test. `errors`: answers without a verdict. `messages` have the holes of the base.
     """
 
     train: float | None
@@ -35,11 +36,19 @@ class AnchorResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     regressed: list[str]
 
 
+class TestedCase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A case of the test split: whether base and best pass it, None without a verdict."""
+
+    case: NamedCase
+    base: bool | None
+    best: bool | None
+
+
 class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`accepted`: whether `best` is what the folder's files hold; else they hold the base.
 
     `calls` are requests of all runs in the folder, retries too; so are tokens and cost, at most
-    where a killed process left a request open.
+    where a killed process left a request open. `test_cases`: by which saved runs are paired.
     """
 
     schema: str = "llmops.prompt-optimize/1"
@@ -62,6 +71,7 @@ class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     notes: list[str] = []
     stopped: str | None = None
     unreadable_lines: int = 0
+    test_cases: list[TestedCase] = []
 
 
 KIND = ReportKind(schema="llmops.prompt-optimize/1", report=OptimizeReport)

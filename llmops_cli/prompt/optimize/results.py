@@ -8,6 +8,8 @@ import msgspec
 
 from llmops_cli.prompt.case_file.suite import PromptSource
 from llmops_cli.prompt.evals.answers import title_of
+from llmops_cli.prompt.evals.outcome import EvalOutcome
+from llmops_cli.prompt.evals.run import names_of
 from llmops_cli.prompt.optimize.acceptance import (
     PairedTest,
     Verdict,
@@ -18,7 +20,7 @@ from llmops_cli.prompt.optimize.acceptance import (
 from llmops_cli.prompt.optimize.asking import Answers
 from llmops_cli.prompt.optimize.candidate import BASE, base_messages
 from llmops_cli.prompt.optimize.plan import OptimizePlan
-from llmops_cli.prompt.optimize.report import AnchorResult, PromptResult
+from llmops_cli.prompt.optimize.report import AnchorResult, PromptResult, TestedCase
 from llmops_cli.prompt.optimize.search import Found
 
 SHARE_DIGITS = 6
@@ -37,9 +39,12 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
     def verdict(self) -> Verdict:
         if not self.is_tested:
             return Verdict.UNFINISHED
+        if self._rate(self.plan.source, self.plan.splits.test) is None:
+            return Verdict.UNMEASURED
         paired = self.paired()
         if paired is None:
-            return Verdict.NOTHING_BETTER
+            is_cut = self.found.stopped is not None and not self.found.tried
+            return Verdict.NOTHING_TRIED if is_cut else Verdict.NOTHING_BETTER
         return verdict_of(paired, regressed=self._regressed())
 
     @property
@@ -65,6 +70,19 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
             regressed=[title_of(self.plan.cases[case], case) for case in self._regressed()],
         )
 
+    def test_cases(self) -> list[TestedCase]:
+        """None before the test."""
+        if not self.is_tested:
+            return []
+        test = self.plan.splits.test
+        names = names_of(self.plan.cases)
+        base = self.answers.of(self.plan.source, test)
+        best = self.answers.of(self.best, test)
+        return [
+            TestedCase(case=names[each], base=_passes(base[each]), best=_passes(best[each]))
+            for each in test
+        ]
+
     def results(self) -> tuple[PromptResult, PromptResult]:
         """Of the base and of the best."""
         base = self._result(self.plan.source, [])
@@ -81,7 +99,7 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
     def _result(self, source: PromptSource, changes: list[str]) -> PromptResult:
         splits = self.plan.splits
         train = self._rate(source, splits.train)
-        test = self._rate(source, splits.test)
+        test = self._rate(source, splits.test) if self.is_tested else None
         overfit = None
         if train is not None and test is not None:
             overfit = round(train - test, SHARE_DIGITS)
@@ -102,3 +120,7 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
         if not decided:
             return None
         return sum(each.passed for each in decided) / len(decided)
+
+
+def _passes(outcome: EvalOutcome) -> bool | None:
+    return outcome.passed if outcome.is_decided else None

@@ -295,6 +295,7 @@ class _Run:
             notes=list(self._plan.notes),
             stopped=self._stopped,
             unreadable_lines=self._unreadable,
+            test_cases=tested.test_cases(),
         )
 
 

@@ -6,17 +6,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from llmops_cli.core.errors import GateFailed, Interrupted, LlmopsError
+from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError
 from llmops_cli.prompt.optimize.report import OptimizeReport, PromptResult
 from llmops_cli.runtime.outcomes import StopReason
-from llmops_cli.show.plain_exports import markdown_export, plain_pages
-from llmops_cli.show.runs import Show
 from llmops_cli.show.tables import MISSING, add_columns, cell
 from llmops_cli.show.words import percent
 
 COLUMNS = ("prompt", "train", "validation", "test", "train - test", "errors")
 WORDS = ("prompt",)
-TITLE = "llmops prompt optimize"
 DROPPABLE = ("errors", "train - test")
 
 
@@ -86,30 +83,13 @@ def error_of(report: OptimizeReport, folder: Path) -> LlmopsError | None:
     if report.stopped == StopReason.INTERRUPTED:
         return Interrupted(f"interrupted; llmops prompt optimize --resume {folder} goes on")
     base = report.base
-    if base.train is None and base.validation is None and base.test is None:
-        reason = report.stopped or "no answer has a verdict"
-        return GateFailed(f"nothing was measured: {reason}", hint="a higher budget, and another -o")
+    if report.stopped and (base.test is None or not report.tried):
+        what = "proven"
+        if base.train is None and base.validation is None:
+            what = "measured"
+        hint = "a higher budget, and another -o"
+        return GateFailed(f"nothing was {what}: {report.stopped}", hint=hint)
+    if base.test is None:
+        again = f"llmops prompt optimize --resume {folder} asks again"
+        return EngineFailed(report.verdict, hint=f"check --url and --model; {again}")
     return None
-
-
-def _table(report: OptimizeReport, word: str, width: int) -> Table:
-    return optimize_table(report)
-
-
-def _listed(report: OptimizeReport) -> dict[str, object]:
-    return {"accepted": report.accepted, "calls": report.calls}
-
-
-def _figures(report: OptimizeReport) -> str:
-    word = "accepted" if report.accepted else "not accepted"
-    return f"{word}, test {percent(report.base.test)} to {percent(report.best.test)}"
-
-
-SHOW = Show(
-    table=_table,
-    listed=_listed,
-    figures=_figures,
-    droppable=DROPPABLE,
-    page=plain_pages(TITLE),
-    exports={"markdown": markdown_export(TITLE)},
-)
