@@ -36,6 +36,9 @@ def create(
     name: str = typer.Option(..., help="Who uses it."),
     role: str = typer.Option("user", help="user, admin (also metrics and /ui), or metrics."),
     models: str = typer.Option(None, help="Only these, with commas.  [default: all]"),
+    prompts: str = typer.Option(
+        None, help="Only by these prompts of the gateway's, with commas.  [default: all, or none]"
+    ),
     expires_days: float = typer.Option(None, min=0, help="From now.  [default: never]"),
     requests_per_minute: int = typer.Option(None, min=1, help="More are answered 429."),
     tokens_per_minute: int = typer.Option(None, min=1, help="Prompt and answer together."),
@@ -55,6 +58,7 @@ def create(
         name,
         role=role,
         models=_names(models),
+        prompts=_names(prompts, "prompt"),
         expires=_moment(expires_days),
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
@@ -92,6 +96,9 @@ def update(
     models: str = typer.Option(None, help="Only these from now on, with commas."),
     add_model: list[str] = typer.Option([], help="This one too. May be repeated."),
     remove_model: list[str] = typer.Option([], help="This one no more. May be repeated."),
+    prompts: str = typer.Option(
+        None, help="Only by these prompts of the gateway's from now on, with commas."
+    ),
     expires_days: float = typer.Option(None, min=0, help="From now."),
     requests_per_minute: int = typer.Option(None, min=1, help="More are answered 429."),
     tokens_per_minute: int = typer.Option(None, min=1, help="Prompt and answer together."),
@@ -103,8 +110,8 @@ def update(
     config: str = typer.Option(None, envvar=CONFIG_VARIABLE, help=CONFIG),
     clear: list[str] = typer.Option(
         [],
-        help="models (all again), expires, tags, or a limit or budget by its flag's name."
-        " May be repeated.",
+        help="models or prompts (all again), expires, tags, or a limit or budget by its flag's"
+        " name. May be repeated.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print the key on stdout as JSON."),
 ) -> None:
@@ -114,6 +121,7 @@ def update(
     fields = {
         "role": role,
         "models": _names(models),
+        "prompts": _names(prompts, "prompt"),
         "expires": _moment(expires_days),
         "requests_per_minute": requests_per_minute,
         "tokens_per_minute": tokens_per_minute,
@@ -213,16 +221,16 @@ def revoke(name: str = typer.Argument(..., help=NAMED)) -> None:
     say(f"{key.name} ({key.id}) is revoked")
 
 
-def _names(models: str | None) -> list[str] | None:
+def _names(listed: str | None, kind: str = "model") -> list[str] | None:
     """Raises: UsageError for a list without a name."""
     from llmops_cli.core.errors import UsageError
 
-    if models is None:
+    if listed is None:
         return None
-    named = [model.strip() for model in models.split(",")]
-    allowed = [model for model in named if model]
+    names = [name.strip() for name in listed.split(",")]
+    allowed = [name for name in names if name]
     if not allowed:
-        raise UsageError("--models names no model", hint="leave it out for all models")
+        raise UsageError(f"--{kind}s names no {kind}", hint=f"leave it out for all {kind}s")
     return allowed
 
 

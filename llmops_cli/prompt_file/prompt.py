@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -61,6 +62,17 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     def required(self) -> list[str]:
         """Holes that have no value of their own."""
         return [name for name in self.holes if name not in self.variables]
+
+    def filled_bytes(self, values: Mapping[str, str]) -> int:
+        """UTF-8 bytes of the filled messages at most, told without making them."""
+        known = {**self.variables, **values}
+        sizes = {name: len(value.encode()) for name, value in known.items()}
+        texts = sum(len(message.content.encode()) for message in self.messages)
+        return texts + sum(sizes.get(name, 0) * count for name, count in self.uses().items())
+
+    def uses(self) -> Counter[str]:
+        """How often each variable stands in the messages."""
+        return Counter(name for message in self.messages for name in holes_in(message.content))
 
     def filled(self, values: Mapping[str, str]) -> list[dict[str, str]]:
         """The messages with every hole filled.

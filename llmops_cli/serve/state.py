@@ -62,7 +62,14 @@ create table if not exists deployed_configs (
   policy text
 );
 """
-ADDED = {"keys": (("budget_dollars", "real"), ("budget_tokens", "integer"), ("tags", "text"))}
+ADDED = {
+    "keys": (
+        ("budget_dollars", "real"),
+        ("budget_tokens", "integer"),
+        ("tags", "text"),
+        ("prompts", "text"),
+    )
+}
 """Columns that an older database lacks."""
 
 

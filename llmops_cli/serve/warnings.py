@@ -9,6 +9,7 @@ from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.document import read_document
 from llmops_cli.gateway_file.mistake import Mistake, misspelt
 from llmops_cli.gateway_file.oddities import oddities_in
+from llmops_cli.gateway_file.prompts import prompts_of
 from llmops_cli.serve.accounts.key import Key
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.state import DATABASE, state_dir
@@ -23,7 +24,8 @@ def warnings_of(config: GatewayConfig, file: Path) -> list[str]:
     for mistake in (*oddities_in(config), *_in_rules(config, keys)):
         error = document.error(mistake)
         found.append(f"{error.message}; {error.hint}" if error.hint else error.message)
-    return [*found, *written_secrets(config, file), *_at_keys(config, keys)]
+    at_keys = [*_at_keys(config, keys), *_at_keys_prompts(config, keys, file)]
+    return [*found, *written_secrets(config, file), *at_keys]
 
 
 def keys_here() -> list[Key]:
@@ -55,3 +57,11 @@ def _at_keys(config: GatewayConfig, keys: Sequence[Key]) -> Iterator[str]:
         for model in key.models:
             if models and model not in models:
                 yield f"key {key.name} may use {model}, which is no model of this file"
+
+
+def _at_keys_prompts(config: GatewayConfig, keys: Sequence[Key], file: Path) -> Iterator[str]:
+    known = prompts_of(config, file.parent) if any(key.prompts for key in keys) else {}
+    for key in keys:
+        for prompt in key.prompts:
+            if prompt not in known:
+                yield f"key {key.name} may use {prompt}, which is no prompt of this file"

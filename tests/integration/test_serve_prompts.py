@@ -67,6 +67,13 @@ def test_prompts_are_served_judged_listed_and_read_anew(upstream: Upstream, star
         assert status == 404
         assert hint in raw.decode()
         assert key is None or b"known" not in raw
+    ruled = start.key("ruled", "--prompts", "rules")
+    listed = json.loads(gateway.ask(None, path="/v1/models", key=ruled)[2])["data"]
+    assert [each["id"] for each in listed] == ["m@rules"]
+    assert gateway.ask(None, path="/v1/models/m", key=ruled)[0] == 404
+    names = {"m@rules": 200, "m": 403, "m@support": 403, "other@rules": 200}
+    for name, expected in names.items():
+        assert gateway.ask({"model": name, "messages": HI}, key=ruled)[0] == expected, name
     openapi = json.loads(gateway.ask(None, path="/openapi.json")[2])
     taken = openapi["paths"]["/v1/chat/completions"]["post"]["requestBody"]
     chat = taken["content"]["application/json"]["schema"]

@@ -48,7 +48,8 @@ Tags = Annotated[dict[TagPart, TagPart], msgspec.Meta(max_length=TAGS_MOST)]
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a key, which is not the key.
 
-    Times are seconds since 1970; an empty `models` means all.
+    Times are seconds since 1970; an empty `models` means all. A key with `prompts` asks by these
+    prompts of the gateway's alone; without, by any and by none.
     """
 
     id: str
@@ -64,12 +65,16 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     budget_dollars: KeyDollars | None = None
     budget_tokens: Most | None = None
     tags: Tags = {}
+    prompts: list[str] = []
 
     def may(self, scope: str) -> bool:
         return scope in ROLES.get(self.role, ())
 
     def serves(self, model: str) -> bool:
         return not self.models or model in self.models
+
+    def asks(self, prompt: str) -> bool:
+        return not self.prompts or prompt in self.prompts
 
     def is_live(self) -> bool:
         if self.revoked is not None:
@@ -79,8 +84,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 FIELDS = Key.__struct_fields__
 COLUMNS = ", ".join(FIELDS)
-LISTED = ("models", "tags")
-"""Kept as JSON."""
+LISTED = {"models": "", "tags": "{}", "prompts": "[]"}
+"""Kept as JSON; what stands for what an older row lacks. None lacks models: it would serve all."""
 
 
 class DamagedKey(NamedTuple):
@@ -124,13 +129,14 @@ def key_of(row: Sequence[object]) -> Key | DamagedKey:
     """Rows are written by older versions too, and by hands."""
     values: dict[str, Any] = dict(zip(FIELDS, row, strict=True))  # Any: SQLite
     try:
-        for name in LISTED:
-            values[name] = json.loads(values[name] or "{}")
+        for name, lacking in LISTED.items():
+            kept = values[name]
+            values[name] = json.loads(lacking if kept is None else kept)
         misfit = misfit_of(values, Key)
         if misfit is None:
             return msgspec.convert(values, Key)
         why = misfit.told
     except (ValueError, TypeError, RecursionError):
-        why = "models or tags: no JSON"
+        why = "models, prompts or tags: no JSON"
     shown = str(values["name"])[:NAME_MOST]
     return DamagedKey(str(values["id"]), shown, why, values["revoked"] is not None)

@@ -12,6 +12,7 @@ from llmops_cli.serve.accounts.key import Key
 
 EMPTY: dict[str, Any] = {  # Any: values of a key's fields
     "models": [],
+    "prompts": [],
     "expires": None,
     "requests_per_minute": None,
     "tokens_per_minute": None,

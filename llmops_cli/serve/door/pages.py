@@ -121,7 +121,7 @@ def _ready(snapshot: Snapshot) -> PageAnswer:
 
 
 async def _models(snapshot: Snapshot, key: Key) -> bytes:
-    names = await _listed(snapshot)
+    names = await _listed(snapshot, key)
     served = {name: model for name, model in names.items() if key.serves(model)}
     entries = [_entry(name, model, snapshot) for name, model in sorted(served.items())]
     ends = {"first_id": entries[0]["id"], "last_id": entries[-1]["id"]} if entries else {}
@@ -131,21 +131,26 @@ async def _models(snapshot: Snapshot, key: Key) -> bytes:
 
 async def _model(name: str, snapshot: Snapshot, key: Key) -> bytes:
     """One that the key may not use is not there. Raises: Refusal."""
-    names = await _listed(snapshot)
+    names = await _listed(snapshot, key)
     model = names.get(name)
     if model is None or not key.serves(model):
         raise snapshot.router.no_model(name, key.serves)
     return msgspec.json.encode(_entry(name, model, snapshot))
 
 
-async def _listed(snapshot: Snapshot) -> dict[str, str]:
-    """Name -> model; a prompt with its model has a name too. Raises: Refusal if nobody can tell."""
+async def _listed(snapshot: Snapshot, key: Key) -> dict[str, str]:
+    """Name -> model; a prompt with its model has a name too, and a key of prompts sees no other.
+
+    Raises: Refusal if nobody can tell.
+    """
     await snapshot.looked()
     names = snapshot.router.names()
     if not names:
         raise Refusal(503, "the upstream does not list its models", code="upstream_unavailable")
-    prompts = snapshot.prompts.names()
+    prompts = snapshot.prompts.names(key)
     with_prompts = {name: model for name, model in prompts.items() if model in names}
+    if key.prompts:
+        return with_prompts
     return {**with_prompts, **{name: name for name in names}}
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.misfit import misfit_of
+from llmops_cli.serve.accounts.key import Key
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.context import Asked
 from llmops_cli.serve.endpoints import CHAT
@@ -29,14 +30,24 @@ HEADER = b"x-llmops-prompt"
 
 
 def apply_prompt(request: AdmittedRequest) -> None:
-    """Nothing if none is named. Raises: Refusal."""
+    """Nothing if none is named. Raises: Refusal, also for what the key may not ask."""
     asked = request.asked
     if not asked.endpoint.prompts or not asked.body.may_name_prompt:
+        _require_free(asked.key)
         return
     choice = _chosen(request) if request.snapshot.prompts else None
     if choice is not None:
         _apply(choice, request)
+    else:
+        _require_free(asked.key)
     _require_whole(asked)
+
+
+def _require_free(key: Key) -> None:
+    """Raises: Refusal for a key that may only ask by a prompt."""
+    if key.prompts:
+        said = "this key may use prompts of the gateway alone, and the request names none"
+        raise Refusal(403, said, code="forbidden")
 
 
 def _chosen(request: AdmittedRequest) -> PromptChoice | None:
@@ -47,7 +58,7 @@ def _chosen(request: AdmittedRequest) -> PromptChoice | None:
         request.asked.body,
         router.names().__contains__,
         may_be_model=router.may_be_model(model),
-        shows=request.asked.key.serves,
+        key=request.asked.key,
     )
 
 
@@ -66,6 +77,7 @@ def _apply(choice: PromptChoice, request: AdmittedRequest) -> None:
     require_fields(asked, prompt)
     added = _added(choice, asked)
     filled = FilledPrompt(prompt, choice.values)
+    filled.require_within(request.snapshot.config.limits.body_bytes)
     messages = [*_filled(filled), *own_messages(asked, prompt)]
     if not messages or messages[-1].get("role") in OF_THE_PROMPT:
         said = f"prompt {prompt.name!r} has no user's message: the request needs messages"

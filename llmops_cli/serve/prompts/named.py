@@ -10,6 +10,7 @@ import msgspec
 from llmops_cli.core.errors import nearest_name
 from llmops_cli.core.misfit import misfit_of
 from llmops_cli.prompt_file.prompt import Prompt
+from llmops_cli.serve.accounts.key import Key
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import RequestBody
 
@@ -49,15 +50,15 @@ class ServedPrompts:
     def __bool__(self) -> bool:
         return bool(self._prompts)
 
-    def names(self) -> dict[str, str]:
-        """Of those that any client can ask for, the model each asks: `MODEL@NAME` -> MODEL.
+    def names(self, key: Key) -> dict[str, str]:
+        """Of those that this key's client can ask for, the model each asks: `MODEL@NAME` -> MODEL.
 
         Not those with variables, which need more than a name, and those without a model.
         """
         return {
             f"{prompt.model}{AT}{name}": prompt.model
             for name, prompt in self._prompts.items()
-            if prompt.model and not prompt.required
+            if prompt.model and not prompt.required and key.asks(name)
         }
 
     def chosen(
@@ -66,11 +67,11 @@ class ServedPrompts:
         is_model: Callable[[str], bool],
         *,
         may_be_model: bool,
-        shows: Callable[[str], bool],
+        key: Key,
     ) -> PromptChoice | None:
         """None: the request names no prompt of ours. `may_be_model`: a name that nobody lists.
 
-        `shows`: whether the key may use a model, so that a refusal names no prompt of another.
+        `key`: a refusal names no prompt but those that it may use.
 
         Raises: Refusal for a prompt, a version or a form that is none.
         """
@@ -84,7 +85,7 @@ class ServedPrompts:
             return None
         if field is None:
             field = PromptField()
-        return self._choice(named, field, body.model, shows)
+        return self._choice(named, field, body.model, key)
 
     def _in_model(self, model: str) -> _Named | None:
         """A model's own name may have an @ in it."""
@@ -101,7 +102,7 @@ class ServedPrompts:
         named: _Named | None,
         field: PromptField,
         model: str,
-        shows: Callable[[str], bool],
+        key: Key,
     ) -> PromptChoice:
         name = field.id
         version = field.version
@@ -116,28 +117,30 @@ class ServedPrompts:
             name, _, version = name.partition(AT)
         if not name:
             raise _invalid("prompt.id is missing: the name of a prompt")
-        prompt = self._prompt(name, version, shows)
+        prompt = self._prompt(name, version, key)
         values = {key: _as_text(value) for key, value in field.variables.items()}
         return PromptChoice(prompt, model, values)
 
-    def _prompt(self, name: str, version: str, shows: Callable[[str], bool]) -> Prompt:
+    def _prompt(self, name: str, version: str, key: Key) -> Prompt:
         """Raises: Refusal."""
         prompt = self._prompts.get(name)
         if prompt is None:
             said = f"there is no prompt {name[:NAME_MOST]!r}"
-            shown = [each.name for each in self._prompts.values() if _is_shown(each, shows)]
+            shown = [each.name for each in self._prompts.values() if _is_shown(each, key)]
             if shown and len(name) <= NAME_MOST:
                 said = f"{said}: {nearest_name(name, shown)}"
             raise Refusal(404, said, code="prompt_not_found")
+        if not key.asks(name):
+            raise Refusal(403, f"this key may not use prompt {name!r}", code="forbidden")
         if version and not prompt.version.startswith(version):
             said = f"prompt {name!r} is version {prompt.version} now, not {version[:NAME_MOST]!r}"
             raise Refusal(404, said, code="prompt_not_found")
         return prompt
 
 
-def _is_shown(prompt: Prompt, shows: Callable[[str], bool]) -> bool:
+def _is_shown(prompt: Prompt, key: Key) -> bool:
     """One without a model of its own is for any."""
-    return prompt.model is None or shows(prompt.model)
+    return key.asks(prompt.name) and (prompt.model is None or key.serves(prompt.model))
 
 
 def _field_of(value: Any) -> PromptField | None:  # Any: JSON

@@ -38,3 +38,16 @@ def test_names_that_are_not_there_are_told(tmp_path: Path, monkeypatch: pytest.M
     assert "did you mean 'team'" in taem
     assert "unknown key 'gone'" in gone
     assert old == "key team may use old, which is no model of this file"
+
+
+def test_prompts_of_keys_that_are_not_there_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMOPS_STATE_DIR", str(tmp_path / "state"))
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts/support.md").write_text("user:\nHi {{name}}\n")
+    file = tmp_path / "gateway.yaml"
+    file.write_text("upstreams: {one: {url: http://127.0.0.1:9/v1}}\nprompts: prompts\n")
+    KeyStore(tmp_path / "state").create("team", prompts=["support", "sales"])
+    told = "key team may use sales, which is no prompt of this file"
+    assert warnings_of(load_config(file), file) == [told]

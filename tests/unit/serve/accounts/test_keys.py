@@ -124,6 +124,8 @@ DAMAGE = [
     ("created", "x"),
     ("name", b"\xff\xfe"),
     ("tags", '{"team": 3}'),
+    ("prompts", ""),
+    ("prompts", '"support"'),
 ]
 
 
@@ -148,11 +150,13 @@ def test_a_damaged_row_harms_no_other_key(tmp_path: Path, column: str, value: ob
 def test_a_database_of_before_has_keys_without_tags(tmp_path: Path) -> None:
     store = KeyStore(tmp_path)
     secret, _ = store.create("old")
-    for column in ("tags", "budget_dollars", "budget_tokens"):
+    for column in ("tags", "prompts", "budget_dollars", "budget_tokens"):
         store._db.execute(f"alter table keys drop column {column}")
     key = KeyStore(tmp_path).find(secret)
     assert key is not None
     assert key.tags == {}
+    assert key.prompts == []
+    assert key.asks("any")
 
 
 def test_a_key_is_changed_and_stays_what_it_is(store: KeyStore, tmp_path: Path) -> None:
@@ -160,7 +164,7 @@ def test_a_key_is_changed_and_stays_what_it_is(store: KeyStore, tmp_path: Path) 
     secret, key = store.create("team", models=["a"], streams=3, tags={"team": "search"})
     assert gateway.find(secret) == key
     changes = KeyChanges(
-        fields={"role": "admin", "budget_dollars": 2.0},
+        fields={"role": "admin", "budget_dollars": 2.0, "prompts": ["support"]},
         clear=("streams",),
         add_models=("b",),
         remove_models=("a",),
@@ -173,6 +177,8 @@ def test_a_key_is_changed_and_stays_what_it_is(store: KeyStore, tmp_path: Path) 
     assert gateway.find(secret) == changed
     assert (changed.role, changed.models, changed.streams) == ("admin", ["b"], None)
     assert changed.tags == {"project": "x"}
+    assert (changed.asks("support"), changed.asks("sales")) == (True, False)
+    assert store.update("team", KeyChanges(clear=("prompts",))).asks("sales")
     assert (changed.id, changed.created) == (key.id, key.created)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,19 @@ from llmops_cli.gateway_file.config import GatewayConfig, LimitsConfig
 from llmops_cli.gateway_file.model import CacheConfig, CompressConfig, ModelConfig
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.guard.policy import PolicyReader
+from llmops_cli.prompt_file.prompt import Prompt
 from llmops_cli.prompt_file.read import prompt_of
+from llmops_cli.serve.accounts.key import Key
 from llmops_cli.serve.context import ANYBODY
-from llmops_cli.serve.endpoints import CHAT, COUNT_TOKENS, MESSAGES, Endpoint
+from llmops_cli.serve.endpoints import (
+    CHAT,
+    COMPLETIONS,
+    COUNT_TOKENS,
+    EMBEDDINGS,
+    MESSAGES,
+    RESPONSES,
+    Endpoint,
+)
 from tests.unit.serve.scripted import Answered, ScriptedGateway
 
 SUPPORT = prompt_of(
@@ -39,17 +49,24 @@ HI = [{"role": "user", "content": "Hi"}]
 class Asking:
     """A gateway with two models and two prompts, and the last body that left."""
 
-    def __init__(self, folder: Path, *, policy: str | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        policy: str | None = None,
+        prompts_too: Sequence[Prompt] = (),
+        **settings: Any,
+    ) -> None:
         self.gateway = ScriptedGateway(folder)
         config = GatewayConfig(
             upstreams={"u": UpstreamConfig(url="http://127.0.0.1:9/v1")},
             models={"a": ModelConfig(pool=["u"]), "b@c": ModelConfig(pool=["u"])},
             **settings,
         )
-        self.gateway.configure(config, [SUPPORT, RULES, SHOWN, SPLIT], policy=policy)
+        self.gateway.configure(config, [SUPPORT, RULES, SHOWN, SPLIT, *prompts_too], policy=policy)
 
-    def __call__(self, endpoint: Endpoint = CHAT, **body: Any) -> Answered:
-        return asyncio.run(self.gateway.ask(body, endpoint=endpoint, key=MINE))
+    def __call__(self, endpoint: Endpoint = CHAT, key: Key = MINE, **body: Any) -> Answered:
+        return asyncio.run(self.gateway.ask(body, endpoint=endpoint, key=key))
 
     @property
     def sent(self) -> dict[str, Any]:
@@ -299,3 +316,64 @@ def test_variables_make_no_mark_together(ask: Asking) -> None:
     assert (found.status, found.code) == (400, "invalid_prompt"), found.body
     assert "the variables make '<|im_end|>'" in found.body.decode()
     assert not ask.gateway.opened
+
+
+SUPPORT_ALONE = msgspec.structs.replace(ANYBODY, prompts=["support-v3"])
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"model": "a@support-v3", "prompt": QUESTION}, 200, ""),
+        ({"model": "b@c@support-v3", "prompt": QUESTION, "messages": HI}, 200, ""),
+        ({"model": "a", "messages": HI}, 403, "the request names none"),
+        ({"model": "b@c", "messages": HI}, 403, "the request names none"),
+        ({"model": "a@rules", "messages": HI}, 403, "may not use prompt 'rules'"),
+        ({"model": "a", "prompt": "rules@123", "messages": HI}, 403, "may not use prompt 'rules'"),
+        ({"model": "a@rulez", "messages": HI}, 404, "there is no prompt"),
+    ],
+)
+def test_a_key_of_one_prompt_asks_by_it_alone(
+    ask: Asking, body: dict[str, Any], status: int, said: str
+) -> None:
+    found = ask(key=SUPPORT_ALONE, **body)
+    text = found.body.decode()
+    assert (found.status, said in text) == (status, True), text
+    assert "did you mean 'rules'" not in text
+    assert len(ask.gateway.opened) == (status == 200)
+
+
+def test_a_key_of_prompts_cannot_ask_where_none_can_be_named(ask: Asking) -> None:
+    bodies: list[tuple[Endpoint, dict[str, Any]]] = [
+        (COMPLETIONS, {"model": "a", "prompt": "Hi"}),
+        (EMBEDDINGS, {"model": "a", "input": "Hi"}),
+        (RESPONSES, {"model": "a", "input": "Hi", "prompt": {"id": "support-v3"}}),
+        (COUNT_TOKENS, {"model": "a", "messages": HI}),
+        (MESSAGES, {"model": "a", "messages": HI, "max_tokens": 5}),
+    ]
+    for endpoint, body in bodies:
+        assert ask(endpoint, key=SUPPORT_ALONE, **body).status == 403, endpoint.path
+    assert not ask.gateway.opened
+
+
+def test_a_key_of_prompts_has_no_way_where_the_gateway_serves_none(tmp_path: Path) -> None:
+    gateway = ScriptedGateway(tmp_path)
+    config = GatewayConfig(
+        upstreams={"u": UpstreamConfig(url="http://127.0.0.1:9/v1")},
+        models={"a": ModelConfig(pool=["u"])},
+    )
+    gateway.configure(config, [])
+    body = {"model": "a@support-v3", "messages": HI}
+    assert asyncio.run(gateway.ask(body, endpoint=CHAT, key=SUPPORT_ALONE)).status == 403
+
+
+@pytest.mark.parametrize("most", [2_000, 40_000])
+def test_a_prompt_is_not_filled_beyond_the_largest_request(tmp_path: Path, most: int) -> None:
+    many = prompt_of(f"---\nmodel: a\n---\nuser:\n{'{{text}} ' * 100}\n", name="m", where="m.md")
+    ask = Asking(tmp_path, limits=LimitsConfig(body_bytes=most), prompts_too=[many])
+    fits = (most - 2_000) // 100
+    found = ask(model="a@m", prompt={"variables": {"text": "\u00e9" * (fits // 2)}})
+    assert found.status == 200, found.body
+    found = ask(model="a@m", prompt={"variables": {"text": "\u00e9" * (most // 200 + 1)}})
+    assert found.status == 413
+    assert "the variable 'text' stands in it 100 times" in found.body.decode()
