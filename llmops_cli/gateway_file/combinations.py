@@ -59,6 +59,9 @@ def numbers_without_end(place: Place, value: object) -> Mistakes:
 def _in_upstream(upstream: UpstreamConfig) -> Mistakes:
     if isinstance(upstream.price, Price):
         yield from below(("price",), _in_price(upstream.price))
+    if upstream.prompt_cache and not upstream.is_anthropic:
+        message = "prompts are marked for a cache in Anthropic's dialect; others find them anyway"
+        yield Mistake(("prompt_cache",), message, "dialect: anthropic")
     if upstream.engine:
         if upstream.is_anthropic:
             yield Mistake(("dialect",), "an engine of ours speaks OpenAI's dialect")

@@ -159,7 +159,8 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `key_header`: where its key stands, as `Bearer KEY` if that is Authorization. `headers` and
     `query` are sent with each request; like `url` they may hold `${VAR}` and `${file:PATH}`, whose
     values stand in no configuration. `{model}` in a url is the upstream's name of the model.
-    `dialect`: how it is spoken to; clients speak to the gateway as they do.
+    `dialect`: how it is spoken to; clients speak to the gateway as they do. `prompt_cache`: in
+    Anthropic's, prompts are marked for its cache.
     `price` is numbers, or `genai` for the public table's. `can`: what it can do, if not
     everything. `count_tokens` is false for one that knows no `stream_options`, `effort` for one
     that knows no `reasoning_effort`.
@@ -183,6 +184,7 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     timeouts: TimeoutsConfig = TimeoutsConfig()
     count_tokens: bool = True
     effort: bool = True
+    prompt_cache: bool = False
 
     @property
     def is_anthropic(self) -> bool:

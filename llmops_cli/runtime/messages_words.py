@@ -35,7 +35,9 @@ CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 PDF = "data:application/pdf;base64,"
 UNREADABLE = "INVALID_JSON"
 """Anthropic's name for a tool's input that is no JSON object."""
-_DATA = re.compile(r"data:([\w.+/-]+);base64,")
+_DATA = re.compile(r"data:([\w.+/-]+)(?:;[\w.+-]+=[\w.+-]*)*;base64,")
+_KINDS = {"image/jpg": "image/jpeg"}
+"""What browsers take, by the name that the dialect takes."""
 _NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -168,7 +170,8 @@ def _image(image: Any) -> Json:  # Any: an address, alone or in an object
     found = _DATA.match(url)
     if found is not None:
         data = url[found.end() :]
-        return {"type": "base64", "media_type": found[1], "data": data}
+        kind = _KINDS.get(found[1], found[1])
+        return {"type": "base64", "media_type": kind, "data": data}
     if not url.startswith("https://"):
         raise NotInMessages("image_url", "images are https or data:...;base64 addresses")
     return {"type": "url", "url": url}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
@@ -167,7 +166,7 @@ async def opened_beside(
     candidate: RoutingCandidate,
     request: RoutedRequest,
     path: str,
-    fields: Fields | dict[str, Any],  # Any: an engine's own
+    fields: Fields,
     *,
     within_s: float,
 ) -> Reply:
@@ -191,7 +190,13 @@ def _body_for(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[byte
     """The body, and what it is called. Raises: Refusal."""
     config = candidate.upstream.config
     if config.is_anthropic:
-        return request.in_messages.encoded(candidate.model, has_effort=config.effort), JSON
+        found = request.in_messages
+        body = found.encoded(
+            candidate.model,
+            has_effort=config.effort,
+            is_cached=config.prompt_cache,
+        )
+        return body, JSON
     fields = fields_for(candidate, request.fields)
     asked = request.context.asked
     if not asked.endpoint.files:

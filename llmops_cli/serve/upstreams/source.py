@@ -9,7 +9,16 @@ import msgspec
 
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 
-IDLE = ("can", "count_tokens", "key_env", "max_in_flight", "price", "replicas", "timeouts")
+IDLE = (
+    "can",
+    "count_tokens",
+    "key_env",
+    "max_in_flight",
+    "price",
+    "prompt_cache",
+    "replicas",
+    "timeouts",
+)
 """What of an upstream's settings changes nothing of what it answers."""
 
 

@@ -63,7 +63,7 @@ async def _counted_in_messages(
 ) -> int | None:
     said = request.in_messages.fields
     fields = {name: said[name] for name in READ_IN_MESSAGES if name in said}
-    fields["model"] = candidate.model
+    fields["model"] = _raw(candidate.model)
     found = await _ask(candidate, request, COUNT_TOKENS.path, fields)
     return None if found is None else _count(found.get("input_tokens"))
 
@@ -72,7 +72,7 @@ async def _ask(
     candidate: RoutingCandidate,
     request: RoutedRequest,
     path: str,
-    fields: Fields | Json,
+    fields: Fields,
 ) -> Json | None:
     """The answer, if it is a JSON object."""
     left_s = request.context.asked.left_s()

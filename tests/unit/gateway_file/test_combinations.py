@@ -116,6 +116,7 @@ def one_with(field: str) -> str:
         (CLAUDE + f"  b: {{pool: [claude], cache: {semantic('a')}}}\n", 5, "makes no vectors"),
         (CLAUDE + f"cache: {semantic('a')}\n", 5, "makes no vectors"),
         (CLAUDE + "endpoints: [rerank, audio]\n", 5, "has no rerank"),
+        (one_with("prompt_cache: true"), 2, "in Anthropic's dialect"),
         (CLAUDE.replace("t: anthropic", "t: claude"), 2, "unknown value 'claude'"),
         (
             CLAUDE.replace("url: http://127.0.0.1:9", "engine: llamacpp, model: demo"),

@@ -121,6 +121,16 @@ def test_images_and_files_have_sources() -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    ["data:image/jpg;base64,AAAA", "data:image/jpeg;charset=utf-8;base64,AAAA"],
+)
+def test_an_images_kind_is_one_that_is_taken(url: str) -> None:
+    [turn] = turns_of(user({"type": "image_url", "image_url": {"url": url}}))
+    source = {"type": "base64", "media_type": "image/jpeg", "data": "AAAA"}
+    assert turn["content"] == [{"type": "image", "source": source}]
+
+
+@pytest.mark.parametrize(
     ("part", "field"),
     [
         ({"type": "image_url", "image_url": {"url": "http://example.org/a.png"}}, "image_url"),

@@ -27,6 +27,7 @@ from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.errors import UpstreamError
 from llmops_cli.serve.upstreams.origin import Origin
+from llmops_cli.serve.upstreams.wire import AnswerTranslation
 from llmops_cli.serve.watch.metrics import Metrics
 
 Json = dict[str, Any]  # Any: OpenAI's fields
@@ -72,6 +73,13 @@ class ScriptedReply:
         self._body = body
         self.is_stream = kind.startswith(b"text/event-stream")
 
+    def in_chat(self, translation: AnswerTranslation) -> None:
+        """As a wire has it translated. Raises: UpstreamError."""
+        if self.is_stream and self.status == 200:
+            self._body = translation.feed(self._body) + translation.finish()
+        else:
+            self._body = translation.whole(self.status, self._body)
+
     def last_s(self) -> float:
         return asyncio.get_running_loop().time()
 
@@ -108,6 +116,7 @@ class ScriptedOrigin:
         path: str,
         body: bytes,
         *_: object,
+        translation: AnswerTranslation | None = None,
         **__: object,
     ) -> ScriptedReply:
         assert method == "POST"
@@ -118,7 +127,10 @@ class ScriptedOrigin:
         await asyncio.sleep(script.after_s)
         if not script.status:
             raise UpstreamError("cannot be reached")
-        return _reply(script, asked, path)
+        reply = _reply(script, asked, path)
+        if translation is not None:
+            reply.in_chat(translation)
+        return reply
 
     def release(self, reply: ScriptedReply) -> None:
         pass

@@ -25,11 +25,13 @@ def completion_of(message: Json, *, created: int) -> Json:
     for block in message["content"]:
         kind = block["type"]
         if kind == "text":
-            texts.append(paragraphs.add(block["text"]))
+            texts.append(paragraphs.add(text_in(block["text"])))
         elif kind == "tool_use":
+            text_in(block["name"])
+            text_in(block["id"])
             calls.append(call_of(block))
         elif kind == "thinking":
-            thoughts.append(block["thinking"])
+            thoughts.append(text_in(block["thinking"]))
         if kind != "text":
             paragraphs.interrupt()
     text = "".join(texts)
@@ -100,6 +102,13 @@ def usage_of(usage: Any) -> Json | None:  # Any: the server's own field
         thought = _count(details["thinking_tokens"])
         found["completion_tokens_details"] = {"reasoning_tokens": thought}
     return found
+
+
+def text_in(value: object) -> str:
+    """Raises: TypeError for what is none."""
+    if not isinstance(value, str):
+        raise TypeError("a text was expected")
+    return value
 
 
 def _count(value: object) -> int:

@@ -109,24 +109,34 @@ EFFORTS = {
     "max": "max",
 }
 NO_EFFORT = "none"
+NO_THOUGHT = {"type": "disabled"}
+EPHEMERAL = {"type": "ephemeral"}
+"""Five minutes from its last use, the dialect's default."""
 HOTTEST = 1.0
 
 
 class MessagesBody(msgspec.Struct, frozen=True):
-    """`fields`: without the model's name, which is each upstream's own.
+    """`fields`: each encoded, without the model's name, which is every upstream's own.
 
-    `effort`: what is said of thought, for upstreams that take it.
+    `form`: of the answer. `effort`: what is said of thought, for upstreams that take it.
     """
 
-    fields: Json
+    fields: Fields
+    form: Json
     effort: Json
 
-    def encoded(self, model: str, *, has_effort: bool) -> bytes:
-        body = {"model": model, **self.fields}
-        if has_effort:
-            for name, value in self.effort.items():
-                is_object = isinstance(body.get(name), dict)
-                body[name] = {**body[name], **value} if is_object else value
+    def encoded(self, model: str, *, has_effort: bool, is_cached: bool = False) -> bytes:
+        """`is_cached`: the prompt is to be found again, which nobody but us has to ask for."""
+        body: Json = {"model": model, **self.fields}
+        config = dict(self.form)
+        if has_effort and self.effort == NO_THOUGHT:
+            body["thinking"] = self.effort
+        elif has_effort:
+            config |= self.effort
+        if config:
+            body["output_config"] = config
+        if is_cached:
+            body.setdefault("cache_control", EPHEMERAL)
         return msgspec.json.encode(body)
 
 
@@ -140,19 +150,30 @@ def messages_body(
 
     Raises: NotInMessages.
     """
+    try:
+        return _messages_body(fields, further, unsaid_tokens)
+    except (AttributeError, KeyError, TypeError):
+        raise NotInMessages("messages", "it has another form than a chat's") from None
+    except RecursionError:
+        raise NotInMessages("messages", "it is nested too deep") from None
+
+
+def _messages_body(
+    fields: Fields,
+    further: Collection[str],
+    unsaid_tokens: int | None,
+) -> MessagesBody:
+    """Raises: NotInMessages; KeyError and the like for another form."""
     given = {name: _decoded(fields[name]) for name in SENT.union(NEEDED) if name in fields}
     for name in sorted(NEEDED.intersection(given)):
         if name not in further and not _asks_for_nothing(name, given[name]):
             raise NotInMessages(name, "there is no such field")
-    try:
-        body = _conversation(given) | _settings(given, unsaid_tokens) | _tools(given)
-        effort = _effort(given)
-    except (AttributeError, KeyError, TypeError):
-        raise NotInMessages("messages", "it has another form than a chat's") from None
+    body = _conversation(given) | _settings(given, unsaid_tokens) | _tools(given)
+    encoded = {name: _raw(value) for name, value in body.items()}
     for name in further:
-        if name in fields and name not in SENT:
-            body[name] = fields[name]
-    return MessagesBody(body, effort)
+        if name in fields and name not in SENT and name not in encoded:
+            encoded[name] = fields[name]
+    return MessagesBody(encoded, _form(given.get("response_format")), _effort(given))
 
 
 def unsent(fields: Fields, further: Collection[str] = ()) -> list[str]:
@@ -162,6 +183,10 @@ def unsent(fields: Fields, further: Collection[str] = ()) -> list[str]:
     if "temperature" in fields and _is_hotter(_decoded(fields["temperature"])):
         left.append("temperature")
     return left
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
 
 
 def _decoded(raw: msgspec.Raw) -> Any:  # Any: a client's own value
@@ -198,17 +223,25 @@ def _settings(given: Json, unsaid_tokens: int | None) -> Json:
         # 1 is what they are anyway, and some models take only one of them.
         if given.get(name) not in (None, 1):
             found[name] = HOTTEST if _is_hotter(given[name]) else given[name]
-    for name in ("top_k", "thinking"):
-        if given.get(name):
-            found[name] = given[name]
+    if (given.get("top_k") or 0) > 0:
+        found["top_k"] = given["top_k"]
+    thinking = given.get("thinking")
+    if thinking:
+        if not isinstance(thinking, dict) or "type" not in thinking:
+            raise NotInMessages("thinking", 'it is an object as {"type": "adaptive"}')
+        found["thinking"] = thinking
     user = given.get("safety_identifier") or given.get("user")
     if user:
         found["metadata"] = {"user_id": user}
-    wished = given.get("response_format")
-    if wished and wished.get("type") != "text":
-        form = {"type": "json_schema", "schema": schema_in(wished)}
-        found["output_config"] = {"format": form}
     return found
+
+
+def _form(wished: Any) -> Json:  # Any: OpenAI's fields
+    """Raises: NotInMessages."""
+    if not wished or wished.get("type") == "text":
+        return {}
+    schema = _raw(schema_in(wished))
+    return {"format": {"type": "json_schema", "schema": schema}}
 
 
 def _stops(stop: Any) -> list[str]:  # Any: a text, or several
@@ -230,10 +263,10 @@ def _tools(given: Json) -> Json:
 
 def _effort(given: Json) -> Json:
     effort = given.get("reasoning_effort")
-    if effort is None or given.get("thinking"):
+    if not effort or given.get("thinking"):
         return {}
     if effort == NO_EFFORT:
-        return {"thinking": {"type": "disabled"}}
-    if effort not in EFFORTS:
+        return NO_THOUGHT
+    if not isinstance(effort, str) or effort not in EFFORTS:
         raise NotInMessages("reasoning_effort", f"it is {', '.join(EFFORTS)} or {NO_EFFORT}")
-    return {"output_config": {"effort": EFFORTS[effort]}}
+    return {"effort": EFFORTS[effort]}

@@ -15,6 +15,7 @@ from llmops_cli.serve.upstreams.anthropic.answer import (
     ending_of,
     error_in_stream,
     error_of,
+    text_in,
     usage_of,
 )
 from llmops_cli.serve.upstreams.errors import EndedEarly, MalformedAnswer
@@ -131,8 +132,8 @@ class MessagesAnswer:
         if kind == "tool_use":
             call = ToolInput(len(self._calls), block.get("input"))
             self._calls[index] = call
-            function = {"name": block["name"], "arguments": ""}
-            named = {"index": call.number, "id": block["id"], "type": "function"}
+            function = {"name": text_in(block["name"]), "arguments": ""}
+            named = {"index": call.number, "id": text_in(block["id"]), "type": "function"}
             return out + self._piece({"tool_calls": [{**named, "function": function}]})
         return out
 
@@ -143,7 +144,7 @@ class MessagesAnswer:
         if kind == "thinking_delta":
             return self._begin() + self._thought(delta["thinking"])
         if kind == "input_json_delta" and index in self._calls:
-            return self._arguments(self._calls[index], delta["partial_json"])
+            return self._arguments(self._calls[index], text_in(delta["partial_json"]))
         return b""
 
     def _block_ended(self, index: int) -> bytes:
@@ -151,11 +152,11 @@ class MessagesAnswer:
         return b"" if call is None else self._arguments(call, call.rest())
 
     def _text(self, text: str) -> bytes:
-        more = self._paragraphs.add(text)
+        more = self._paragraphs.add(text_in(text))
         return self._piece({"content": more}) if more else b""
 
     def _thought(self, thought: str) -> bytes:
-        more = self._thoughts.add(thought)
+        more = self._thoughts.add(text_in(thought))
         return self._piece({"reasoning_content": more}) if more else b""
 
     def _arguments(self, call: ToolInput, arguments: str) -> bytes:

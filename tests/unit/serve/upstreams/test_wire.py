@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from llmops_cli.serve.upstreams.errors import (
     Blame,
     ClientDeadline,
+    EndedEarly,
+    MalformedAnswer,
     ReadTimeout,
     TotalTimeout,
     UpstreamError,
@@ -70,6 +72,68 @@ def test_garbage_for_an_answer_is_complete_or_broken_but_never_an_exception(
         status, _, complete, broken = received([data], closed=True)
         assert complete or broken
         assert not complete or status >= 200
+
+
+class Shouting:
+    """Words in capitals; an answer ends with a full stop."""
+
+    def __init__(self) -> None:
+        self._heard = b""
+
+    def whole(self, status: int, body: bytes) -> bytes:
+        return b"%d %b" % (status, body.upper())
+
+    def feed(self, events: bytes) -> bytes:
+        if b"!" in events:
+            raise MalformedAnswer("no shouting")
+        self._heard += events
+        return events.upper()
+
+    def finish(self) -> bytes:
+        if not self._heard.endswith(b"."):
+            raise EndedEarly
+        return b"END"
+
+
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+
+
+def translated(raw: bytes, places: list[int]) -> tuple[bytes, bool, str]:
+    """What of an answer in another dialect can be read, whether it is whole, and what is wrong."""
+
+    async def go() -> tuple[bytes, bool, str]:
+        wire = Wire()
+        wire.connection_made(_Nowhere())  # type: ignore[arg-type]
+        wire.reset(Shouting())
+        for piece in cut(raw, places):
+            wire.data_received(piece)
+        wire.connection_lost(None)
+        reply = Reply(wire, _limits(total_s=5))
+        reply.close()
+        found = b"".join(wire.chunks)
+        if wire.complete and not reply.is_stream:
+            found = await reply.read()
+        return found, wire.complete, str(wire.broken or "")
+
+    return asyncio.run(go())
+
+
+@settings(max_examples=60, deadline=None)
+@given(places=st.lists(st.integers(0, 200), max_size=12))
+def test_an_answer_in_another_dialect_is_translated_as_it_comes(places: list[int]) -> None:
+    assert translated(EVENTS + b"hi\r\nthere.", places) == (b"HI\nTHERE.END", True, "")
+    said, complete, broken = translated(EVENTS + b"hi there", places)
+    assert (said, complete) == (b"HI THERE", False)
+    assert "ended early" in broken
+    assert not translated(EVENTS + b"hi!", places)[1]
+
+
+def test_a_whole_answer_in_another_dialect_is_translated_with_its_status() -> None:
+    head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\nhi"
+    assert translated(head % 200, [])[0] == b"200 HI"
+    assert translated(head % 429, [])[0] == b"429 HI"
+    events = EVENTS.replace(b"200", b"500") + b"hi!"
+    assert translated(events, []) == (b"hi!", True, ""), "an error is no stream"
 
 
 def _limits(*, total_s: float, is_clients: bool = False) -> Patience:

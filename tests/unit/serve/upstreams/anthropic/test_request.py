@@ -89,11 +89,27 @@ def test_a_schema_and_an_effort_stand_in_one_place() -> None:
     assert without["output_config"] == {"format": form}
 
 
+def test_a_prompt_is_marked_for_a_cache_where_the_file_says_so() -> None:
+    body = messages_body(raw())
+    marked = msgspec.json.decode(body.encoded("m", has_effort=True, is_cached=True))
+    assert marked["cache_control"] == {"type": "ephemeral"}
+    mark = {"type": "ephemeral", "ttl": "1h"}
+    own = messages_body(raw(cache_control=mark), further=["cache_control"])
+    marked = msgspec.json.decode(own.encoded("m", has_effort=True, is_cached=True))
+    assert marked["cache_control"] == mark
+
+
 def test_the_file_says_how_long_an_answer_may_be_and_what_passes() -> None:
     fields = raw(service_tier="auto", seed=1)
     body = messages_body(fields, further=["service_tier", "seed"], unsaid_tokens=99)
     found = msgspec.json.decode(body.encoded("m", has_effort=True))
     assert (found["max_tokens"], found["service_tier"], found["seed"]) == (99, "auto", 1)
+
+
+def test_what_passes_does_not_replace_what_a_chat_says() -> None:
+    talk = [{"role": "system", "content": "Ours."}, *HI]
+    body = messages_body(raw(messages=talk, system="Theirs."), further=["system"])
+    assert msgspec.json.decode(body.fields["system"]) == "Ours."
 
 
 @pytest.mark.parametrize(
@@ -110,6 +126,8 @@ def test_the_file_says_how_long_an_answer_may_be_and_what_passes() -> None:
         ("response_format", {"type": "json_schema"}),
         ("stop", ["\n\n"]),
         ("reasoning_effort", "immense"),
+        ("reasoning_effort", ["high"]),
+        ("thinking", "auto"),
         ("tool_choice", "whatever"),
         ("messages", [{"role": "system", "content": "alone"}]),
         ("messages", "Hi"),
