@@ -42,13 +42,18 @@ class LateCommand(Command):
         return self.real.make_context(info_name, args, parent=parent, **extra)
 
 
-def add_late(group: CommandLine, function: Callable[..., None], make: Make) -> None:
-    """`function`'s name and docstring stand in the list of commands."""
+def add_late(
+    group: typer.Typer,
+    function: Callable[..., None],
+    make: Make,
+    *,
+    name: str | None = None,
+) -> None:
+    """`name`, else `function`'s, and its docstring stand in the list of commands."""
 
     def listed() -> None:
         pass
 
-    name = function.__name__
     listed.__doc__ = function.__doc__
     kind = type("Command", (LateCommand,), {"make": staticmethod(make)})
-    group.command(name, cls=kind)(listed)
+    group.command(name or function.__name__, cls=kind)(listed)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from llmops_cli.cli import prompt_eval, prompt_optimize
+from llmops_cli.cli.late import add_late
 from llmops_cli.cli.options import Given, in_groups, recipe_command
-from llmops_cli.cli.settings import OUTPUT, RECIPE, resolved
+from llmops_cli.cli.settings import OUTPUT, RECIPE
 from llmops_cli.cli.values import CommandLine
-from llmops_cli.prompt.technique_run.recipe import PromptRunRecipe
 
 if TYPE_CHECKING:
     from llmops_cli.prompt.technique_run.report import PromptRunReport
@@ -28,10 +28,16 @@ JSON = typer.Option(False, "--json", help="Print the result on stdout and nothin
 
 
 def register(app: typer.Typer) -> None:
-    group.command("run", cls=in_groups(PromptRunRecipe))(recipe_command(run, PromptRunRecipe))
+    add_late(group, run, _make_run)
     prompt_eval.register(group)
     prompt_optimize.register(group)
     app.add_typer(group, name="prompt")
+
+
+def _make_run(app: typer.Typer) -> None:
+    from llmops_cli.prompt.technique_run.recipe import PromptRunRecipe
+
+    app.command("run", cls=in_groups(PromptRunRecipe))(recipe_command(run, PromptRunRecipe))
 
 
 def run(
@@ -46,9 +52,11 @@ def run(
 ) -> None:
     """Ask a question, or cases with answers, by one technique or several beside one another."""
     from llmops_cli.cli.screen import TerminalProgress, print_json
+    from llmops_cli.cli.settings import resolved
     from llmops_cli.prompt.technique_run.kept import resumed_recipe
     from llmops_cli.prompt.technique_run.plan import plan_of
     from llmops_cli.prompt.technique_run.problems import error_of
+    from llmops_cli.prompt.technique_run.recipe import PromptRunRecipe
     from llmops_cli.prompt.technique_run.run import prompt_run
     from llmops_cli.prompt.technique_run.target import folder_word, named_target
     from llmops_cli.runtime.runs import RunFolder

@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from llmops_cli.cli.late import add_late
 from llmops_cli.cli.options import Given, recipe_command
 from llmops_cli.cli.settings import JSON, OUTPUT, RECIPE
-from llmops_cli.prompt.evals.recipe import EvalRecipe
 
 if TYPE_CHECKING:
     from llmops_cli.core.conditions import Condition
     from llmops_cli.core.resolve import Resolved
+    from llmops_cli.prompt.evals.recipe import EvalRecipe
     from llmops_cli.prompt.evals.report import EvalReport
     from llmops_cli.runtime.runs import RunFolder
 
 
 def register(group: typer.Typer) -> None:
-    group.command("eval")(recipe_command(evaluate, EvalRecipe))
+    add_late(group, evaluate, _make, name="eval")
+
+
+def _make(app: typer.Typer) -> None:
+    from llmops_cli.prompt.evals.recipe import EvalRecipe
+
+    app.command("eval")(recipe_command(evaluate, EvalRecipe))
 
 
 def evaluate(
@@ -40,6 +47,7 @@ def evaluate(
     """Prompts and models against cases with assertions: a matrix, compared in pairs."""
     from llmops_cli.cli.settings import resolved
     from llmops_cli.prompt.evals.gates import error_of, read_conditions
+    from llmops_cli.prompt.evals.recipe import EvalRecipe
     from llmops_cli.runtime.runs import RunFolder
 
     if resume is not None:

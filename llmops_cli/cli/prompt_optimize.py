@@ -6,14 +6,20 @@ from pathlib import Path
 
 import typer
 
+from llmops_cli.cli.late import add_late
 from llmops_cli.cli.options import Given, recipe_command
 from llmops_cli.cli.prompt_eval import refuse_used, resumed
 from llmops_cli.cli.settings import JSON, OUTPUT, RECIPE
-from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
 
 
 def register(group: typer.Typer) -> None:
-    group.command("optimize")(recipe_command(optimize, OptimizeRecipe))
+    add_late(group, optimize, _make)
+
+
+def _make(app: typer.Typer) -> None:
+    from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
+
+    app.command("optimize")(recipe_command(optimize, OptimizeRecipe))
 
 
 def optimize(
@@ -28,6 +34,7 @@ def optimize(
     from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
     from llmops_cli.cli.settings import resolved
     from llmops_cli.prompt.optimize.plan import optimize_plan
+    from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
     from llmops_cli.prompt.optimize.run import optimize as run
     from llmops_cli.prompt.optimize.show import DROPPABLE, error_of, optimize_table
     from llmops_cli.runtime.runs import RunFolder

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.runtime.rows import read_text
 
 FROM_FILE = "@"
 
@@ -25,6 +24,8 @@ def values_of(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _file(text: str, name: str) -> str:
+    from llmops_cli.runtime.rows import read_text
+
     path = Path(text.removeprefix(FROM_FILE))
     try:
         return read_text(path).rstrip("\n")

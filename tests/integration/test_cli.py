@@ -144,6 +144,18 @@ def test_help_loads_nothing_heavy_and_costs_little_cpu() -> None:
     )  # a guard against a heavy import; the figure itself is measured in benchmarks/
 
 
+def test_a_group_lists_its_commands_without_their_flags() -> None:
+    code = (
+        "import sys\nsys.argv=['llmops','prompt','--help']\nfrom llmops_cli.cli.app import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print('LOADED', *[m for m in sys.modules if m.startswith('llmops_cli.prompt')])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    shown, _, loaded = run.stdout.partition("LOADED")
+    assert all(name in shown for name in ("run", "eval", "optimize", "export"))
+    assert not loaded.strip()
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message", "hint"),
     [
