@@ -1,6 +1,7 @@
 """Keys in a text by their providers' forms: cheaper than all that a guard looks for.
 
-As they were copied: who writes one in other letters wants to be told by a guard, not by this.
+As they were copied, also behind escapes: who writes one in other letters wants to be told by a
+guard, not by this.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.context import Span
 from llmops_cli.guard.credentials import entropy
+from llmops_cli.guard.escapes import taken_by, unescaped
 from llmops_cli.guard.recognisers import key_recognisers
 
 EXAMPLE = "example"
@@ -23,7 +25,7 @@ BITS_LEAST = 2.5
 
 
 class KeyInText(NamedTuple):
-    """`form`: whose keys look so, such as openai."""
+    """`form`: whose keys look so, such as openai. `key`: without escapes, which `span` may have."""
 
     form: str
     key: str
@@ -32,8 +34,21 @@ class KeyInText(NamedTuple):
 
 def keys_in(text: str) -> Iterator[KeyInText]:
     """Each where it stands, by the first form that fits; none that was never drawn by chance."""
-    recognisers = key_recognisers()
     text = without_surrogates(text)
+    meant = unescaped(text)
+    if meant is None:
+        yield from _in_reading(text)
+        return
+    found = [
+        each._replace(span=meant.span_in_source(each.span)) for each in _in_reading(meant.text)
+    ]
+    yield from found
+    taken = taken_by((each.span for each in found), len(text))
+    yield from (each for each in _in_reading(text) if taken.find(1, *each.span) < 0)
+
+
+def _in_reading(text: str) -> Iterator[KeyInText]:
+    recognisers = key_recognisers()
     if not recognisers.may_hold(text):
         return
     taken = bytearray(len(text))

@@ -8,6 +8,7 @@ import msgspec
 
 from llmops_cli.guard.context import Match, Span
 from llmops_cli.guard.credentials import PASSWORD
+from llmops_cli.guard.escapes import Unescaped, unescaped
 from llmops_cli.guard.plain_signs import plain_signs
 from llmops_cli.guard.recognisers import ASSIGNED, Recogniser, recognisers
 
@@ -40,9 +41,44 @@ class Entity(msgspec.Struct, frozen=True):
 
 
 def find(text: str) -> list[Entity]:
-    """Everything personal or secret, in the order of the text, without overlaps."""
-    signs, known = recognisers()
+    """Everything personal or secret, in the order of the text, without overlaps.
+
+    As it stands, and as its escapes are meant: of two findings that overlap the longer one, but
+    none before others that begins within an escape, whose last letter belongs to no word.
+    """
     text = plain_signs(text)
+    found = _found(text)
+    meant = unescaped(text)
+    if meant is not None:
+        read = [
+            Entity(each.kind, each.rule, meant.span_in_source(each.span))
+            for each in _found(meant.text)
+        ]
+        found = _apart(found + read, meant, len(text))
+    found.sort(key=_span)
+    return found
+
+
+def _apart(found: Sequence[Entity], meant: Unescaped, length: int) -> list[Entity]:
+    """Without overlaps."""
+
+    def order(entity: Entity) -> tuple[bool, int]:
+        start, end = entity.span
+        return meant.is_within(start), start - end
+
+    kept = []
+    taken = bytearray(length)
+    for entity in sorted(found, key=order):
+        start, end = entity.span
+        if taken.find(1, start, end) < 0:
+            taken[start:end] = b"\1" * (end - start)
+            kept.append(entity)
+    return kept
+
+
+def _found(text: str) -> list[Entity]:
+    """In one reading, without overlaps."""
+    signs, known = recognisers()
     found: list[Entity] = []
     taken = bytearray(len(text))
     for index in signs.match(text):
@@ -55,7 +91,6 @@ def find(text: str) -> list[Entity]:
             start, end = span
             taken[start:end] = b"\1" * (end - start)
             found.append(Entity(_kind(recogniser, match), recogniser.rule, span))
-    found.sort(key=_span)
     return found
 
 

@@ -11,9 +11,11 @@ import re
 from collections.abc import Container
 
 from llmops_cli.guard.context import LOOKBACK
+from llmops_cli.guard.escapes import LONGEST, unescaped
 from llmops_cli.guard.personal import Entity, find, redact
 from llmops_cli.guard.plain_signs import plain_signs
 
+CONTEXT = LOOKBACK + 16
 HOLD_MOST = 4096
 KEY_MOST = 9000
 DASHES = "-----"
@@ -70,7 +72,7 @@ class Redactor:
         if count == 0:
             return ""
         said = redact(self._held[:count], self._taken(entities, start, count))
-        self._before = (self._before + self._held[:count])[-LOOKBACK - 16 :]
+        self._before = _context(self._before + self._held[:count])
         self._held = self._held[count:]
         self._at += count
         return said
@@ -110,12 +112,26 @@ def _moved(entity: Entity, by: int) -> Entity:
     return Entity(entity.kind, entity.rule, (first + by, last + by))
 
 
-def _growing_from(held: str) -> int:
-    """Where that begins which more text could change.
+def _context(said: str) -> str:
+    """So much of what was let go as checks look back, as it stands and as escapes are meant."""
+    meant = unescaped(said[-CONTEXT * LONGEST :])
+    if meant is None:
+        return said[-CONTEXT:]
+    more = len(said) - meant.in_source(len(meant.text))
+    return said[more + meant.in_source(max(0, len(meant.text) - CONTEXT)) :]
 
-    The last run, and the numbers before it that go on in it.
-    """
+
+def _growing_from(held: str) -> int:
+    """Where that begins which more text could change, as it stands and as escapes are meant."""
     held = plain_signs(held)
+    meant = unescaped(held)
+    if meant is None:
+        return _growing_in(held)
+    return min(_growing_in(held), meant.in_source(_growing_in(meant.text)))
+
+
+def _growing_in(held: str) -> int:
+    """The last run, and the numbers before it that go on in it."""
     start = max(held.rfind(" "), held.rfind("\n"), held.rfind("\t")) + 1
     if len(held) - start > HOLD_MOST:
         return len(held)

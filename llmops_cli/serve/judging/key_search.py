@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -13,8 +12,6 @@ PIECE_CHARS = 64 << 10
 """Looked through at once; a judge that is asked for megabytes is done with a piece in 2 ms."""
 OVERLAP_CHARS = 512
 """A key lies within two pieces at most, and is whole in one of them."""
-ESCAPES = re.compile(r"\\[nrt]")
-"""In JSON within a text, such as a call's arguments: else their letter goes before a key."""
 FOUND_MOST = 64
 """Of a prompt, and of an answer: whose each of them is has to be looked up."""
 OURS = "llmops"
@@ -76,7 +73,7 @@ class _Piece(NamedTuple):
 
 def _pieces(texts: Iterable[str]) -> Iterator[_Piece]:
     """Of all texts as one: thousands of short ones are searched like a long one."""
-    text = ESCAPES.sub("  ", "\n".join(texts))
+    text = "\n".join(texts)
     for first in range(0, len(text), PIECE_CHARS):
         end = first + PIECE_CHARS
         piece = text[max(0, first - OVERLAP_CHARS) : end]
