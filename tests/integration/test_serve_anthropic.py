@@ -231,6 +231,11 @@ def test_anthropics_own_client_gets_what_the_upstream_said(
     assert counted.parse().input_tokens == COUNT
     assert counted.headers["x-llmops-token-count"] == "tokenizer"
     assert claude.seen[-1] == {"model": MODEL, "messages": HI}
+    image: Any = {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}}
+    shown: Any = [{"role": "user", "content": [image]}]
+    counted = theirs.messages.with_raw_response.count_tokens(model="claude", messages=shown)
+    assert counted.parse().input_tokens == COUNT, "it counts images itself"
+    assert counted.headers["x-llmops-token-count"] == "tokenizer"
 
 
 def test_its_models_are_listed_with_its_key(
@@ -266,8 +271,9 @@ def test_what_it_cannot_say_is_asked_of_somebody_else_or_refused_by_name(
     assert named in caught.value.message
     assert claude.seen == []
     client.chat.completions.create(model="both", messages=HI, **fields)
+    client.chat.completions.create(model="first", messages=HI, **fields)
     assert claude.seen == []
-    assert len(upstream.seen) == 1
+    assert len(upstream.seen) == 2
 
 
 def test_other_endpoints_are_refused(client: openai.OpenAI, claude: AnthropicUpstream) -> None:

@@ -15,18 +15,18 @@ COUNTED_BY = b"x-llmops-token-count"
 async def tell_tokens(request: AdmittedRequest) -> None:
     """By the tokenizer of the upstream that would answer, or else by an estimate.
 
-    A tokenizer sees no images: a prompt with some is an estimate, too. Raises: Refusal.
+    Most tokenizers see no images: a prompt with some is an estimate, too. Raises: Refusal.
     """
     asked = request.asked
     media = len(asked.reading().media)
     dispatcher = request.snapshot.dispatcher
     fields = request.decided.fields
-    tokens = await dispatcher.count_tokens(asked.body.model, request.context, fields)
-    is_exact = tokens is not None and not media
-    if tokens is None:
+    count = await dispatcher.count_tokens(asked.body.model, request.context, fields)
+    is_exact = count is not None and (count.has_media or not media)
+    if count is None:
         tokens = asked.prompt_tokens()
     else:
-        tokens += MEDIUM_TOKENS * media
+        tokens = count.tokens if is_exact else count.tokens + MEDIUM_TOKENS * media
     request.observed.status = 200
     request.observed.answered = True
     told = (COUNTED_BY, b"tokenizer" if is_exact else b"estimate")

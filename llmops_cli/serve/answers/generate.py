@@ -12,6 +12,9 @@ from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.exchange import Failure, NoAnswer, UpstreamExchange
 from llmops_cli.serve.watch.metrics import Metrics
 
+OVERLOADED = "overloaded"
+STOOD_IN_FOR = (OVERLOADED, "unsupported")
+"""Its upstreams are full, or cannot do what is asked; those of another model may."""
 _TRUE = msgspec.Raw(b"true")
 _NULL = msgspec.Raw(b"null")
 _decode_options = msgspec.json.Decoder(Fields | None).decode
@@ -36,12 +39,18 @@ class Generator:
         try:
             exchange = await _open(request, request.asked.body.model)
         except (NoAnswer, Refusal) as error:
-            exchange = await self._stand_in(request, _failure_of(request, error))
+            exchange = await self._stand_in(request, error)
             keeps = False
         return await self._relay.pass_on(request, exchange, keeps=keeps)
 
-    async def _stand_in(self, request: AdmittedRequest, failure: Failure) -> UpstreamExchange:
-        """Another model's. Raises: NoAnswer."""
+    async def _stand_in(
+        self,
+        request: AdmittedRequest,
+        error: NoAnswer | Refusal,
+    ) -> UpstreamExchange:
+        """Another model's. Raises: NoAnswer; Refusal where that says more."""
+        if isinstance(error, Refusal) and error.code not in STOOD_IN_FOR:
+            raise error
         for name in request.decided.settings.fallback:
             if not request.asked.key.serves(name):
                 continue
@@ -52,7 +61,9 @@ class Generator:
             self._metrics.fell_back(request.decided.alias, name)
             request.decided.headers.append((b"x-llmops-model", name.encode()))
             return exchange
-        raise NoAnswer(failure)
+        if isinstance(error, Refusal) and error.code == OVERLOADED and _has_others(request):
+            raise NoAnswer(_failure_of(error))
+        raise error
 
 
 async def _open(request: AdmittedRequest, name: str) -> UpstreamExchange:
@@ -61,13 +72,13 @@ async def _open(request: AdmittedRequest, name: str) -> UpstreamExchange:
     return await dispatcher.open(name, request.context, _with_usage(request))
 
 
-def _failure_of(request: AdmittedRequest, error: NoAnswer | Refusal) -> Failure:
-    """Why the model itself does not answer. Raises: Refusal where no other may stand in."""
-    if isinstance(error, NoAnswer):
-        return error.failure
-    if error.code != "overloaded" or not request.decided.settings.fallback:
-        raise error
-    return Failure(error.status, error.message, headers=tuple(error.headers))
+def _has_others(request: AdmittedRequest) -> bool:
+    """Whether the file has models that stand in."""
+    return bool(request.decided.settings.fallback)
+
+
+def _failure_of(refusal: Refusal) -> Failure:
+    return Failure(refusal.status, refusal.message, headers=tuple(refusal.headers))
 
 
 def _with_usage(request: AdmittedRequest) -> Fields:

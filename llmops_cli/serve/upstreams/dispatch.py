@@ -36,7 +36,7 @@ from llmops_cli.serve.upstreams.rules import destinations_of
 from llmops_cli.serve.upstreams.search import Search
 from llmops_cli.serve.upstreams.shadow import Shadows
 from llmops_cli.serve.upstreams.statuses import Meaning
-from llmops_cli.serve.upstreams.tokenizing import counted
+from llmops_cli.serve.upstreams.tokenizing import PromptCount, counted
 from llmops_cli.serve.watch.metrics import Metrics
 
 PAUSE_S = 0.05
@@ -175,7 +175,7 @@ class Dispatcher:
         name: str,
         context: RequestContext,
         fields: Fields,
-    ) -> int | None:
+    ) -> PromptCount | None:
         """Of a prompt, by the tokenizer of who would answer it; None if that has none to ask.
 
         Raises: Refusal.

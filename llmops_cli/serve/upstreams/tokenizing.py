@@ -6,7 +6,7 @@ vLLM's /tokenize applies the model's template itself; llama.cpp's takes a text, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,20 +26,28 @@ READ_IN_MESSAGES = ("messages", "system", "tools", "tool_choice", "thinking")
 TRUE = msgspec.Raw(b"true")
 
 
+class PromptCount(NamedTuple):
+    """`has_media`: images and files are counted too."""
+
+    tokens: int
+    has_media: bool = False
+
+
 async def counted(
     candidates: list[RoutingCandidate],
     request: RoutedRequest,
-) -> int | None:
+) -> PromptCount | None:
     """None if no tokenizer can be asked. What fails here says nothing of an upstream."""
     for candidate in candidates:
         if candidate.upstream.usable():
-            return await _counted_at(candidate, request)
+            is_anthropic = candidate.upstream.config.is_anthropic
+            count = _counted_in_messages if is_anthropic else _counted_at
+            tokens = await count(candidate, request)
+            return None if tokens is None else PromptCount(tokens, has_media=is_anthropic)
     return None
 
 
 async def _counted_at(candidate: RoutingCandidate, request: RoutedRequest) -> int | None:
-    if candidate.upstream.config.is_anthropic:
-        return await _counted_in_messages(candidate, request)
     chat = {name: request.fields[name] for name in READ if name in request.fields}
     chat["model"] = _raw(candidate.model)
     chat["add_generation_prompt"] = TRUE
