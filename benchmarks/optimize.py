@@ -1,4 +1,4 @@
-"""`llmops prompt optimize` beside gepa alone and DSPy's GEPA: one task, one budget, the same proposer.
+"""`llmops prompt optimize` beside gepa and DSPy: one task, one budget, the same proposer.
 
     python -m venv peers && peers/bin/pip install dspy gepa
     python benchmarks/optimize.py --peers peers/bin/python [--budget 300]
@@ -257,7 +257,7 @@ def _dspy_gepa(
             for n in numbers
         ]
 
-    def metric(gold, pred, trace=None, pred_name=None, pred_trace=None):  # noqa: ANN202
+    def metric(gold: object, pred: object, *_: object, **__: object) -> float:
         return float(gold.answer == pred.answer)
 
     program = dspy.Predict(dspy.Signature("question -> answer", SEED))
