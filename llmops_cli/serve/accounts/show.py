@@ -12,12 +12,13 @@ from llmops_cli.serve.accounts.budget import Spending
 from llmops_cli.serve.accounts.key import DamagedKey, Key
 from llmops_cli.serve.accounts.spend import TagSpending
 
+PROMPTS = "prompts"
 COLUMNS = (
     "name",
     "id",
     "role",
     "models",
-    "prompts",
+    PROMPTS,
     "created",
     "expires",
     "a minute",
@@ -32,15 +33,17 @@ def keys_table(
     damaged: Sequence[DamagedKey],
     spent: Mapping[str, Spending],
 ) -> Table:
-    """One line a key; `spent` by key id."""
+    """One line a key; `spent` by key id. Where no key has prompts, there is no such column."""
+    columns = [name for name in COLUMNS if name != PROMPTS or any(key.prompts for key in keys)]
     table = Table()
-    for column in COLUMNS:
+    for column in columns:
         table.add_column(column)
     for key in keys:
-        table.add_row(*_texts(_cells(key, spent)))
+        cells = dict(zip(COLUMNS, _cells(key, spent), strict=True))
+        table.add_row(*_texts([cells[name] for name in columns]))
     for row in damaged:
         state = "revoked" if row.revoked else "damaged"
-        unknown = ["-"] * (len(COLUMNS) - 3)
+        unknown = ["-"] * (len(columns) - 3)
         table.add_row(*_texts([row.name, row.id, *unknown, state]))
     return table
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from llmops_cli.prompt_file.read import prompt_of
@@ -59,3 +61,12 @@ def test_marks_that_the_file_says_itself_are_its_own() -> None:
 )
 def test_what_people_write_is_no_mark(text: str) -> None:
     assert mark_in(text) is None
+
+
+@pytest.mark.parametrize("half", ["<|", "[|", "<\uff5c", "<|a ", "[INST", "< start_of_"])
+def test_megabytes_of_half_marks_hold_nothing_up(half: str) -> None:
+    text = half * (10_000_000 // len(half))
+    start = time.process_time()
+    assert mark_in(text) is None
+    assert made("{{a}} {{b}}", a=text, b="") is None
+    assert time.process_time() - start < 1
