@@ -151,7 +151,8 @@ def failure(kind: str, said: str = "no") -> Json:
 
 
 def event(kind: str, **fields: object) -> bytes:
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+    data = json.dumps({"type": kind, **fields}, ensure_ascii=False)
+    return f"event: {kind}\ndata: {data}\n\n".encode()
 
 
 def events_of(whole: Json) -> Iterator[bytes]:

@@ -362,6 +362,48 @@ def test_it_rests_as_long_as_it_asks_for(gateway: Gateway, claude: AnthropicUpst
     assert json.loads(body)["error"]["type"] == "rate_limit_error"
 
 
+@pytest.mark.parametrize(
+    ("content", "reason", "text", "finish"),
+    [
+        ([{"type": "text", "text": "Grüße 👋🏽 日本"}], "end_turn", "Grüße 👋🏽 日本", "stop"),
+        ([], "end_turn", "", "stop"),
+        ([], "refusal", "", "content_filter"),
+        ([HELLO], None, "Hello there.", "stop"),
+        ([HELLO, HELLO], "pause_turn", "Hello there.Hello there.", "stop"),
+        (
+            [HELLO, {"type": "redacted_thinking", "data": "x"}, HELLO],
+            "max_tokens",
+            "Hello there.\n\nHello there.",
+            "length",
+        ),
+    ],
+    ids=["letters", "empty", "refusal", "null", "paused", "apart"],
+)
+def test_odd_answers_arrive_byte_by_byte(
+    client: openai.OpenAI,
+    theirs: anthropic.Anthropic,
+    claude: AnthropicUpstream,
+    content: list[Any],
+    reason: str | None,
+    text: str,
+    finish: str,
+) -> None:
+    claude.content = content
+    claude.stop_reason = reason
+    claude.stream = b"".join(events_of(claude.message())).replace(b"\n", b"\r\n")
+    claude.step = 1
+    asked: Any = {"model": "claude", "messages": HI}
+    chunks = list(client.chat.completions.create(**asked, stream=True))
+    said = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices]
+    assert "".join(each for each in said if each) == text
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == finish
+    whole = client.chat.completions.create(**asked)
+    assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == (text, finish)
+    with theirs.messages.stream(**asked, max_tokens=5) as stream:
+        final = stream.get_final_message()
+    assert "".join(block.text for block in final.content if block.type == "text") == text
+
+
 @pytest.mark.parametrize("breaks", [False, True])
 def test_a_stream_that_is_cut_is_told_to_be(
     client: openai.OpenAI, gateway: Gateway, claude: AnthropicUpstream, *, breaks: bool
