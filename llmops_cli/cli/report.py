@@ -141,7 +141,7 @@ def compare(
         None, help="A metric, such as normalized_ms.p95. May be repeated."
     ),
     min_effect: float = typer.Option(
-        None, help="Smallest change in % worth a verdict.  [default: 2; 0 for prompts]"
+        None, help="Smallest change in % worth a verdict.  [default: 2; 0 for prompts, batches]"
     ),
     by: str = typer.Option(
         None,

@@ -43,8 +43,8 @@ class Entity(msgspec.Struct, frozen=True):
 def find(text: str) -> list[Entity]:
     """Everything personal or secret, in the order of the text, without overlaps.
 
-    As it stands, and as its escapes are meant: of two findings that overlap the longer one, but
-    none before others that begins within an escape, whose last letter belongs to no word.
+    As it stands, and as its escapes are meant: of findings that overlap a secret first, then the
+    longest, but none before others that begins within an escape: its last letter is of no word.
     """
     text = plain_signs(text)
     found = _found(text)
@@ -62,9 +62,9 @@ def find(text: str) -> list[Entity]:
 def _apart(found: Sequence[Entity], meant: Unescaped, length: int) -> list[Entity]:
     """Without overlaps."""
 
-    def order(entity: Entity) -> tuple[bool, int]:
+    def order(entity: Entity) -> tuple[bool, bool, int]:
         start, end = entity.span
-        return meant.is_within(start), start - end
+        return meant.is_within(start), entity.kind not in SECRETS, start - end
 
     kept = []
     taken = bytearray(length)

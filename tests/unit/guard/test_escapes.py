@@ -76,6 +76,7 @@ def test_a_key_directly_behind_an_escape_is_found_by_guard_and_gateway(
         ("to=bob%40example.org", "to=[EMAIL]"),
         ("C:\\new\\table 100%25 of &amp; all", "C:\\new\\table 100%25 of &amp; all"),
         ("password=abc%20Def123 on", "password=[PASSWORD] on"),
+        (f"{KEYS['aws-key-id']}\\u0061@example.org", "[SECRET]\\[EMAIL]"),
     ],
 )
 def test_what_is_taken_out_leaves_the_escapes_around_it_whole(text: str, expected: str) -> None:
