@@ -12,7 +12,7 @@ from llmops_cli.generate.rows import BadRow, Fields, Form, Row, prompt_of
 from llmops_cli.runtime.chat import ChatEndpoint, Declined, Filtered, Message, Unanswered, message
 from llmops_cli.runtime.chat_dialects import spelling_of
 from llmops_cli.runtime.chat_reading import HeardReply, heard
-from llmops_cli.runtime.chat_request import ChatRequest, TokenBound
+from llmops_cli.runtime.chat_request import ChatRequest, TokenBound, seed_of
 
 OWN_FIELDS = ("usage", "error")
 """Of an answered row, beside the answer's own."""
@@ -112,11 +112,13 @@ class Asker:
 
     def _request(self, row: Row) -> ChatRequest:
         recipe = self._recipe
+        messages = self._messages(row)
+        seed = None if recipe.seed is None else seed_of(recipe.seed, row.number, messages)
         return ChatRequest(
-            messages=self._messages(row),
+            messages=messages,
             max_tokens=recipe.max_tokens,
             temperature=recipe.temperature,
-            seed=recipe.seed,
+            seed=seed,
         )
 
     def _messages(self, row: Row) -> list[Message]:

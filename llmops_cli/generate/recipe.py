@@ -49,7 +49,9 @@ class GenerateRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     temperature: Annotated[
         FiniteAmount | None, Flag(help="Of rows that are no batch rows.", group=ANSWERS)
     ] = None
-    seed: Annotated[int | None, Flag(help="Likewise.", group=ANSWERS)] = None
+    seed: Annotated[
+        int | None, Flag(help="Each row's own seed is made of it.", default="none", group=ANSWERS)
+    ] = None
     system: Annotated[
         str | None, Flag(help="A system prompt before rows that have none.", group=ANSWERS)
     ] = None

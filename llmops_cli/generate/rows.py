@@ -36,10 +36,11 @@ class RawRow(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What a row asks for; `fields` are all that it has."""
+    """What a row asks for; `fields` are all that it has. `number`: its place, from 0."""
 
     form: Form
     fields: Fields
+    number: int = 0
 
 
 class BadRow(Exception):
@@ -73,6 +74,9 @@ class RowFile:
 
     def read(self, raw: RawRow) -> Row:
         """Raises: UsageError that names the line; BadRow without its place."""
+        return self._row(raw)._replace(number=raw.number)
+
+    def _row(self, raw: RawRow) -> Row:
         value = raw.value
         if isinstance(value, dict):
             return row_of(value)

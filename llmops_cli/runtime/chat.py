@@ -185,8 +185,9 @@ class ChatClient:
     ) -> Answer:
         """One answer; what is None is as in the settings. Messages and tools: OpenAI's form.
 
-        `repeat`: which sample of the same question this is, from 0. It changes the seed that is
-        sent and the place in the cache, so n samples are n requests, and n answers ever after.
+        `repeat`: which sample of the same question this is, from 0. The seed that is sent and the
+        place in the cache follow from it and from the question, so n samples are n requests, and n
+        answers ever after.
         Raises: Unanswered after the last retry; BudgetSpent, which is one; Filtered, Declined.
         """
         settings = self._settings
@@ -197,7 +198,7 @@ class ChatClient:
             messages=list(messages),
             max_tokens=settings.max_tokens if max_tokens is None else max_tokens,
             temperature=settings.temperature if temperature is None else temperature,
-            seed=None if base is None else seed_of(base, repeat),
+            seed=None if base is None else seed_of(base, repeat, messages),
             stop=tuple(stop),
             response_format=response_format,
             tools=tuple(tools or ()),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -41,9 +42,14 @@ class TokenBound(msgspec.Struct, frozen=True):
     output: int
 
 
-def seed_of(seed: int, repeat: int) -> int:
-    """The seed that the sample with this number is asked with."""
-    return (seed + repeat * REPEAT_STEP) % SEEDS
+def seed_of(seed: int, repeat: int, messages: Sequence[Message]) -> int:
+    """The seed that the sample with this number of this question is asked with.
+
+    Questions with one seed would share their luck: a server draws the same numbers for each of
+    them, so they come out right or wrong together, and no interval over them holds.
+    """
+    asked = hashlib.blake2b(msgspec.json.encode(messages), digest_size=4).digest()
+    return (int.from_bytes(asked) + seed + repeat * REPEAT_STEP) % SEEDS
 
 
 def bound_of(request: ChatRequest) -> TokenBound:

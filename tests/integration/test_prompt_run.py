@@ -71,7 +71,7 @@ def test_techniques_stand_beside_one_another_with_intervals(
     vote = results["self-consistency"]
     assert steps["calls"] == 40
     assert vote["lenient"]["share"] > steps["lenient"]["share"] > at_once["lenient"]["share"]
-    assert 4 * 40 <= vote["calls"] < 40 * 40 / 3
+    assert 4 * 40 <= vote["calls"] < 40 * 40 / 2  # by one rival: 14.6 a question on average
     sent = sum(result["calls"] for result in results.values())
     assert report["calls"] == sent == len(model.bodies)
     tokens = sum(

@@ -49,7 +49,7 @@ class EvalRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     temperature: Annotated[
         FiniteAmount | None, Flag(help="Of sampling.", default="the prompt's own, or 0")
     ] = None
-    seed: Annotated[int, Flag(help="Of the first answer to a case.")] = 0
+    seed: Annotated[int, Flag(help="Each answer's own seed is made of it.")] = 0
     rate: Annotated[PositiveNumber | None, Flag(help="Requests a second at most.")] = None
     retries: Annotated[Natural, Flag(help="Of a request, with growing pauses.")] = 3
     timeout_s: Annotated[PositiveNumber, Flag(help="Of a request.")] = 120.0

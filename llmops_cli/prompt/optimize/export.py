@@ -23,7 +23,7 @@ from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
 from llmops_cli.prompt.optimize.written_prompt import prompt_text
 from llmops_cli.runtime.chat import ChatEndpoint
 from llmops_cli.runtime.chat_dialects import spelling_of
-from llmops_cli.runtime.chat_request import ChatRequest
+from llmops_cli.runtime.chat_request import ChatRequest, seed_of
 from llmops_cli.runtime.files import write_atomic
 
 PROMPT = "prompt.md"
@@ -73,9 +73,10 @@ def _body(
     asked: Mapping[str, Any],  # Any: as OpenAI has them
 ) -> bytes:
     """Exactly what was sent."""
+    messages = chat_of(source, plan.cases[case])
     request = ChatRequest(
-        messages=chat_of(source, plan.cases[case]),
-        seed=recipe.seed,
+        messages=messages,
+        seed=seed_of(recipe.seed, 0, messages),
         **{**asked, "tools": tuple(asked["tools"] or ()), "stop": tuple(asked["stop"])},
     )
     return msgspec.json.encode(spelling_of(endpoint).body(endpoint.model, request))

@@ -62,8 +62,23 @@ def test_other_rows_keep_their_fields_and_get_an_answer(server: ChatServer, tmp_
     assert found[0]["usage"] == {"prompt_tokens": 3, "completion_tokens": 2}
     body = json.loads(server.bodies[0])
     assert body["model"] == "m"
-    assert (body["max_tokens"], body["seed"]) == (9, 5)
+    assert body["max_tokens"] == 9
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+def test_rows_have_seeds_of_their_own_that_one_seed_decides(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    """Rows that share a seed share their luck, and equal rows would be one answer."""
+    source = write_rows(tmp_path / "in.jsonl", ["one", "one", "two"])
+    for name in ("a", "b"):
+        run_batch(source, tmp_path / f"{name}.jsonl", server.url, seed=5)
+    run_batch(source, tmp_path / "c.jsonl", server.url, seed=6)
+    seeds = [json.loads(body)["seed"] for body in server.bodies]
+    first, second, other = (sorted(seeds[at : at + 3]) for at in (0, 3, 6))
+    assert len(set(first)) == 3
+    assert second == first
+    assert not set(other) & set(first)
 
 
 def test_parquet_and_plain_text_are_rows_too(server: ChatServer, tmp_path: Path) -> None:

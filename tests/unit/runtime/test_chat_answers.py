@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -83,12 +84,12 @@ def test_a_question_has_its_own_settings() -> None:
     with serving(numbered) as server:
         ask_with(server, temperature=0.7, max_tokens=3, stop=["\n"], seed=5, tools=[tool])
         body = json.loads(server.bodies[0])
+    assert isinstance(body.pop("seed"), int)
     assert body == {
         "model": "m",
         "messages": HI,
         "max_tokens": 3,
         "temperature": 0.7,
-        "seed": 5,
         "stop": ["\n"],
         "tools": [tool],
     }
@@ -121,6 +122,26 @@ def test_samples_stay_different_requests_after_a_warm_rerun(repeats: list[int], 
     assert [each.text for each in warm] == [each.text for each in cold]
     assert all(each.is_cached for each in warm)
     assert not more.is_cached
+
+
+def seeds_of_questions(seed: int, count: int = 60) -> list[int]:
+    async def run(url: str) -> None:
+        async with ChatClient(ChatEndpoint(url=url, model="m"), SETTINGS) as client:
+            for number in range(count):
+                await client.answer([message("user", f"question {number}")], seed=seed)
+
+    with serving(numbered) as server:
+        asyncio.run(run(server.url))
+        return [json.loads(body)["seed"] for body in server.bodies]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_questions_do_not_share_their_luck(seed: int) -> None:
+    """Of a model that is right half of the time, by what it draws: with one seed all or none."""
+    seeds = seeds_of_questions(seed)
+    right = sum(random.Random(each).random() < 0.5 for each in seeds)
+    assert 15 <= right <= 45
+    assert seeds_of_questions(seed) == seeds
 
 
 def test_a_cache_knows_endpoints_apart(tmp_path: Path) -> None:
