@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -150,6 +155,36 @@ def test_a_proposer_that_fails_ends_the_run_with_what_was_done(
         len([1 for b in server.bodies if b["messages"][0]["role"] == "user"])
         == base + report.splits["test"]
     )
+
+
+def test_an_interrupt_ends_it_at_once_and_a_resume_goes_on(
+    server: ScriptedModel, tmp_path: Path, cli: Cli
+) -> None:
+    (tmp_path / "cases.yaml").write_text(cases_text())
+    slow = threading.Event()
+
+    def waits(body: dict[str, Any]) -> str:
+        slow.wait(30)
+        return f"```\n{PLANTED}\n```"
+
+    with scripted(waits) as teacher:
+        argv = [sys.executable, "-m", "llmops_cli", "prompt", "optimize", "cases.yaml"]
+        argv += ["--url", server.url, "--budget-calls", "300", "-o", "run"]
+        argv += ["--proposer", "teacher", "--proposer-url", teacher.url]
+        process = subprocess.Popen(argv, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"})
+        while not teacher.bodies:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+        slow.set()
+        asked = len(server.bodies)
+        run = cli("prompt", "optimize", "--resume", "run", "--json")
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    assert report["accepted"]
+    assert asked == report["splits"]["train"] + report["splits"]["validation"]
+    assert report["calls"] <= 300
 
 
 def test_what_cannot_be_is_refused_before_anything_is_sent(

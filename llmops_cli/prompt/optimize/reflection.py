@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
 from llmops_cli.core.progress import Progress
 from llmops_cli.prompt.chats import chat_of, question_of
 from llmops_cli.prompt.evals.outcome import EvalOutcome
@@ -100,7 +100,11 @@ class ReflectiveSearch:
         loop = asyncio.get_running_loop()
         adapter = _Adapter(self._plan, self._standing, self._proposer, loop, seed=self._seed)
         self._progress.say(f"{self._recipe.proposer} writes instructions")
-        await asyncio.to_thread(self._reflect, adapter)
+        try:
+            await asyncio.to_thread(self._reflect, adapter)
+        except asyncio.CancelledError:
+            adapter.failed = EngineFailed("interrupted")
+            raise
         if adapter.failed is not None:
             raise adapter.failed
         return adapter
