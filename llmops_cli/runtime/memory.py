@@ -62,7 +62,7 @@ class MemoryMeter:
             is_done = self._done.wait(max(SAMPLE_EVERY_S, RESTS * spent_s))
 
     def _sample(self, *, read_pss: bool) -> None:
-        tree = _below(self._root)
+        tree = processes_below(self._root)
         rss = 0
         pss = 0
         for process in tree:
@@ -82,7 +82,7 @@ class MemoryMeter:
             self._gpu = max(self._gpu or 0, gpu)
 
 
-def _below(root: int) -> list[psutil.Process]:
+def processes_below(root: int) -> list[psutil.Process]:
     """Every process below `root`, itself excluded."""
     found: list[psutil.Process] = []
     try:

@@ -194,7 +194,8 @@ def _engines() -> list[Alert]:
         ),
         Alert(
             name="LlmopsGpuMemory",
-            expr="DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE) > 0.97",
+            expr="DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE) > 0.97 or "
+            "llmops_gateway_gpu_memory_used_bytes / llmops_gateway_gpu_memory_total_bytes > 0.97",
             wait="10m",
             severity="ticket",
             summary="Memory of card {{ $labels.gpu }} is nearly full",

@@ -89,8 +89,18 @@ ENGINES = (
         "percentunit",
         "{{upstream}}",
     ),
-    Panel("Memory of cards", "DCGM_FI_DEV_FB_USED", "decmbytes", "{{gpu}}"),
-    Panel("Use of cards", "DCGM_FI_DEV_GPU_UTIL", "percent", "{{gpu}}"),
+    Panel(
+        "Memory of cards",
+        "DCGM_FI_DEV_FB_USED or llmops_gateway_gpu_memory_used_bytes / 1048576",
+        "mbytes",
+        "{{gpu}}",
+    ),
+    Panel(
+        "Use of cards",
+        "DCGM_FI_DEV_GPU_UTIL or 100 * llmops_gateway_gpu_utilization",
+        "percent",
+        "{{gpu}}",
+    ),
 )
 COST = (
     Panel("Dollars in the last hour", "llmops:cost_dollars:rate1h", "currencyUSD"),

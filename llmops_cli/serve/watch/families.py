@@ -53,6 +53,9 @@ LABELS = {
     "verdict": "good (a score above 0.5), bad, or none (no score)",
     "label": "of a rating; other: beyond 200 of them",
     "moment": "before or after",
+    "gpu": "a card's number on this machine",
+    "uuid": "of a card",
+    "card": "a card's model",
     "to": "the model that stood in, or cache, or last_answer",
     "worker": "its process id",
 }

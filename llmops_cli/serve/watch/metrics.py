@@ -29,6 +29,7 @@ from llmops_cli.serve.watch.labels import (
     route_label,
     status_label,
 )
+from llmops_cli.serve.watch.machine_board import MachineBoard
 from llmops_cli.serve.watch.member_board import MemberBoard
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
@@ -70,6 +71,9 @@ class Metrics:
         self.config_ok.set(1)
         self.members = MemberBoard(PREFIX, os.environ.get(SHARED))
         self._registry.register(self.members)
+        root = os.getppid() if SHARED in os.environ else None
+        self._machine = MachineBoard(PREFIX, root=root)
+        self._registry.register(self._machine)
 
     def _define(self) -> None:
         registry = self._registry
@@ -286,6 +290,7 @@ class Metrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         registry.register(self.members)
+        registry.register(self._machine)
         return registry
 
     def text(self) -> bytes:

@@ -14,6 +14,7 @@ from llmops_cli.serve.watch.families import (
     GaugeFamily,
     HistogramFamily,
 )
+from llmops_cli.serve.watch.machine_board import GPUS, PROCESSES, MachineFamily
 from llmops_cli.serve.watch.member_board import MEMBERS, MemberFamily
 from llmops_cli.serve.watch.metrics import PREFIX
 
@@ -27,11 +28,13 @@ live. Times are in seconds.
 """
 MERGED = {"livesum": "sum", "livemin": "least", "livemax": "most"}
 
-MetricFamily = CounterFamily | HistogramFamily | GaugeFamily | MemberFamily
+MetricFamily = CounterFamily | HistogramFamily | GaugeFamily | MemberFamily | MachineFamily
 
 
 def page() -> str:
-    return "\n".join([HEAD, *_counters(), *_histograms(), *_gauges(), *_members(), *_labels()])
+    return "\n".join(
+        [HEAD, *_counters(), *_histograms(), *_gauges(), *_members(), *_machine(), *_labels()]
+    )
 
 
 def _counters() -> Iterator[str]:
@@ -73,6 +76,17 @@ def _members() -> Iterator[str]:
     yield ""
 
 
+def _machine() -> Iterator[str]:
+    yield "## The machine\n"
+    yield "Of the gateway's processes together, and of NVIDIA's cards where the gateway runs.\n"
+    yield from _table(["name", "labels", "what it is", "DCGM's name"])
+    for name, family in {**PROCESSES, **GPUS}.items():
+        shown = f"{name}_total" if family.counts else name
+        dcgm = f"`{family.dcgm}`" if family.dcgm else ""
+        yield _row([f"`{PREFIX}{shown}`", _named(family), family.text, dcgm])
+    yield ""
+
+
 def _labels() -> Iterator[str]:
     yield "## Labels\n"
     yield "Their values come from sets that neither clients nor upstreams can make grow.\n"
@@ -84,7 +98,7 @@ def _labels() -> Iterator[str]:
 
 
 def _having(label: str) -> Iterator[str]:
-    kinds: tuple[Mapping[str, MetricFamily], ...] = (COUNTERS, HISTOGRAMS, GAUGES, MEMBERS)
+    kinds: tuple[Mapping[str, MetricFamily], ...] = (COUNTERS, HISTOGRAMS, GAUGES, MEMBERS, GPUS)
     for families in kinds:
         for name, family in families.items():
             if label in family.labels:

@@ -19,6 +19,7 @@ from llmops_cli.deploy.monitoring.metric_names import (
 )
 from llmops_cli.engines import ENGINES, load_engine
 from llmops_cli.serve.watch.families import COUNTERS, GAUGES, HISTOGRAMS
+from llmops_cli.serve.watch.machine_board import GPUS
 from llmops_cli.serve.watch.metrics import PREFIX
 from tests.unit.deploy.conftest import Render
 
@@ -32,7 +33,7 @@ GUIDE_RULES = (
 
 def of_gateway() -> set[str]:
     names = {f"{PREFIX}{name}_total" for name in COUNTERS}
-    names |= {f"{PREFIX}{name}" for name in GAUGES}
+    names |= {f"{PREFIX}{name}" for name in (*GAUGES, *GPUS)}
     return names | {f"{PREFIX}{name}_bucket" for name in HISTOGRAMS}
 
 
