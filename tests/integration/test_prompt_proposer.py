@@ -20,13 +20,24 @@ from llmops_cli.prompt.optimize.plan import optimize_plan
 from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
 from llmops_cli.prompt.optimize.report import OptimizeReport
 from llmops_cli.prompt.optimize.run import optimize
+from llmops_cli.prompt.optimize.splits import Split
 from llmops_cli.runtime.runs import RunFolder
 from tests.conftest import Cli
-from tests.integration.test_prompt_optimize import PLANTED, Adder, Said, cases_text
+from tests.integration.test_prompt_optimize import (
+    CASES,
+    PLANTED,
+    Adder,
+    Said,
+    cases_text,
+    number_in,
+    split,
+)
 from tests.scripted_model import ScriptedModel, scripted
 
 pytest.importorskip("gepa", reason="gepa writes the instructions")
 USELESS = "Answer as a poet would."
+RUNNER_UP = "use pebbles"
+NOT_HELPED = next(n for n in range(1, CASES, 2) if split(n) is Split.TRAIN)
 Writes = Callable[[str], str]
 
 
@@ -43,9 +54,27 @@ class Teacher:
         return f"Here it is:\n```\n{self.proposals[place]}\n```"
 
 
+class PlannedAdder(Adder):
+    """`also`: words that help everywhere but on one training case."""
+
+    also = ""
+
+    def __call__(self, body: dict[str, Any]) -> str:
+        said = " ".join(str(message["content"]) for message in body["messages"])
+        number = number_in(body)
+        if self.also and self.also in said:
+            return str(number + (2 if number == NOT_HELPED else 1))
+        return super().__call__(body)
+
+
 @pytest.fixture
-def server() -> Iterator[ScriptedModel]:
-    with scripted(Adder()) as found:
+def adder() -> PlannedAdder:
+    return PlannedAdder()
+
+
+@pytest.fixture
+def server(adder: PlannedAdder) -> Iterator[ScriptedModel]:
+    with scripted(adder) as found:
         yield found
 
 
@@ -53,9 +82,15 @@ def server() -> Iterator[ScriptedModel]:
 def written(server: ScriptedModel, tmp_path: Path) -> Callable[..., OptimizeReport]:
     """Runs one with this teacher; again in the same folder goes on there."""
 
-    def run(teacher: ScriptedModel, *, budget_calls: int = 300, **fields: Any) -> OptimizeReport:
+    def run(
+        teacher: ScriptedModel,
+        *,
+        budget_calls: int = 300,
+        text: str = cases_text(),
+        **fields: Any,
+    ) -> OptimizeReport:
         path = tmp_path / "cases.yaml"
-        path.write_text(cases_text())
+        path.write_text(text)
         values = {"url": server.url, "backend": "remote", "model": "adder", **fields}
         proposer = {"proposer": "teacher", "proposer_url": teacher.url}
         recipe = OptimizeRecipe(cases=str(path), budget_calls=budget_calls, **proposer, **values)
@@ -155,6 +190,67 @@ def test_a_proposer_that_fails_ends_the_run_with_what_was_done(
         len([1 for b in server.bodies if b["messages"][0]["role"] == "user"])
         == base + report.splits["test"]
     )
+
+
+def test_a_cap_keeps_what_was_found_before_it(
+    written: Callable[..., OptimizeReport], adder: PlannedAdder
+) -> None:
+    """The proposer's long answers are the first to pass a cap in tokens."""
+    adder.also = RUNNER_UP
+    with scripted(Teacher(RUNNER_UP, USELESS)) as teacher:
+        report = written(teacher, token_budget=3600, max_tokens=8, proposer_tokens=700)
+    assert report.tokens <= 3600
+    assert report.stopped == "the token budget is spent"
+    assert report.search_end == "a cap was reached before"
+    assert report.best.messages[0]["content"] == RUNNER_UP
+    assert report.accepted
+
+
+def test_a_question_that_the_proposer_refuses_is_a_turn_without_a_proposal(
+    written: Callable[..., OptimizeReport],
+) -> None:
+    teacher = Teacher(PLANTED)
+
+    def at_times(body: dict[str, Any]) -> str:
+        if len(teacher.shown) < 2:
+            teacher.shown.append("refused")
+            raise RuntimeError("no answer")
+        return teacher(body)
+
+    with scripted(at_times) as server:
+        report = written(server, retries=0)
+    assert report.accepted
+
+
+def test_the_runner_up_stands_in_where_the_best_fails_an_anchor(
+    written: Callable[..., OptimizeReport],
+    adder: PlannedAdder,
+) -> None:
+    train = [n for n in range(0, CASES, 2) if split(n) is Split.TRAIN]
+    adder.forgets = train[0]
+    adder.also = RUNNER_UP
+    with scripted(Teacher(RUNNER_UP, PLANTED)) as teacher:
+        report = written(teacher, text=cases_text(anchor=adder.forgets), budget_calls=400)
+    assert report.best.messages[0]["content"] == RUNNER_UP
+    assert report.accepted
+
+
+def test_a_system_message_with_variables_is_refused_before_anything_is_spent(
+    cli: Cli, server: ScriptedModel, tmp_path: Path
+) -> None:
+    (tmp_path / "cases.yaml").write_text(cases_text())
+    messages = [
+        {"role": "system", "content": "For {{a}}."},
+        {"role": "user", "content": "add {{a}} and 1"},
+    ]
+    (tmp_path / "p.json").write_text(json.dumps(messages))
+    run = cli(
+        *("prompt", "optimize", "cases.yaml", "--prompt", "p.json", "--budget-calls", "300"),
+        *("--url", server.url, "--proposer", "teacher"),
+    )
+    assert run.returncode == 2
+    assert "has variables" in run.stderr
+    assert not server.bodies
 
 
 def test_an_interrupt_ends_it_at_once_and_a_resume_goes_on(

@@ -10,7 +10,7 @@ from llmops_cli.prompt.case_file.suite import Case, PromptSource
 from llmops_cli.prompt.checks.table import COMPARED, EMBEDDED, JUDGED
 from llmops_cli.prompt.evals.plan import EvalPlan, PlannedModel, eval_plan, takes
 from llmops_cli.prompt.optimize.acceptance import LEAST_TEST
-from llmops_cli.prompt.optimize.candidate import base_messages, is_plain
+from llmops_cli.prompt.optimize.candidate import base_messages, is_plain, system_text
 from llmops_cli.prompt.optimize.halving import (
     Forecast,
     forecast,
@@ -50,6 +50,8 @@ def optimize_plan(recipe: OptimizeRecipe) -> OptimizePlan:
     if len(evaluation.models) > 1:
         raise UsageError(f"{recipe.cases} names several models", hint="--model NAME")
     _require_changeable(source, evaluation.cases)
+    if recipe.proposer:
+        _require_plain_system(source)
     splits = _splits(recipe, source, evaluation.cases)
     for text in recipe.instruction:
         if not text.strip() or not is_plain(text):
@@ -113,6 +115,16 @@ def _require_changeable(source: PromptSource, cases: tuple[Case, ...]) -> None:
                 f"{case.where}: a prefix or suffix of a prompt that is optimized",
                 hint="write it into the prompt",
             )
+
+
+def _require_plain_system(source: PromptSource) -> None:
+    """A proposer writes it anew as a whole, so what stands for a value would be lost."""
+    if not is_plain(system_text(base_messages(source))):
+        raise UsageError(
+            f"the system message of prompt '{source.label}' has variables, and --proposer "
+            "writes another in its place",
+            hint="move what has {{variables}} into the user's message",
+        )
 
 
 def _splits(recipe: OptimizeRecipe, source: PromptSource, cases: tuple[Case, ...]) -> Splits:

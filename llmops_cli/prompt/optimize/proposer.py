@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from llmops_cli.core.errors import EngineFailed
-from llmops_cli.runtime.chat import ChatClient, Filtered, Unanswered, message
+from llmops_cli.runtime.chat import BudgetSpent, ChatClient, Filtered, Unanswered, message
 from llmops_cli.runtime.digests import digest_value
 
 NUMBER_DIGITS = 13
@@ -22,6 +21,14 @@ class Reflection(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     text: str
+
+
+class NoProposal(Exception):
+    """What it was asked this time has no answer, for a reason of one line."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Proposer:
@@ -44,7 +51,7 @@ class Proposer:
         return self._times.total()
 
     async def say(self, prompt: str) -> str:
-        """Raises: BudgetSpent; EngineFailed where it gives no answer."""
+        """Raises: BudgetSpent, NoProposal."""
         repeat = self._times[prompt]
         number = _number_of(prompt, repeat)
         if number not in self._known:
@@ -59,16 +66,13 @@ class Proposer:
             answer = await self._client.answer(
                 [message("user", prompt)], temperature=TEMPERATURE, repeat=repeat
             )
+        except BudgetSpent:
+            raise
         except Unanswered as failed:
-            reason = failed.kind
-        except Filtered:
-            reason = "its server filtered it"
-        else:
-            return answer.text
-        raise EngineFailed(
-            f"the proposer gave no answer: {reason}",
-            hint="check --proposer and --proposer-url; --resume asks again",
-        )
+            raise NoProposal(failed.kind) from failed
+        except Filtered as failed:
+            raise NoProposal("its server filtered it") from failed
+        return answer.text
 
 
 def _number_of(prompt: str, repeat: int) -> int:

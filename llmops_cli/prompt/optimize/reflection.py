@@ -8,7 +8,8 @@ search. gepa's own loop is synchronous, so it runs in a thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
@@ -24,10 +25,10 @@ from llmops_cli.prompt.optimize.candidate import (
 )
 from llmops_cli.prompt.optimize.halving import minibatch_of, proposal_cost
 from llmops_cli.prompt.optimize.plan import OptimizePlan
-from llmops_cli.prompt.optimize.proposer import Proposer
+from llmops_cli.prompt.optimize.proposer import NoProposal, Proposer
 from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
 from llmops_cli.prompt.optimize.search import End, Found, Tried
-from llmops_cli.prompt.optimize.standing import Standing
+from llmops_cli.prompt.optimize.standing import Rank, Standing
 from llmops_cli.runtime.chat import BudgetSpent
 from llmops_cli.runtime.outcomes import StopReason
 
@@ -37,6 +38,8 @@ MOST_CHARS = 20_000
 """Of a system message: a longer one is paid for with every request from then on."""
 IDLE_TURNS = 50
 """Of gepa without a proposal: all that it drew was right."""
+FAILURES_MOST = 6
+"""Of the proposer on end; gepa asks each question twice."""
 NOT_PLAIN = "An instruction must be plain text: no template marks, not empty, 20,000 characters."
 ResultT = TypeVar("ResultT")
 Texts = dict[str, str]
@@ -63,40 +66,43 @@ class ReflectiveSearch:
         standing: Standing,
         proposer: Proposer,
         progress: Progress,
+        *,
+        left: Callable[[], int],
     ) -> None:
+        """`left`: requests that the budget still allows, retries and lost ones counted."""
         self._recipe = recipe
         self._plan = plan
         self._standing = standing
         self._proposer = proposer
         self._progress = progress
+        self._left = left
         self._best = BASE
         self._seed = system_text(base_messages(plan.source))
+        self._end = End.BUDGET
+        self._stopped: StopReason | None = None
 
     async def run(self) -> Found:
         """Raises: EngineFailed where no answer to the base has a verdict, or no proposal comes."""
-        stopped = None
         tried: list[Tried] = []
         try:
             await self._standing.measure_base()
-            end = End.PERFECT
-            if not self._standing.is_perfect(BASE):
-                adapter = await self._written()
-                end = End.BUDGET
-                tried = await self._chosen(adapter.candidates)
         except BudgetSpent as spent:
-            end = End.CAPPED
-            stopped = StopReason.of_cap(spent.cap)
+            self._stop(spent)
+        else:
+            tried = await self._searched()
         return Found(
             best=self._best,
             examples={},
             rounds=self._proposer.asked,
             tried=tried,
-            end=end,
-            stopped=stopped,
+            end=self._end,
+            stopped=self._stopped,
         )
 
-    async def _written(self) -> _Adapter:
-        """Every candidate that gepa wanted measured, with its answers."""
+    async def _searched(self) -> list[Tried]:
+        if self._standing.is_perfect(BASE):
+            self._end = End.PERFECT
+            return []
         loop = asyncio.get_running_loop()
         adapter = _Adapter(self._plan, self._standing, self._proposer, loop, seed=self._seed)
         self._progress.say(f"{self._recipe.proposer} writes instructions")
@@ -105,9 +111,32 @@ class ReflectiveSearch:
         except asyncio.CancelledError:
             adapter.failed = EngineFailed("interrupted")
             raise
-        if adapter.failed is not None:
-            raise adapter.failed
-        return adapter
+        self._judge(adapter)
+        try:
+            await self._choose(adapter.candidates)
+        except BudgetSpent as spent:
+            self._stop(spent)
+        return [self._tried(number, each) for number, each in enumerate(adapter.candidates, 1)]
+
+    def _stop(self, spent: BudgetSpent) -> None:
+        self._end = End.CAPPED
+        self._stopped = StopReason.of_cap(spent.cap)
+
+    def _judge(self, adapter: _Adapter) -> None:
+        """Why gepa ended. Raises: what is not about the budget or one proposal."""
+        failed = adapter.failed
+        if isinstance(failed, BudgetSpent):
+            self._stop(failed)
+        elif isinstance(failed, NoProposal) and adapter.candidates:
+            self._end = End.NO_MORE
+            self._progress.warn(f"the proposer gave no more answers: {failed.reason}")
+        elif isinstance(failed, NoProposal):
+            raise EngineFailed(
+                f"the proposer gave no answer: {failed.reason}",
+                hint="check --proposer and --proposer-url; --resume asks again",
+            )
+        elif failed is not None:
+            raise failed
 
     def _reflect(self, adapter: _Adapter) -> None:
         import gepa
@@ -131,39 +160,54 @@ class ReflectiveSearch:
 
     def _is_over(self, adapter: _Adapter) -> bool:
         """Asked before each of gepa's turns; one that found nothing wrong proposed nothing."""
-        is_perfect = any(self._validates(each) for each in adapter.candidates)
-        return (
-            adapter.failed is not None
-            or is_perfect
-            or adapter.has_stalled(self._proposer.asked)
-            or not self._can_propose()
-        )
+        if adapter.failed is not None or not self._can_propose():
+            return True
+        if adapter.has_stalled(self._proposer.asked):
+            self._end = End.NO_MORE
+            return True
+        for candidate in adapter.candidates:
+            if self._is_validated(candidate):
+                adapter.train(candidate)
+                if self._standing.is_perfect(candidate):
+                    self._end = End.PERFECT
+                    return True
+        return not self._can_propose()
 
-    def _validates(self, candidate: Candidate) -> bool:
+    def _is_validated(self, candidate: Candidate) -> bool:
         validation = self._plan.splits.validation
         return self._standing.rank(candidate, validation).passes == len(validation)
 
     def _can_propose(self) -> bool:
         sizes = self._plan.splits.sizes
-        left = self._standing.calls_left(self._recipe.calls) - self._proposer.asked
+        needed = self._standing.calls_left(self._recipe.calls) - self._proposer.asked
         cost = proposal_cost(train=sizes["train"], validation=sizes["validation"])
-        return left >= cost + sizes["train"]
+        return min(needed, self._left()) >= cost + sizes["train"]
 
-    async def _chosen(self, candidates: Sequence[Candidate]) -> list[Tried]:
-        """The best in validation is measured on all training cases, where anchors are too."""
+    async def _choose(self, candidates: Sequence[Candidate]) -> None:
+        """The first, by validation, that is better than the base on all that a search sees."""
         splits = self._plan.splits
-        ranked = [each for each in candidates if self._has_all(each, splits.validation)]
-        ranked.sort(key=lambda each: self._standing.rank(each, splits.validation), reverse=True)
-        base = self._standing.rank(BASE, splits.validation)
-        for winner in ranked[:1]:
-            await self._standing.measure([winner], splits.train)
-            is_better = self._standing.rank(winner, splits.train) > self._standing.rank(
-                BASE, splits.train
-            )
-            is_ahead = self._standing.rank(winner, splits.validation)[:2] > base[:2]
-            if (is_better or is_ahead) and self._standing.is_no_worse(winner, BASE):
-                self._best = winner
-        return [self._tried(number, each) for number, each in enumerate(candidates, 1)]
+        validated = [each for each in candidates if self._has_all(each, splits.validation)]
+        validated.sort(key=self._rank, reverse=True)
+        for candidate in validated:
+            if not self._standing.is_no_worse_in_validation(candidate, BASE):
+                return
+            await self._standing.measure([candidate], splits.train)
+            if self._is_better(candidate) and self._standing.is_no_worse(candidate, BASE):
+                self._best = candidate
+                return
+
+    def _rank(self, candidate: Candidate) -> tuple[Rank, Rank]:
+        splits = self._plan.splits
+        return (
+            self._standing.rank(candidate, splits.validation),
+            self._standing.rank(candidate, splits.train),
+        )
+
+    def _is_better(self, candidate: Candidate) -> bool:
+        return any(
+            mine[:2] > theirs[:2]
+            for mine, theirs in zip(self._rank(candidate), self._rank(BASE), strict=True)
+        )
 
     def _has_all(self, candidate: Candidate, cases: Sequence[int]) -> bool:
         return len(self._standing.outcomes(candidate, cases)) == len(cases)
@@ -208,6 +252,7 @@ class _Adapter:
         self._seed = seed
         self._asked = -1
         self._idle_turns = 0
+        self._failures = 0
         self.candidates: list[Candidate] = []
         self.failed: Exception | None = None
         """What ended it; gepa would go on over some errors."""
@@ -243,7 +288,21 @@ class _Adapter:
         return {SYSTEM: list(eval_batch.trajectories)}
 
     def reflection(self, prompt: Any) -> str:  # Any: a text, as no image is ever shown
-        return self._done(self._proposer.say(str(prompt)))
+        """Some may fail, as one whose examples are too long: gepa goes on with others."""
+        try:
+            text = self._done(self._proposer.say(str(prompt)))
+        except NoProposal as failed:
+            self._failures += 1
+            if self._failures >= FAILURES_MOST:
+                self.failed = failed
+            raise
+        self._failures = 0
+        return text
+
+    def train(self, candidate: Candidate) -> None:
+        """Has what it is missing of the training cases."""
+        with suppress(Exception):  # kept in `failed`
+            self._done(self._standing.measure([candidate], self._plan.splits.train))
 
     def _records(self, batch: Sequence[int], texts: Texts) -> list[tuple[Record, float]]:
         text = texts[SYSTEM]
@@ -271,6 +330,8 @@ class _Adapter:
             raise self.failed
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        except NoProposal:
+            raise
         except Exception as error:
             self.failed = error
             raise
@@ -288,10 +349,10 @@ def _shown(question: str, answer: str, feedback: str) -> Record:
 
 
 def _value(outcome: EvalOutcome) -> float:
-    """From 0 to 1: what passes is worth more than any that fails."""
+    """What passes is perfect; what fails is worth half of its score at most."""
     if outcome.score is None or not outcome.is_decided:
         return 0.0
-    return (float(outcome.passed) + min(max(outcome.score.score, 0.0), 1.0)) / 2
+    return 1.0 if outcome.passed else min(max(outcome.score.score, 0.0), 1.0) / 2
 
 
 def _feedback(outcome: EvalOutcome) -> str:

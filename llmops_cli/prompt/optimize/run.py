@@ -202,7 +202,14 @@ class _Run:
         with OutcomesFile[Reflection](path) as file:
             async with ChatClient(self._proposer_endpoint, settings, budget=budget) as client:
                 proposer = Proposer(client, known, file.append)
-                search = ReflectiveSearch(recipe, self._plan, standing, proposer, self._progress)
+                search = ReflectiveSearch(
+                    recipe,
+                    self._plan,
+                    standing,
+                    proposer,
+                    self._progress,
+                    left=budget.requests_left,
+                )
                 return await search.run()
 
     async def _test(self, asker: Asker) -> None:
@@ -254,6 +261,11 @@ class _Run:
             concurrency=recipe.concurrency,
         )
 
+    @property
+    def _has_prices(self) -> bool:
+        recipe = self._recipe
+        return self._prices.are_given or bool(recipe.proposer_price_in or recipe.proposer_price_out)
+
     def _tested(self) -> Tested:
         return Tested(
             plan=self._plan,
@@ -286,7 +298,7 @@ class _Run:
             calls=spent.requests,
             budget_calls=recipe.calls,
             tokens=spent.tokens,
-            cost=spent.money if self._prices.are_given else None,
+            cost=spent.money if self._has_prices else None,
             splits=self._plan.splits.sizes,
             forecast=self._plan.forecast,
             rounds=self._found.rounds,

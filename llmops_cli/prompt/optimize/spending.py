@@ -7,6 +7,7 @@ was killed has no second line, and counts with all that it may have taken.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 
 import msgspec
@@ -51,6 +52,11 @@ class KeptBudget(ChatBudget):
         self._file = file
         self._next = max(lines, default=-1) + 1
         self._numbers: dict[int, int] = {}
+
+    def requests_left(self) -> int:
+        """By its cap; what a killed process had open counts as sent."""
+        most = self.caps.requests
+        return sys.maxsize if most is None else most - self.spent.requests
 
     async def reserve(self, bound: TokenBound, prices: Prices) -> Spend:
         """As of any budget, and on disk when it returns."""

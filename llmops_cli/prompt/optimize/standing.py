@@ -78,9 +78,11 @@ class Standing:
 
     def is_no_worse(self, candidate: Candidate, best: Candidate) -> bool:
         """On the validation split, and on the anchors that a search sees."""
+        return self.is_no_worse_in_validation(candidate, best) and not self._regressed(candidate)
+
+    def is_no_worse_in_validation(self, candidate: Candidate, best: Candidate) -> bool:
         validation = self._plan.splits.validation
-        rank = self.rank(candidate, validation)
-        return rank[:2] >= self.rank(best, validation)[:2] and not self._regressed(candidate)
+        return self.rank(candidate, validation)[:2] >= self.rank(best, validation)[:2]
 
     def _regressed(self, candidate: Candidate) -> list[int]:
         splits = self._plan.splits
