@@ -30,6 +30,10 @@ INPUT_COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input
 SYSTEM = ("system", "developer")
 BETWEEN = "\n\n"
 """Of texts that were apart, where only one string is taken."""
+EPHEMERAL = {"type": "ephemeral"}
+"""The end of a prefix to cache; a longer time than the dialect's default costs twice as much."""
+MARK_TTL = "5m"
+"""Since its last use, the default."""
 EMPTY_SCHEMA = {"type": "object"}
 CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 PDF = "data:application/pdf;base64,"
@@ -116,22 +120,22 @@ def _result(each: Json) -> Json:
     block: Json = {"type": "tool_result", "tool_use_id": id_of(each.get("tool_call_id"))}
     content = each.get("content")
     if isinstance(content, str):
-        block["content"] = content
+        block["content"] = content if content.strip() else ""
     elif content:
         block["content"] = _blocks(content)
     return block
 
 
 def _blocks(content: Any) -> list[Json]:  # Any: a text, a list of parts, or nothing
-    """Without empty texts, which the dialect refuses."""
-    if content is None or content == "":
+    """Without texts that are empty, or white space alone, which the dialect refuses."""
+    if content is None:
         return []
     if isinstance(content, str):
-        return [{"type": "text", "text": content}]
+        content = [content]
     if not isinstance(content, list):
         raise NotInMessages("messages", "a content is a text, or a list of parts")
     found = [_block(part) for part in content]
-    return [block for block in found if block.get("text") != ""]
+    return [block for block in found if block["type"] != "text" or block["text"].strip()]
 
 
 def _block(part: Any) -> Json:  # Any: a part of a message
@@ -160,7 +164,22 @@ def _text(value: object) -> str:
 def _marked(block: Json, given: Mapping[str, Any]) -> Json:  # Any: OpenAI's fields
     """With the end of a prefix to cache, as OpenRouter's and LiteLLM's clients mark it."""
     mark = given.get("cache_control")
-    return {**block, "cache_control": mark} if isinstance(mark, dict) else block
+    return {**block, "cache_control": EPHEMERAL} if is_ephemeral(mark) else block
+
+
+def is_ephemeral(mark: object) -> bool:
+    return isinstance(mark, dict) and mark.get("type") == EPHEMERAL["type"]
+
+
+def marks_in(messages: Iterable[Json], tools: Iterable[Json] | None) -> Iterator[Json]:
+    """Of a chat's parts and tools, whatever they say."""
+    marked: list[Any] = list(tools or ())
+    for each in messages:
+        if isinstance(each.get("content"), list):
+            marked += each["content"]
+    for holder in marked:
+        if isinstance(holder, dict) and isinstance(holder.get("cache_control"), dict):
+            yield holder["cache_control"]
 
 
 def _image(image: Any) -> Json:  # Any: an address, alone or in an object

@@ -49,17 +49,23 @@ def test_what_the_system_says_stands_apart_wherever_it_stood() -> None:
         system_of([{"role": "system", "content": [image]}])
 
 
-def test_empty_turns_and_texts_are_left_out() -> None:
-    """The dialect refuses them."""
+@pytest.mark.parametrize("empty", ["", " ", "\n\t \n"])
+def test_empty_turns_and_texts_are_left_out(empty: str) -> None:
+    """The dialect refuses them, and those of white space alone."""
     talk: list[dict[str, Any]] = [
+        {"role": "system", "content": empty},
         {"role": "user", "content": "Hi"},
-        {"role": "assistant", "content": ""},
-        {"role": "assistant", "content": None},
-        {"role": "user", "content": [{"type": "text", "text": ""}]},
+        {"role": "assistant", "content": empty},
+        {"role": "assistant", "content": None, "refusal": empty},
+        {"role": "user", "content": [{"type": "text", "text": empty}, empty]},
         {"role": "user", "content": [{"type": "text", "text": "there"}]},
     ]
     said = [{"type": "text", "text": "Hi"}, {"type": "text", "text": "there"}]
     assert turns_of(talk) == [{"role": "user", "content": said}]
+    assert system_of(talk) is None
+    result = {"type": "tool_result", "tool_use_id": "b", "content": ""}
+    [turn] = turns_of([{"role": "tool", "tool_call_id": "b", "content": empty}])
+    assert turn["content"] == [result]
 
 
 def test_calls_and_results_find_each_other_whatever_their_ids_are() -> None:
