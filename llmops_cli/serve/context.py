@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -32,6 +32,9 @@ from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.destinations import NOWHERE as NO_UPSTREAM
 from llmops_cli.serve.upstreams.destinations import Destinations
 from llmops_cli.serve.watch.audit import AuditedOrder
+
+if TYPE_CHECKING:
+    from llmops_cli.serve.upstreams.anthropic.chat_translation import ChatTranslation
 
 Fields = dict[str, msgspec.Raw]
 """A body, its values not decoded."""
@@ -313,12 +316,16 @@ class Observed(msgspec.Struct):
 
 
 class RequestContext:
-    """The three, together: what is handed from room to room."""
+    """The three, together: what is handed from room to room.
 
-    __slots__ = ("asked", "decided", "observed")
+    `translation`: of a chat that was let in, for upstreams of another dialect.
+    """
+
+    __slots__ = ("asked", "decided", "observed", "translation")
 
     def __init__(self, route: str, endpoint: Endpoint = NOWHERE) -> None:
         name = f"{random.getrandbits(64):016x}"
         self.asked = Asked(route=route, id=name, start=time.monotonic(), endpoint=endpoint)
         self.decided = Decided(headers=[(b"x-request-id", name.encode())])
         self.observed = Observed()
+        self.translation: ChatTranslation | None = None

@@ -29,6 +29,7 @@ from llmops_cli.serve.prompts.applied import apply_prompt
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.seen_texts import SeenTexts
 from llmops_cli.serve.sending import sendable
+from llmops_cli.serve.upstreams.anthropic.chat_translation import ChatTranslation
 from llmops_cli.serve.upstreams.exchange import Failure, NoAnswer
 from llmops_cli.serve.upstreams.rules import destinations_of
 from llmops_cli.serve.watch.metrics import Metrics
@@ -178,6 +179,8 @@ class RequestHandler:
             raise Refusal(403, f"this key may not use {asked.model!r}", code="forbidden")
         decided.alias = alias if router.lists(alias) else "unlisted"
         asked.allow(decided.settings.fields)
+        bounds = request.snapshot.config.limits.judging
+        request.context.translation = ChatTranslation(self._judging, asked, bounds)
         found = sendable(request.target, asked, asked.further)
         decided.fields = found.fields
         decided.headers += found.told()

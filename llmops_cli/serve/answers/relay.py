@@ -19,7 +19,6 @@ from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import Blame, MalformedAnswer, UpstreamError
 from llmops_cli.serve.upstreams.exchange import Failure, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import WORDS
-from llmops_cli.serve.upstreams.opening import unknown_to
 from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
 from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.watch.metrics import Metrics
@@ -47,14 +46,26 @@ class Relay:
         keeps: bool,
     ) -> bytes | None:
         """The answer comes back if it is whole, and `keeps` says that it may be kept."""
+        try:
+            return await self._passed_on(request, exchange, keeps=keeps)
+        finally:
+            if not exchange.has_ended:
+                exchange.end(Outcome.NOTHING)
+                self.settle(request, exchange, Usage())
+
+    async def _passed_on(
+        self,
+        request: AdmittedRequest,
+        exchange: UpstreamExchange,
+        *,
+        keeps: bool,
+    ) -> bytes | None:
         reply = exchange.reply
         request.observed.status = reply.status
         request.observed.first_s = request.elapsed_s()
         headers = [header for header in reply.headers if header[0] in PASSED]
-        config = exchange.candidate.upstream.config
-        unknown = unknown_to(config, request.decided.fields, request.asked.further)
-        if unknown:
-            request.decided.headers += headers_of(*[name.encode() for name in unknown])
+        if exchange.unsent:
+            request.decided.headers += headers_of(*[name.encode() for name in exchange.unsent])
         if exchange.body is None:
             body = await self._pass_stream(request, exchange, headers, keeps=keeps)
         else:

@@ -19,7 +19,7 @@ from llmops_cli.serve.judging.key_search import FoundKey, search_keys
 from llmops_cli.serve.judging.pool import JudgePool
 from llmops_cli.serve.judging.queue import QUICK_BYTES
 from llmops_cli.serve.judging.redaction import RedactedPrompt, redacted_prompt
-from llmops_cli.serve.judging.weight import JUDGED_CHARS, are_few
+from llmops_cli.serve.judging.weight import JUDGED_CHARS, are_few, is_light
 from llmops_cli.serve.judging.work import (
     CompressedChat,
     Judged,
@@ -35,6 +35,7 @@ from llmops_cli.serve.judging.work import (
 from llmops_cli.serve.reading import utf8_bytes
 from llmops_cli.serve.refusal import Refusal, retry_after
 from llmops_cli.serve.seen_texts import SeenTexts
+from llmops_cli.serve.upstreams.anthropic.request import MessagesBody, translated
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
@@ -151,6 +152,28 @@ class Judging:
             fixed,
             asked=asked,
             size=size,
+            bounds=bounds,
+        )
+        return found
+
+    async def in_messages(
+        self,
+        asked: Asked,
+        fields: Fields,
+        bounds: JudgingConfig,
+    ) -> MessagesBody:
+        """A chat in Anthropic's words: here if that takes a moment.
+
+        Raises: Refusal for what they do not have, or as above.
+        """
+        if is_light(b"".join(fields.values())):
+            return translated(fields, asked.further)
+        found: MessagesBody = await self._run(
+            translated,
+            fields,
+            asked.further,
+            asked=asked,
+            size=sum(memoryview(value).nbytes for value in fields.values()),
             bounds=bounds,
         )
         return found

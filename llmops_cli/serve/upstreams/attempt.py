@@ -14,7 +14,7 @@ from llmops_cli.serve.upstreams.errors import ClientDeadline, MalformedAnswer, U
 from llmops_cli.serve.upstreams.exchange import Note, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import begin_stream, ends_without_words
 from llmops_cli.serve.upstreams.hedge import Race
-from llmops_cli.serve.upstreams.opening import RoutedRequest, opened
+from llmops_cli.serve.upstreams.opening import RoutedRequest, opened, unsent_to
 from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.reply import Reply
@@ -56,6 +56,7 @@ class Attempts:
         if left_s is not None and left_s <= 0:
             raise ClientDeadline
         upstream = candidate.upstream
+        unsent = await unsent_to(upstream.config, request)
         start = time.monotonic()
         slot = UpstreamSlot(upstream, request.tokens, self.queues, who=request.who)
         observed = request.context.observed
@@ -81,6 +82,7 @@ class Attempts:
             raise
         observed.working.remove(candidate)
         exchange = self._exchange(candidate, request, reply, body, slot, time.monotonic() - start)
+        exchange.unsent = unsent
         request.context.observed.upstream = upstream.name
         request.context.observed.member = upstream.member
         request.context.observed.side = candidate.side

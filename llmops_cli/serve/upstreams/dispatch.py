@@ -72,7 +72,7 @@ class Dispatcher:
         """An exchange that may be passed on. Raises: Refusal; NoAnswer if nobody gave one."""
         request = self._routed(name, context, fields)
         generation = self._router.generation
-        candidates = self._candidates(name, request)
+        candidates = await self._candidates(name, request)
         search = Search(candidates, request.who, generation=generation)
         self._budget.request()
         self._note_dead_canary(search.candidates, request)
@@ -182,7 +182,7 @@ class Dispatcher:
         """
         request = self._routed(name, context, fields)
         candidates = self._router.candidates(name, context.asked)
-        return await counted(request.speakable(request.allowed(candidates)), request)
+        return await counted(await request.speakable(request.allowed(candidates)), request)
 
     def shadow(
         self,
@@ -193,7 +193,7 @@ class Dispatcher:
         """Sends a copy where the file says so."""
         request = self._routed(name, context, fields)
         candidate = self._router.shadow(name, request.destinations)
-        if candidate is not None and _is_speakable(candidate, request):
+        if candidate is not None:
             self._shadows.send(candidate, request)
 
     def _routed(
@@ -217,11 +217,11 @@ class Dispatcher:
             is_named_freely=route.settings is BY_ITSELF,
         )
 
-    def _candidates(self, name: str, request: RoutedRequest) -> list[RoutingCandidate]:
+    async def _candidates(self, name: str, request: RoutedRequest) -> list[RoutingCandidate]:
         """Raises: Refusal; NoAnswer if there is none."""
         route = Route(request.alias, request.settings)
         found = self._router.ranked(route, name, request.context.asked)
-        candidates = request.speakable(request.allowed(found))
+        candidates = await request.speakable(request.allowed(found))
         if not candidates:
             raise NoAnswer(Failure(503, "the upstream does not list its models"))
         if len(candidates) > 1 or request.settings.fallback or request.settings.canary:
@@ -307,13 +307,6 @@ class Dispatcher:
             pause_s = PAUSE_S * 2**search.sent
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
         return True
-
-
-def _is_speakable(candidate: RoutingCandidate, request: RoutedRequest) -> bool:
-    try:
-        return bool(request.speakable([candidate]))
-    except Refusal:
-        return False
 
 
 def _out_of_service(candidates: list[RoutingCandidate], request: RoutedRequest) -> Failure:

@@ -48,7 +48,8 @@ class UpstreamExchange:
     """An answer at one upstream: whole (`body`), or a stream that has begun.
 
     `first_s`: until it had begun. `is_doubtful`: no answer that is plainly good; whether that is
-    the request's fault, only another upstream can tell. `end` must follow, once.
+    the request's fault, only another upstream can tell. `unsent`: fields that it was not sent.
+    `end` must follow, once.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class UpstreamExchange:
         "is_doubtful",
         "meaning",
         "reply",
+        "unsent",
     )
 
     def __init__(
@@ -82,6 +84,7 @@ class UpstreamExchange:
         self.meaning = meaning
         self.first_s = first_s
         self.is_doubtful = is_doubtful
+        self.unsent: tuple[str, ...] = ()
         self._began = time.monotonic()
         self._slot = slot
         self._note = note
@@ -91,6 +94,10 @@ class UpstreamExchange:
     def is_bad(self) -> bool:
         """Whether another upstream may know better."""
         return not self.meaning.is_passed_on
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended
 
     def counts_for_nothing(self) -> None:
         """What the canary should know of this request is told otherwise."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import cached_property
-
 import msgspec
 
 from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.gateway_file.upstream import UpstreamConfig
-from llmops_cli.runtime.messages_words import NotInMessages
 from llmops_cli.serve.context import Fields, RequestContext
 from llmops_cli.serve.endpoints import CHAT, MESSAGES, OF_JSON
 from llmops_cli.serve.form import written_form
 from llmops_cli.serve.refusal import Header, Headers, Refusal
-from llmops_cli.serve.upstreams.anthropic.request import MessagesBody, messages_body, unsent
+from llmops_cli.serve.upstreams.anthropic.request import MessagesBody, not_in_messages
 from llmops_cli.serve.upstreams.anthropic.translation import MessagesAnswer
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.destinations import Destinations
@@ -27,7 +23,7 @@ _EVENTS = b'"sse"'
 JSON = (b"Content-Type", b"application/json")
 
 
-class RoutedRequest(msgspec.Struct, frozen=True, dict=True):
+class RoutedRequest(msgspec.Struct, frozen=True):
     """A request for one model of the file. `fields` is the body that the upstream gets.
 
     `destinations`: where that model, and the one that was asked for, let it go. `is_named_freely`:
@@ -75,31 +71,24 @@ class RoutedRequest(msgspec.Struct, frozen=True, dict=True):
         """Whether what an upstream does not find may be the client's own word."""
         return self.is_named_freely or "previous_response_id" in self.fields
 
-    @cached_property
-    def in_messages(self) -> MessagesBody:
+    async def in_messages(self) -> MessagesBody:
         """In Anthropic's words, made once for all that are asked.
 
-        Raises: Refusal for what they do not have, which names the field.
+        Raises: Refusal for what they do not have, which names the field, or if it cannot be made
+        now.
         """
-        asked = self.context.asked
-        if asked.endpoint.target is not CHAT:
-            raise _not_in_messages(self.path, "there is no such endpoint")
-        try:
-            return messages_body(
-                self.fields,
-                further=asked.further,
-                unsaid_tokens=self.settings.unsaid_answer_tokens,
-            )
-        except NotInMessages as error:
-            raise _not_in_messages(error.field, error.why) from None
+        translation = self.context.translation
+        if translation is None or self.context.asked.endpoint.target is not CHAT:
+            raise not_in_messages(self.path, "there is no such endpoint")
+        return await translation.body(self.fields)
 
-    def speakable(self, candidates: list[RoutingCandidate]) -> list[RoutingCandidate]:
+    async def speakable(self, candidates: list[RoutingCandidate]) -> list[RoutingCandidate]:
         """Those in whose dialect it can be said. Raises: Refusal if there is none."""
         others = [each for each in candidates if not each.upstream.config.is_anthropic]
         if len(others) == len(candidates):
             return candidates
         try:
-            _ = self.in_messages
+            await self.in_messages()
         except Refusal:
             if not others:
                 raise
@@ -114,11 +103,6 @@ class RoutedRequest(msgspec.Struct, frozen=True, dict=True):
         if candidates and not allowed:
             raise kept_here()
         return allowed
-
-
-def _not_in_messages(what: str, why: str) -> Refusal:
-    said = f"{what} cannot be said in Anthropic's dialect, which this model's upstreams speak"
-    return Refusal(400, f"{said}: {why}", code="unsupported")
 
 
 def kept_here() -> Refusal:
@@ -141,7 +125,7 @@ async def opened(
     """
     origin = _origin_for(candidate, request)
     is_anthropic = candidate.upstream.config.is_anthropic
-    body, kind = _body_for(candidate, request)
+    body, kind = await _body_for(candidate, request)
     return await origin.ask(
         "POST",
         MESSAGES.path if is_anthropic else request.path,
@@ -186,15 +170,16 @@ async def opened_beside(
     )
 
 
-def _body_for(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[bytes, Header]:
+async def _body_for(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[bytes, Header]:
     """The body, and what it is called. Raises: Refusal."""
     config = candidate.upstream.config
     if config.is_anthropic:
-        found = request.in_messages
+        found = await request.in_messages()
         body = found.encoded(
             candidate.model,
             has_effort=config.effort,
             is_cached=config.prompt_cache,
+            unsaid_tokens=request.settings.unsaid_answer_tokens,
         )
         return body, JSON
     fields = fields_for(candidate, request.fields)
@@ -205,18 +190,14 @@ def _body_for(candidate: RoutingCandidate, request: RoutedRequest) -> tuple[byte
     return form.body, (b"Content-Type", form.content_type)
 
 
-def unknown_to(
-    config: UpstreamConfig,
-    fields: Fields,
-    further: Collection[str] = (),
-) -> list[str]:
+async def unsent_to(config: UpstreamConfig, request: RoutedRequest) -> tuple[str, ...]:
     """Fields of a body that an upstream does not know, as the file says: clients are told.
 
-    `further`: fields that the file lets pass to any of them.
+    Raises: Refusal for what cannot be said in its dialect.
     """
-    unknown = unsent(fields, further) if config.is_anthropic else []
-    if not config.effort and EFFORT in fields:
-        unknown.append(EFFORT)
+    unknown = (await request.in_messages()).unsent if config.is_anthropic else ()
+    if not config.effort and EFFORT in request.fields:
+        return (*unknown, EFFORT)
     return unknown
 
 
@@ -226,8 +207,8 @@ def fields_for(candidate: RoutingCandidate, fields: Fields) -> Fields:
     config = candidate.upstream.config
     if not config.count_tokens:
         body.pop("stream_options", None)
-    for unknown in unknown_to(config, fields):
-        del body[unknown]
+    if not config.effort:
+        body.pop(EFFORT, None)
     name = msgspec.json.encode(candidate.model)
     body["model"] = msgspec.Raw(name)
     return body

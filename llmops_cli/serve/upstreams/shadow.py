@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.attempt import Attempts
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import UpstreamError
@@ -33,6 +34,14 @@ class Shadows:
         task.add_done_callback(self._tasks.discard)
 
     async def _copy(self, candidate: RoutingCandidate, request: RoutedRequest) -> None:
+        """Nothing where it cannot be said in that upstream's dialect."""
+        try:
+            await request.speakable([candidate])
+        except Refusal:
+            return
+        await self._sent(candidate, request)
+
+    async def _sent(self, candidate: RoutingCandidate, request: RoutedRequest) -> None:
         upstream = candidate.upstream
         start = time.monotonic()
         slot = UpstreamSlot(upstream, request.tokens, self._attempts.queues, who=request.who)

@@ -69,7 +69,7 @@ async def _counted_in_messages(
     candidate: RoutingCandidate,
     request: RoutedRequest,
 ) -> int | None:
-    said = request.in_messages.fields
+    said = (await request.in_messages()).fields
     fields = {name: said[name] for name in READ_IN_MESSAGES if name in said}
     fields["model"] = _raw(candidate.model)
     found = await _ask(candidate, request, COUNT_TOKENS.path, fields)

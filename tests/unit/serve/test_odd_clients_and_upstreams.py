@@ -21,8 +21,15 @@ from pydantic import TypeAdapter
 
 from llmops_cli.gateway_file.config import GatewayConfig, RetriesConfig
 from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.serve.accounts.local_budgets import LocalBudgets
+from llmops_cli.serve.answers.cache import LocalStore
+from llmops_cli.serve.answers.cached import AnswerCache
 from llmops_cli.serve.answers.dialects.messages_rules import BLOCKS, REQUEST
+from llmops_cli.serve.answers.handler import RequestHandler
+from llmops_cli.serve.answers.semantic import Meanings
 from llmops_cli.serve.endpoints import CHAT, MESSAGES, Endpoint
+from llmops_cli.serve.feedback.book import LocalBook
+from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.upstreams.breaker import Breaker
 from tests.unit.serve.scripted import Answered, Script, ScriptedGateway
 
@@ -183,3 +190,26 @@ def test_whatever_an_upstream_says_is_no_bug_for_a_chat(
     found = asked(gateway, {**more, **HI, "stream": streams}, script, CHAT)
     own = script.status if script.status in (201, 204, 500) else 502
     assert found.status in (*FINE, own), "an upstream's own status passes"
+
+
+class FullBook(LocalBook):
+    async def remember(self, *_: object) -> None:
+        raise OSError("no space left on device")
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_whatever_fails_of_ours_an_upstream_is_free_again(tmp_path: Path, *, streams: bool) -> None:
+    found = ScriptedGateway(tmp_path)
+    upstream = UpstreamConfig(url="http://127.0.0.1:9/v1")
+    snapshot = found.configure(GatewayConfig(upstreams={"up": upstream}))
+    found.handler = RequestHandler(
+        budgets=LocalBudgets(tmp_path),
+        cache=AnswerCache(LocalStore(tmp_path), lambda: Meanings(tmp_path)),
+        metrics=found.metrics,
+        judging=Judging(),
+        book=FullBook(tmp_path, keep_s=60),
+    )
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": streams}
+    with pytest.raises(OSError, match="no space"):
+        asyncio.run(found.ask(body))
+    assert [each.in_flight for each in snapshot.all()] == [0]

@@ -13,8 +13,12 @@ import msgspec
 
 from llmops_cli.runtime.messages_words import (
     ANSWER_TOKENS,
+    EPHEMERAL,
+    MARK_TTL,
     Json,
     NotInMessages,
+    is_ephemeral,
+    marks_in,
     schema_in,
     system_of,
     tool_choice_of,
@@ -22,7 +26,9 @@ from llmops_cli.runtime.messages_words import (
     turns_of,
 )
 from llmops_cli.serve.context import Fields
+from llmops_cli.serve.refusal import Refusal
 
+UNSUPPORTED = "unsupported"
 SENT = frozenset(
     (
         "max_completion_tokens",
@@ -91,6 +97,8 @@ NEEDED = frozenset(
 """What an answer would lack, or a model would not read, if it were left out."""
 LIMITS = ("max_completion_tokens", "max_tokens", "n_predict")
 NOTHING: tuple[object, ...] = (None, False, 0, "", [], {})
+NOTHING_BYTES = 64
+"""No value that asks for nothing is longer. What a client nests deeper than that is not read."""
 SEEDS = ("seed", "random_seed")
 DEFAULTS: dict[str, tuple[object, ...]] = {
     "n": (1,),
@@ -110,8 +118,6 @@ EFFORTS = {
 }
 NO_EFFORT = "none"
 NO_THOUGHT = {"type": "disabled"}
-EPHEMERAL = {"type": "ephemeral"}
-"""Five minutes from its last use, the dialect's default."""
 HOTTEST = 1.0
 
 
@@ -119,15 +125,30 @@ class MessagesBody(msgspec.Struct, frozen=True):
     """`fields`: each encoded, without the model's name, which is every upstream's own.
 
     `form`: of the answer. `effort`: what is said of thought, for upstreams that take it.
+    `is_marked`: the client says what is to be cached. `unsent`: names of what is not sent, and
+    told.
     """
 
     fields: Fields
     form: Json
     effort: Json
+    is_marked: bool
+    unsent: tuple[str, ...]
 
-    def encoded(self, model: str, *, has_effort: bool, is_cached: bool = False) -> bytes:
-        """`is_cached`: the prompt is to be found again, which nobody but us has to ask for."""
+    def encoded(
+        self,
+        model: str,
+        *,
+        has_effort: bool,
+        is_cached: bool = False,
+        unsaid_tokens: int | None = None,
+    ) -> bytes:
+        """`is_cached`: the prompt is to be found again, where the client does not say which part.
+
+        `unsaid_tokens`: of an answer, where nobody says how long it may be.
+        """
         body: Json = {"model": model, **self.fields}
+        body.setdefault("max_tokens", unsaid_tokens or ANSWER_TOKENS)
         config = dict(self.form)
         if has_effort and self.effort == NO_THOUGHT:
             body["thinking"] = self.effort
@@ -135,54 +156,72 @@ class MessagesBody(msgspec.Struct, frozen=True):
             config |= self.effort
         if config:
             body["output_config"] = config
-        if is_cached:
+        if is_cached and not self.is_marked:
             body.setdefault("cache_control", EPHEMERAL)
         return msgspec.json.encode(body)
 
 
-def messages_body(
-    fields: Fields,
-    *,
-    further: Collection[str] = (),
-    unsaid_tokens: int | None = None,
-) -> MessagesBody:
-    """`further`: fields that the file lets pass as they are. `unsaid_tokens`: of an answer.
-
-    Raises: NotInMessages.
-    """
+def translated(fields: Fields, further: Collection[str]) -> MessagesBody:
+    """Raises: Refusal for what the dialect does not have, which names the field."""
     try:
-        return _messages_body(fields, further, unsaid_tokens)
+        return messages_body(fields, further)
+    except NotInMessages as error:
+        raise not_in_messages(error.field, error.why) from None
+
+
+def not_in_messages(what: str, why: str) -> Refusal:
+    said = f"{what} cannot be said in Anthropic's dialect, which this model's upstreams speak"
+    return Refusal(400, f"{said}: {why}", code=UNSUPPORTED)
+
+
+def messages_body(fields: Fields, further: Collection[str] = ()) -> MessagesBody:
+    """`further`: fields that the file lets pass as they are. Raises: NotInMessages."""
+    try:
+        return _messages_body(fields, further)
     except (AttributeError, KeyError, TypeError):
         raise NotInMessages("messages", "it has another form than a chat's") from None
     except RecursionError:
         raise NotInMessages("messages", "it is nested too deep") from None
 
 
-def _messages_body(
-    fields: Fields,
-    further: Collection[str],
-    unsaid_tokens: int | None,
-) -> MessagesBody:
+def _messages_body(fields: Fields, further: Collection[str]) -> MessagesBody:
     """Raises: NotInMessages; KeyError and the like for another form."""
     given = {name: _decoded(fields[name]) for name in SENT.union(NEEDED) if name in fields}
     for name in sorted(NEEDED.intersection(given)):
         if name not in further and not _asks_for_nothing(name, given[name]):
             raise NotInMessages(name, "there is no such field")
-    body = _conversation(given) | _settings(given, unsaid_tokens) | _tools(given)
+    body = _conversation(given) | _settings(given) | _tools(given)
     encoded = {name: _raw(value) for name, value in body.items()}
     for name in further:
         if name in fields and name not in SENT and name not in encoded:
             encoded[name] = fields[name]
-    return MessagesBody(encoded, _form(given.get("response_format")), _effort(given))
+    marks = list(marks_in(given["messages"], given.get("tools")))
+    return MessagesBody(
+        encoded,
+        form=_form(given.get("response_format")),
+        effort=_effort(given),
+        is_marked=any(map(is_ephemeral, marks)),
+        unsent=(*_unsent(fields, given, further), *_unsent_of_marks(marks)),
+    )
 
 
-def unsent(fields: Fields, further: Collection[str] = ()) -> list[str]:
+def _unsent(fields: Fields, given: Json, further: Collection[str]) -> list[str]:
     """Names of what such an upstream is not told, and the client is."""
     names = [name for name in fields if name not in SENT and name not in further]
-    left = [name for name in names if not _asks_for_nothing(name, _decoded(fields[name]))]
-    if "temperature" in fields and _is_hotter(_decoded(fields["temperature"])):
+    left = [name for name in names if not _says_nothing(name, fields[name])]
+    if _is_hotter(given.get("temperature")):
         left.append("temperature")
     return left
+
+
+def _unsent_of_marks(marks: list[Json]) -> list[str]:
+    """A cache is kept for as long as its price in the file pays for, whatever the client says."""
+    unsent = []
+    if not all(map(is_ephemeral, marks)):
+        unsent.append("cache_control")
+    if any(mark.get("ttl") not in (None, MARK_TTL) for mark in marks):
+        unsent.append("cache_control.ttl")
+    return unsent
 
 
 def _raw(value: object) -> msgspec.Raw:
@@ -191,6 +230,10 @@ def _raw(value: object) -> msgspec.Raw:
 
 def _decoded(raw: msgspec.Raw) -> Any:  # Any: a client's own value
     return msgspec.json.decode(raw)
+
+
+def _says_nothing(name: str, raw: msgspec.Raw) -> bool:
+    return len(bytes(raw)) <= NOTHING_BYTES and _asks_for_nothing(name, _decoded(raw))
 
 
 def _asks_for_nothing(name: str, value: object) -> bool:
@@ -211,9 +254,9 @@ def _conversation(given: Json) -> Json:
     return {"messages": turns} if system is None else {"system": system, "messages": turns}
 
 
-def _settings(given: Json, unsaid_tokens: int | None) -> Json:
+def _settings(given: Json) -> Json:
     said = [given[name] for name in LIMITS if given.get(name) is not None]
-    found: Json = {"max_tokens": said[0] if said else unsaid_tokens or ANSWER_TOKENS}
+    found: Json = {"max_tokens": said[0]} if said else {}
     stops = _stops(given.get("stop"))
     if stops:
         found["stop_sequences"] = stops

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from llmops_cli.gateway_file.config import GatewayConfig, RetriesConfig
+from llmops_cli.gateway_file.config import GatewayConfig, JudgingConfig, LimitsConfig, RetriesConfig
 from llmops_cli.gateway_file.model import ModelConfig, ShadowConfig
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.endpoints import CHAT, MESSAGES, Endpoint
@@ -185,6 +185,38 @@ def test_a_deep_schema_is_sent_or_refused(gateway: ScriptedGateway, depth: int) 
     sent = [json.loads(each.body) for each in gateway.opened]
     if found.status == 200:
         assert sent[0]["tools"][0]["input_schema"]["a"] == nested(depth)["a"]
+
+
+def test_however_deep_a_field_is_its_upstream_is_free_again(gateway: ScriptedGateway) -> None:
+    """Depths around that at which nothing can be decoded, which is another in each function."""
+    assert gateway.snapshot is not None
+    script = Script(raw=msgspec.json.encode(message(HELLO)))
+    statuses = set()
+    for depth in range(800, 1000):
+        deep = msgspec.Raw(b"[" * depth + b"]" * depth)
+        found = asked(gateway, {**HI, "metadata": deep}, script)
+        if found.status == 200:
+            assert found.headers[b"x-llmops-unsent"] == b"metadata"
+        statuses.add(found.status)
+        assert [each.in_flight for each in gateway.snapshot.all()] == [0]
+    assert {200} <= statuses <= {200, 400}
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(60, 200), (0.001, 413)])
+def test_a_large_chat_is_translated_by_a_judge(tmp_path: Path, seconds: float, status: int) -> None:
+    """Which has as long as the file says."""
+    found = ScriptedGateway(tmp_path)
+    claude = UpstreamConfig(url="http://127.0.0.1:9", dialect="anthropic")
+    limits = LimitsConfig(judging=JudgingConfig(seconds=seconds))
+    found.configure(GatewayConfig(upstreams={"up": claude}, limits=limits))
+    turns = [{"role": ("user", "assistant")[each % 2], "content": "x"} for each in range(9000)]
+    answer = asked(
+        found, {**HI, "messages": turns}, Script(raw=msgspec.json.encode(message(HELLO)))
+    )
+    assert answer.status == status
+    if status == 200:
+        [opened] = found.opened
+        assert json.loads(opened.body)["messages"] == turns
 
 
 def test_a_copy_that_cannot_be_said_is_not_sent(tmp_path: Path) -> None:

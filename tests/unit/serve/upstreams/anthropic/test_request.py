@@ -14,7 +14,6 @@ from llmops_cli.serve.upstreams.anthropic.request import (
     NEEDED,
     SENT,
     messages_body,
-    unsent,
 )
 
 HI = [{"role": "user", "content": "Hi"}]
@@ -99,10 +98,46 @@ def test_a_prompt_is_marked_for_a_cache_where_the_file_says_so() -> None:
     assert marked["cache_control"] == mark
 
 
+@pytest.mark.parametrize("of_a_tool", [True, False])
+def test_a_prompt_with_a_clients_marks_has_no_other(*, of_a_tool: bool) -> None:
+    """The dialect takes four of them at most."""
+    mark = {"cache_control": {"type": "ephemeral"}}
+    part = {"type": "text", "text": "Hi", **({} if of_a_tool else mark)}
+    tool = {"type": "function", "function": {"name": "f"}, **(mark if of_a_tool else {})}
+    fields = raw(messages=[{"role": "user", "content": [part]}], tools=[tool])
+    body = messages_body(fields)
+    found = body.encoded("m", has_effort=True, is_cached=True)
+    assert found.count(b"cache_control") == 1
+    assert body.unsent == ()
+
+
+@pytest.mark.parametrize(
+    ("mark", "unsent", "is_sent"),
+    [
+        ({"type": "ephemeral", "ttl": "5m"}, (), True),
+        ({"type": "ephemeral", "ttl": "1h"}, ("cache_control.ttl",), True),
+        ({"type": "ephemeral", "ttl": ["1h"]}, ("cache_control.ttl",), True),
+        ({"type": "for ever"}, ("cache_control",), False),
+        ({}, ("cache_control",), False),
+        ("ephemeral", (), False),
+        (None, (), False),
+    ],
+)
+def test_a_mark_costs_what_the_file_says(
+    mark: object, unsent: tuple[str, ...], *, is_sent: bool
+) -> None:
+    """A cache that is kept for an hour costs twice as much to write."""
+    part = {"type": "text", "text": "Hi", "cache_control": mark}
+    body = messages_body(raw(messages=[{"role": "user", "content": ["So.", part]}]))
+    [turn] = msgspec.json.decode(body.fields["messages"])
+    assert turn["content"][1].get("cache_control") == ({"type": "ephemeral"} if is_sent else None)
+    assert body.unsent == unsent
+
+
 def test_the_file_says_how_long_an_answer_may_be_and_what_passes() -> None:
     fields = raw(service_tier="auto", seed=1)
-    body = messages_body(fields, further=["service_tier", "seed"], unsaid_tokens=99)
-    found = msgspec.json.decode(body.encoded("m", has_effort=True))
+    body = messages_body(fields, further=["service_tier", "seed"])
+    found = msgspec.json.decode(body.encoded("m", has_effort=True, unsaid_tokens=99))
     assert (found["max_tokens"], found["service_tier"], found["seed"]) == (99, "auto", 1)
 
 
@@ -150,10 +185,11 @@ def test_what_has_no_word_there_is_named(name: str, value: object) -> None:
 )
 def test_what_asks_for_nothing_stands_in_nobodys_way(fields: dict[str, object]) -> None:
     assert sent(**fields) == {"max_tokens": 4096}
-    assert unsent(raw(**fields)) == []
+    assert messages_body(raw(**fields)).unsent == ()
 
 
 def test_what_is_left_out_is_told() -> None:
     fields = raw(presence_penalty=0.5, store=True, min_p=0.1, temperature=1.5)
-    assert unsent(fields) == ["presence_penalty", "store", "min_p", "temperature"]
-    assert unsent(fields, ["min_p"]) == ["presence_penalty", "store", "temperature"]
+    assert messages_body(fields).unsent == ("presence_penalty", "store", "min_p", "temperature")
+    others = ("presence_penalty", "store", "temperature")
+    assert messages_body(fields, ["min_p"]).unsent == others
