@@ -17,6 +17,10 @@ from llmops_cli.guard.plain_signs import plain_signs
 
 CONTEXT = LOOKBACK + 16
 HOLD_MOST = 4096
+HOLD_WRITTEN_MOST = 4 * HOLD_MOST
+"""Of a run as it is written, escapes with all their characters."""
+LOOK_AGAIN = 16
+"""A long hold is read anew only once it has grown by a sixteenth, so that work stays linear."""
 KEY_MOST = 9000
 DASHES = "-----"
 KEY_HEAD_MOST = 48
@@ -40,12 +44,17 @@ class Redactor:
         self._kinds = kinds
         self._before = ""
         self._held = ""
+        self._look_from = 0
         self.found: list[Entity] = []
         self._at = 0
 
     def feed(self, piece: str) -> str:
         self._held += piece
-        return self._release(self._safe())
+        if len(self._held) < self._look_from:
+            return ""
+        said = self._release(self._safe())
+        self._look_from = len(self._held) + len(self._held) // LOOK_AGAIN
+        return said
 
     def finish(self) -> str:
         return self._release(len(self._held))
@@ -127,7 +136,10 @@ def _growing_from(held: str) -> int:
     meant = unescaped(held)
     if meant is None:
         return _growing_in(held)
-    return min(_growing_in(held), meant.in_source(_growing_in(meant.text)))
+    start = meant.in_source(_growing_in(meant.text))
+    if len(held) - start > HOLD_WRITTEN_MOST:
+        return len(held)
+    return min(_growing_in(held), start)
 
 
 def _growing_in(held: str) -> int:

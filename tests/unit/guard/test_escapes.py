@@ -5,7 +5,11 @@ from __future__ import annotations
 import html
 import json
 import string
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
+from types import FrameType
 from urllib.parse import quote, unquote
 
 import pytest
@@ -143,3 +147,43 @@ def test_a_stream_of_single_characters_waits_and_looks_back_beyond_escapes(
     redactor = Redactor({kind})
     said = "".join(map(redactor.feed, text)) + redactor.finish()
     assert said == redact(text, [entity])
+
+
+@contextmanager
+def counted_unescaping() -> Iterator[list[int]]:
+    """How many characters each call of `unescaped` reads."""
+    lengths: list[int] = []
+
+    def note(frame: FrameType, event: str, arg: object) -> None:
+        if event == "call" and frame.f_code is unescaped.__code__:
+            lengths.append(len(frame.f_locals["text"]))
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield lengths
+    finally:
+        sys.setprofile(before)
+
+
+@pytest.mark.parametrize("unit", ["&amp;#000065;", "\\u0041", "%41", "%2541", "&quot;"])
+def test_a_stream_of_escapes_is_unescaped_a_few_times_however_long_it_is(unit: str) -> None:
+    text = unit * (24_000 // len(unit))
+    redactor = Redactor(KINDS)
+    said = 0
+    work = 0
+    with counted_unescaping() as lengths:
+        for fed in range(4, len(text) + 4, 4):
+            said += len(redactor.feed(text[fed - 4 : fed]))
+            work += sum(lengths)
+            lengths.clear()
+            assert work < 32 * fed
+            assert fed - said <= 20_000
+    assert work > len(text)
+
+
+def test_a_key_behind_a_long_run_of_escapes_is_found_in_a_stream() -> None:
+    text = "&amp;#000065;" * 200 + f"%20{KEY} and on"
+    redactor = Redactor(KINDS)
+    said = "".join(redactor.feed(text[at : at + 4]) for at in range(0, len(text), 4))
+    assert said + redactor.finish() == text.replace(KEY, "[SECRET]")
