@@ -21,6 +21,7 @@ from llmops_cli.prompt.optimize.report import OptimizeReport
 from llmops_cli.prompt.optimize.run import optimize
 from llmops_cli.prompt.optimize.splits import Split, place_of, split_of
 from llmops_cli.runtime.runs import RunFolder
+from llmops_cli.show.gates import ConditionOutcome
 from llmops_cli.show.paired import PairedComparison
 from llmops_cli.show.runs import compare_runs, judge_run, open_run
 from tests.conftest import Cli
@@ -321,9 +322,28 @@ def test_two_runs_are_compared_and_gated_by_their_tests(
     assert ["not accepted" in each for each in found.warnings] == [True]
     conditions = ["worse > 0", "pass_rate < -5%"]
     judged = judge_run(plain, good, conditions, allow_invalid=False)
-    assert [each.load for each in judged if each.fails] == ["all", "best"]
+    assert [each.load for each in judged if each.fails] == ["all", "as it was"]
     passed = judge_run(good, plain, conditions, allow_invalid=False)
     assert not any(each.fails for each in passed)
+
+
+def test_a_gate_judges_the_prompt_that_the_folder_holds(
+    optimized: Callable[..., Run], tmp_path: Path
+) -> None:
+    optimized(instruction=[PLANTED])
+    (tmp_path / "run").rename(tmp_path / "good")
+    optimized(budget_calls=200)
+    good = open_run(tmp_path / "good")
+    plain = open_run(tmp_path / "run")
+    assert (good.report.accepted, plain.report.accepted) == (True, False)
+    absolute = ["pass_rate < 80%", "errors > 0", "calls > 5000", "tokens > 10000000"]
+    changes = ["calls > +900%", "tokens > +900%"]
+    passed = judge_run(good, plain, absolute + changes, allow_invalid=False)
+    assert {each.outcome for each in passed} == {ConditionOutcome.PASSED}
+    assert [each.load for each in passed] == ["best"] * 6
+    judged = judge_run(plain, None, absolute, allow_invalid=False)
+    assert {each.load for each in judged} == {"as it was"}
+    assert [each.condition for each in judged if each.fails] == ["pass_rate < 80%"]
 
 
 def test_a_run_without_a_test_is_not_compared(

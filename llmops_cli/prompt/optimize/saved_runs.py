@@ -50,6 +50,15 @@ def paired_of(run: OpenedRun) -> PairedRun:
     )
 
 
+def _held(run: OpenedRun) -> PairedRun:
+    """The prompt that its files hold: what a gate is about."""
+    both = paired_of(run)
+    was, best = both.columns
+    column = best if run.report.accepted else was
+    held = msgspec.structs.replace(column, figures=best.figures)
+    return msgspec.structs.replace(both, columns=(held,))
+
+
 def _column(
     name: str,
     passed: Mapping[str, bool | None],
@@ -92,8 +101,8 @@ def _gate(
     *,
     allow_invalid: bool,
 ) -> list[JudgedCondition]:
-    before = None if baseline is None else paired_of(baseline)
-    return judge_paired(paired_of(run), before, conditions, allow_invalid=allow_invalid)
+    before = None if baseline is None else _held(baseline)
+    return judge_paired(_held(run), before, conditions, allow_invalid=allow_invalid)
 
 
 def _table(report: OptimizeReport, word: str, width: int) -> Table:
