@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -310,6 +311,17 @@ class Gateway:
 
     def audit(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.state / "audit.jsonl").read_text().splitlines()]
+
+    def audited(self, count: int = 1) -> list[dict[str, Any]]:
+        """The same, once there are so many lines: one is written behind the answer's end."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with suppress(OSError, ValueError):
+                lines = self.audit()
+                if len(lines) >= count:
+                    return lines
+            time.sleep(0.02)
+        raise AssertionError(f"fewer than {count} lines in the audit log")
 
 
 Start = Callable[..., Gateway]

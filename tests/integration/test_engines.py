@@ -481,6 +481,18 @@ def test_a_missing_environment_says_how_to_make_it(cli: Cli) -> None:
     assert "GB" in run.stderr
 
 
+def family_of(process: subprocess.Popen[str], *, least: int) -> list[psutil.Process]:
+    """What it has started, once there are so many of them."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None
+        family = psutil.Process(process.pid).children(recursive=True)
+        if len(family) >= least:
+            return family
+        time.sleep(0.1)
+    raise AssertionError(f"fewer than {least} processes")
+
+
 def test_an_engine_that_never_gets_ready_and_two_ctrl_c(tmp_path: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     argv = [
@@ -496,9 +508,7 @@ def test_an_engine_that_never_gets_ready_and_two_ctrl_c(tmp_path: Path) -> None:
         "run",
     ]
     process = subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    time.sleep(3)
-    family = psutil.Process(process.pid).children(recursive=True)
-    assert len(family) >= 2
+    family = family_of(process, least=2)
     process.send_signal(signal.SIGINT)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)

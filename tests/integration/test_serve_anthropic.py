@@ -118,7 +118,7 @@ def test_a_chat_is_answered_and_counted(
     assert "authorization" not in headers
     assert gateway.key not in str(headers)
     assert "x-secret-of-the-client" not in headers
-    line = gateway.audit()[-1]
+    line = gateway.audited()[-1]
     dollars = 20 * 1e-3 + 100 * 1e-4 + 30 * 2e-3 + 9 * 1e-2
     assert line["dollars"] == pytest.approx(dollars)
 
@@ -419,7 +419,7 @@ def test_a_stream_that_is_cut_is_told_to_be(
         for chunk in chunks:
             words.append(chunk.choices[0].delta.content)
     assert "".join(word for word in words if word) == "Hello there."
-    assert gateway.audit()[-1]["ended"] == "broken"
+    assert gateway.audited()[-1]["ended"] == "broken"
 
 
 def test_an_error_after_the_first_words_is_told(
