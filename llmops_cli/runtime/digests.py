@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+NUMBER_DIGITS = 13
+
 
 def digest_file(path: Path) -> str:
     """sha256 of the content, as `sha256:<hex>`."""
@@ -34,3 +36,9 @@ def digest_value(value: object) -> str:
     text = msgspec.json.encode(value, order="deterministic")
     whole = hashlib.sha256(text)
     return f"sha256:{whole.hexdigest()}"
+
+
+def digest_number(value: object) -> int:
+    """The same as a number of 52 bits, which JSON keeps exactly."""
+    digest = digest_value(value).removeprefix("sha256:")
+    return int(digest[:NUMBER_DIGITS], 16)

@@ -12,17 +12,13 @@ from llmops_cli.prompt.evals.outcome import EvalOutcome, EvalTask
 from llmops_cli.prompt.optimize.plan import OptimizePlan
 from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
 from llmops_cli.runtime.chat import BudgetSpent, ChatClient
-from llmops_cli.runtime.digests import digest_value
+from llmops_cli.runtime.digests import digest_number
 from llmops_cli.runtime.outcomes import StopReason, work_off
-
-NUMBER_DIGITS = 13
-"""Of a digest: 52 bits, which JSON keeps exactly."""
 
 
 def number_of(source: PromptSource, case: int) -> int:
     """The same in every run for the same prompt and case."""
-    digest = digest_value([source.text, case]).removeprefix("sha256:")
-    return int(digest[:NUMBER_DIGITS], 16)
+    return digest_number([source.text, case])
 
 
 class Answers:

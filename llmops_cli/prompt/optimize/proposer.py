@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from llmops_cli.runtime.chat import BudgetSpent, ChatClient, Filtered, Unanswered, message
-from llmops_cli.runtime.digests import digest_value
+from llmops_cli.runtime.digests import digest_number
 
-NUMBER_DIGITS = 13
-"""Of a digest: 52 bits, which JSON keeps exactly."""
 TEMPERATURE = 1.0
 """Proposals to the same prompt should differ."""
 
@@ -53,7 +51,7 @@ class Proposer:
     async def say(self, prompt: str) -> str:
         """Raises: BudgetSpent, NoProposal."""
         repeat = self._times[prompt]
-        number = _number_of(prompt, repeat)
+        number = digest_number([prompt, repeat])
         if number not in self._known:
             reflection = Reflection(number=number, text=await self._answer(prompt, repeat))
             self._keep(reflection)
@@ -73,8 +71,3 @@ class Proposer:
         except Filtered as failed:
             raise NoProposal("its server filtered it") from failed
         return answer.text
-
-
-def _number_of(prompt: str, repeat: int) -> int:
-    digest = digest_value([prompt, repeat]).removeprefix("sha256:")
-    return int(digest[:NUMBER_DIGITS], 16)
