@@ -43,9 +43,13 @@ demo: $(STAMP)
 	$(BIN)/llmops run recipes/quickstart.yaml
 
 # What many tests need and takes minutes to make the first time, all at once: a test's own time would run out.
+# What could not be made is told here, and tried again by the first test that needs it.
 ready: $(STAMP)
-	@for name in vllm quantize ctranslate2; do $(BIN)/llmops env create $$name >/dev/null & done; \
-	$(BIN)/llmops models get demo >/dev/null; wait
+	@for name in vllm quantize ctranslate2; do \
+	  { $(BIN)/llmops env create $$name >/dev/null || echo "not ready: environment $$name" >&2; } & \
+	done; \
+	$(BIN)/llmops models get demo >/dev/null || echo "not ready: model demo" >&2; \
+	wait
 
 # What does not mind company runs in several processes; what measures time then runs alone. Both run, whatever fails.
 test: ready
