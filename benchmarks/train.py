@@ -134,7 +134,7 @@ def rows_of(options: argparse.Namespace) -> list[Json]:
 def arguments_of(folder: Path, options: argparse.Namespace) -> Json:
     """Of Trainer and of what TRL makes of it: its defaults, but for what costs time besides."""
     return {
-        "output_dir": str(folder / "trainer"),
+        "output_dir": str(folder / f"trainer-{time.monotonic_ns()}"),
         "per_device_train_batch_size": ROWS,
         "max_steps": options.steps,
         "bf16": options.precision == "bf16",
