@@ -14,6 +14,7 @@ from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
 
 BUILDERS = ("buildah", "podman", "docker")
 LAST_LINES = 12
+UNITS = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 INDEX = "PIP_INDEX_URL"
 """An index of packages of the user's own, which pip has from the same variable."""
 
@@ -62,13 +63,19 @@ def build(context: Path, *, tag: str, builder: str, log: Path) -> Built:
 
 
 def _size_of(tag: str, builder: str) -> int | None:
-    argv = [builder, "image", "inspect", "--format", "{{.Size}}", tag]
     if builder == "buildah":
-        argv = ["buildah", "images", "--json", tag]
+        return _size_by_buildah(tag)
+    argv = [builder, "image", "inspect", "--format", "{{.Size}}", tag]
     run = subprocess.run(argv, capture_output=True, text=True, check=False)
+    text = run.stdout.strip()
+    return int(text) if run.returncode == 0 and text.isdecimal() else None
+
+
+def _size_by_buildah(tag: str) -> int | None:
+    """It says no more than three digits and a unit: `"size": "225 MB"`."""
+    argv = ["buildah", "images", "--json", tag]
+    run = subprocess.run(argv, capture_output=True, check=False)
     if run.returncode:
         return None
-    text = run.stdout.strip()
-    if text.isdecimal():
-        return int(text)
-    return None
+    number, _, unit = msgspec.json.decode(run.stdout)[0]["size"].partition(" ")
+    return round(float(number) * UNITS[unit])
