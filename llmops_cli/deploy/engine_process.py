@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import PurePosixPath
 
 import msgspec
@@ -21,6 +22,12 @@ PARALLEL = 16
 """Requests at once that an engine is told to be ready for where its options do not say."""
 IMAGES = ("llamacpp", "vllm", "transformers")
 """Engines that `llmops deploy image` makes an image of."""
+DRAINS = {
+    "llamacpp": "--drain-s",
+    "transformers": "--drain-s",
+    "vllm": "--shutdown-timeout",
+}
+"""For how many seconds an engine that is told to end goes on with its answers."""
 HOST = "$(POD_IP)"
 
 
@@ -59,11 +66,16 @@ def process_of(name: str, upstream: UpstreamConfig) -> EngineProcess:
         engine=engine_name,
         model=reference,
         model_path=path,
-        argv=_in_image(spec.argv),
+        argv=_in_image(spec.argv) + _drain(engine_name, upstream),
         environment=dict(sorted(spec.env.items())),
         gauges=_gauges(engine.facts.metrics),
         options=options,
     )
+
+
+def _drain(engine: str, upstream: UpstreamConfig) -> tuple[str, ...]:
+    """As long as the longest answer, after which whoever plays the container kills it."""
+    return (DRAINS[engine], str(math.ceil(upstream.timeouts.total_s)))
 
 
 def _located(options: EngineOptions) -> EngineOptions:

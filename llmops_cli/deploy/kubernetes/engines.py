@@ -201,7 +201,7 @@ def _probes(each: EngineSetting) -> Manifest:
 
 
 def _before_the_end(each: EngineSetting) -> list[str]:
-    """Engines cut their streams at SIGTERM, so it comes when there are none left."""
+    """Balancers hear of it first; engines of others cut their streams at SIGTERM."""
     gauges = [each.process.gauges.get(name) for name in ("running", "queued")]
     known = [gauge for gauge in gauges if gauge]
     if each.process.engine not in IMAGES or not known:

@@ -42,7 +42,7 @@ class Server:
         self._reader = RequestReader(engine)
         self._readers = ThreadPoolExecutor(1, "reader")
         self._counts = {"requests": 0, "prompt_tokens": 0, "output_tokens": 0}
-        self.connection = Connections(self._route).serve
+        self.connections = Connections(self._route)
 
     async def _route(
         self,
@@ -127,4 +127,4 @@ async def watch(reader: asyncio.StreamReader, completion: PendingCompletion) -> 
 
 def serve(engine: TokenEngine, address: Address) -> None:
     """Until SIGTERM, or until the engine computes nothing any more: whoever watches starts anew."""
-    run_server(Server(engine).connection, engine, address)
+    run_server(Server(engine).connections, engine, address)

@@ -17,11 +17,13 @@ from _openai.errors import RequestError, error_body
 from _shared.http1 import MAX_HEAD_BYTES, HttpError, HttpRequest, read_request, reply
 
 WATCH_EVERY_S = 0.2
+DRAIN_EVERY_S = 0.05
+DRAIN_S = 3
+"""Enough for short answers; whoever starts a server for good gives it more."""
 
 # An answer is JSON: texts, numbers and lists of objects.
 Json = dict[str, Any]
 Route = Callable[[HttpRequest, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-Connection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Served(Protocol):
@@ -40,15 +42,17 @@ class Served(Protocol):
 
 
 class Connections:
-    """The requests of a connection, one after another."""
+    """The requests of a connection, one after another; `under_way`: of all connections."""
 
     def __init__(self, route: Route) -> None:
         self._route = route
+        self.under_way = 0
+        self.is_ending = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         gone = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
         with contextlib.suppress(*gone):
-            while await self._answer_next(reader, writer):
+            while await self._answer_next(reader, writer) and not self.is_ending:
                 pass
         writer.close()
 
@@ -62,6 +66,7 @@ class Connections:
             # where the next request would begin is not known
             await reply(writer, error.status, error_body(error.status, str(error)))
             return False
+        self.under_way += 1
         try:
             await self._route(request, reader, writer)
         except RequestError as error:
@@ -72,6 +77,8 @@ class Connections:
         except Exception as error:  # noqa: BLE001 - one request of a kind that nobody thought of
             traceback.print_exc()
             await reply(writer, 500, error_body(500, f"{type(error).__name__}: {error}"))
+        finally:
+            self.under_way -= 1
         return True
 
 
@@ -106,63 +113,104 @@ def metrics_text(gauges: Mapping[str, float], counts: Mapping[str, float]) -> st
 
 
 class Address(NamedTuple):
-    """Where a server listens. This machine alone can ask it unless the host says otherwise."""
+    """Where a server listens. This machine alone can ask it unless the host says otherwise.
+
+    `drain_s`: how long it goes on with its answers once it has been told to end.
+    """
 
     host: str
     port: int
+    drain_s: int = DRAIN_S
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
 
 def add_address(parser: argparse.ArgumentParser) -> None:
-    """--host and --port."""
+    """--host, --port and --drain-s."""
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--drain-s", type=int, default=DRAIN_S)
 
 
 def address_of(args: argparse.Namespace) -> Address:
-    return Address(args.host, args.port)
+    return Address(args.host, args.port, args.drain_s)
 
 
 def run_server(
-    connection: Connection,
+    connections: Connections,
     served: Served,
     address: Address,
 ) -> None:
     """Until SIGTERM, or until nothing is computed any more: whoever watches starts anew."""
-    failure = asyncio.run(_serve(connection, served, address))
+    failure = asyncio.run(_serve(connections, served, address))
     if failure is not None:
         print(f"the engine has ended: {failure}", file=sys.stderr, flush=True)
         os._exit(1)  # threads of the engine would not let an exit through
 
 
 async def _serve(
-    connection: Connection,
+    connections: Connections,
     served: Served,
     address: Address,
 ) -> str | None:
     """Why the engine failed; None for an end that was asked for."""
-    stop = asyncio.Event()
+    signals = Signals()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, signals.tell)
     try:
-        server = await asyncio.start_server(connection, *address, limit=MAX_HEAD_BYTES)
+        server = await asyncio.start_server(
+            connections.serve, address.host, address.port, limit=MAX_HEAD_BYTES
+        )
     except OSError as error:
         sys.exit(f"cannot listen on {address}: {error.strerror}")
     names = ", ".join(served.models)
     print(f"serving {names} on {address}", flush=True)
-    async with server:
-        return await _until_over(served, stop)
+    failure = await _until_over(served, signals.end)
+    server.close()
+    if failure is None:
+        failure = await _drained(connections, served, signals, address.drain_s)
+    return failure
 
 
-async def _until_over(served: Served, stop: asyncio.Event) -> str | None:
-    while not stop.is_set():
+class Signals:
+    """The first asks for an end after the answers under way, another for one at once."""
+
+    def __init__(self) -> None:
+        self.end = asyncio.Event()
+        self.at_once = asyncio.Event()
+
+    def tell(self) -> None:
+        if self.end.is_set():
+            self.at_once.set()
+        self.end.set()
+
+
+async def _until_over(served: Served, end: asyncio.Event) -> str | None:
+    while not end.is_set():
         failure = served.failure()
         if failure is not None:
             await asyncio.sleep(WATCH_EVERY_S)  # those who wait hear of it first
             return failure
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), WATCH_EVERY_S)
+            await asyncio.wait_for(end.wait(), WATCH_EVERY_S)
+    return None
+
+
+async def _drained(
+    connections: Connections,
+    served: Served,
+    signals: Signals,
+    most_s: float,
+) -> str | None:
+    """The failure of an engine that breaks meanwhile."""
+    connections.is_ending = True
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + most_s
+    while connections.under_way and loop.time() < until_s and not signals.at_once.is_set():
+        failure = served.failure()
+        if failure is not None:
+            return failure
+        await asyncio.sleep(DRAIN_EVERY_S)
     return None

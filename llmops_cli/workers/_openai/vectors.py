@@ -91,7 +91,7 @@ class VectorServer:
         self._readers = ThreadPoolExecutor(1, "reader")
         self.models = [engine.name]
         self.context = engine.longest
-        self.connection = Connections(self._route).serve
+        self.connections = Connections(self._route)
 
     def failure(self) -> str | None:
         """Why it will compute nothing any more; None while it does."""
@@ -214,4 +214,4 @@ def serve_vectors(
 ) -> None:
     """Until SIGTERM."""
     server = VectorServer(engine, step)
-    run_server(server.connection, server, address)
+    run_server(server.connections, server, address)

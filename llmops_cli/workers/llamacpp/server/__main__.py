@@ -98,14 +98,14 @@ def make_scheduler(
     return Scheduler(llama, llama.vocabulary, options, flush=flush, drafter=drafter)
 
 
-def uvicorn_server(app: OpenAiApp) -> uvicorn.Server:
+def uvicorn_server(app: OpenAiApp, *, drain_s: int) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
         lifespan="off",
         ws="none",
-        timeout_graceful_shutdown=3,
+        timeout_graceful_shutdown=drain_s,
         server_header=False,
         timeout_keep_alive=75,
     )
@@ -148,7 +148,7 @@ async def serve(
     loaded: LoadedServer,
     listener: socket.socket,
 ) -> None:
-    """Until SIGTERM."""
+    """Until SIGTERM, and the answers under way then."""
     model = loaded.model
     context = args.longest_request(train_context=model.longest_text, pool=loaded.pool)
     scheduler = None
@@ -165,7 +165,7 @@ async def serve(
     sizes = f"{args.parallel} sequences, {context} tokens each"
     print(f"serving {args.name} on {args.host}:{args.port}, {sizes}", flush=True)
     try:
-        server = uvicorn_server(app)
+        server = uvicorn_server(app, drain_s=args.drain_s)
         await server.serve(sockets=[listener])
     finally:
         if scheduler is not None:

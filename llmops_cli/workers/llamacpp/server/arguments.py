@@ -19,6 +19,7 @@ NUMBERS = {
     "--queue": "most waiting requests before 429",
     "--threads": "0: all that this process may use",
     "--gpu-layers": "layers of the model that a GPU computes",
+    "--drain-s": "seconds for the answers under way at SIGTERM",
 }
 TEXTS = {
     "--name": "what clients call the model",
@@ -43,6 +44,7 @@ class ServerArguments(msgspec.Struct, frozen=True, kw_only=True):
     queue: int = 256
     threads: int = 0
     gpu_layers: int = 0
+    drain_s: int = 3
     cpu_offload_gib: float = 0.0
     no_prefix_reuse: bool = False
     kv_type: str = "f16"

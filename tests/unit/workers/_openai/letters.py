@@ -67,7 +67,7 @@ class Letters:
 
 async def exchange(engine: Letters, *requests: bytes) -> list[bytes]:
     """The raw answers on one connection, in order."""
-    server = await asyncio.start_server(Server(engine).connection, "127.0.0.1", 0)
+    server = await asyncio.start_server(Server(engine).connections.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     found = []

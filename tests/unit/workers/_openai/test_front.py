@@ -136,7 +136,7 @@ def test_a_client_that_leaves_is_not_computed_for(stream: bool) -> None:
     async def run() -> bool:
         engine = Letters(is_silent=True)
         left = asyncio.Event()
-        server = await asyncio.start_server(Server(engine).connection, "127.0.0.1", 0)
+        server = await asyncio.start_server(Server(engine).connections.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         body = json.dumps({"prompt": "a", "stream": stream}).encode()
@@ -193,7 +193,7 @@ def test_a_connection_serves_one_request_after_another() -> None:
 )
 def test_a_body_without_an_end_ends_the_connection(head: str, status: int) -> None:
     async def run() -> bytes:
-        server = await asyncio.start_server(Server(Letters()).connection, "127.0.0.1", 0)
+        server = await asyncio.start_server(Server(Letters()).connections.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"POST /v1/completions HTTP/1.1\r\n{head}\r\n\r\n".encode())

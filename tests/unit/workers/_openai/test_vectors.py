@@ -39,7 +39,7 @@ class Sums:
 
 async def exchange(engine: Sums, requests: list[bytes]) -> list[tuple[int, Any]]:
     """The answers on one connection, in order."""
-    connection = VectorServer(engine, StepSize(tokens=64, texts=16)).connection
+    connection = VectorServer(engine, StepSize(tokens=64, texts=16)).connections.serve
     server = await asyncio.start_server(connection, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
