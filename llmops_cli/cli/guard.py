@@ -180,10 +180,10 @@ def _decide(
 def _guard(policy: Path | None, detector: Path | None = None) -> Guard:
     """By a policy file, or by the policy that comes with the toolkit."""
     from llmops_cli.guard.check import Guard
-    from llmops_cli.guard.models import with_stage
-    from llmops_cli.guard.policy import DEFAULT, load_policy
+    from llmops_cli.guard.models import ready_policy, with_stage
+    from llmops_cli.guard.policy import DEFAULT
 
-    found = DEFAULT if policy is None else load_policy(policy)
+    found = DEFAULT if policy is None else ready_policy(policy)
     if detector is None:
         return Guard(found)
     return Guard(with_stage(found, detector))

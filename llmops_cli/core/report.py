@@ -21,6 +21,7 @@ Upgrade = Callable[[Json], Json]
 REPORTS = {
     "llmops.bench": "llmops_cli.bench.report:KIND",
     "llmops.guard-train": "llmops_cli.guard.learnt.report:KIND",
+    "llmops.moderation-train": "llmops_cli.guard.moderation.report:KIND",
     "llmops.convert": "llmops_cli.convert.report:KIND",
     "llmops.prompt-run": "llmops_cli.prompt.technique_run.report:KIND",
     "llmops.generate": "llmops_cli.generate.report:KIND",

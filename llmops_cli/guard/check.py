@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Decision, Finding, decide
 from llmops_cli.guard.detectors import attacks, common, leaks, links, orders, too_long
 from llmops_cli.guard.leak import LeakCheck, canary_check
+from llmops_cli.guard.models import moderation_scores
 from llmops_cli.guard.output import OutputStream
 from llmops_cli.guard.policy import DEFAULT, STRENGTH, Policy, PolicySide
 from llmops_cli.guard.together import RoleText, neighbours_of, of_others
+
+if TYPE_CHECKING:
+    from llmops_cli.guard.moderation.model import CategoryScore
 
 
 class Guard:
@@ -33,6 +38,11 @@ class Guard:
         if not findings:
             findings = [*attacks(text, side), *orders(text, side), *common(text, side)]
         return decide(text, findings, side=side, policy=self.policy)
+
+    def moderation_scores(self, text: str) -> dict[str, CategoryScore]:
+        """OpenAI's categories, as far as a model of the policy's knows them."""
+        entry = self.policy.input.of("moderation")
+        return moderation_scores(without_surrogates(text), entry)
 
     def check_together(
         self,

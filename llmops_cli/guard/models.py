@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
 from llmops_cli.guard.decision import Finding
-from llmops_cli.guard.policy import Detector, Policy, PolicySide
+from llmops_cli.guard.policy import ONNX, Detector, Policy, PolicySide, load_policy
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.keys import api_key, bearer
 
+if TYPE_CHECKING:
+    from llmops_cli.guard.moderation.model import CategoryScore
+
 DETECTORS = "llmops.detectors"
-ONNX = "onnx:"
 LEARNT = "learnt:"
 TIMEOUT_S = 20.0
 GIVE_ORDERS = ("system", "developer", "assistant")
@@ -28,20 +31,45 @@ Classifier = Callable[[str], float]
 
 
 def moderated(text: str, entry: Detector) -> list[Finding]:
-    """The endpoint's verdict; it failing is an error, not a pass."""
-    if not entry.url:
-        raise UsageError(
-            "the moderation detector needs a url", hint="an OpenAI-compatible /v1/moderations"
+    """The verdict of an endpoint, or of a model here; it failing is an error, not a pass."""
+    if entry.url:
+        return _moderated_by_endpoint(text, entry, entry.url)
+    return [
+        Finding(
+            detector="moderation",
+            rule=category,
+            action=entry.action,
+            score=round(score.probability / score.threshold, 4),
+            span=(0, len(text)),
         )
+        for category, score in moderation_scores(text, entry).items()
+        if score.probability >= score.threshold * entry.threshold
+    ]
+
+
+def moderation_scores(text: str, entry: Detector) -> dict[str, CategoryScore]:
+    """By a model here; nothing where the policy names none."""
+    if not entry.name:
+        return {}
+    from llmops_cli.guard.moderation.model import load_moderation
+
+    return load_moderation(entry.name.removeprefix(ONNX))(text)
+
+
+def _moderated_by_endpoint(
+    text: str,
+    entry: Detector,
+    url: str,
+) -> list[Finding]:
     body: dict[str, object] = {"input": text}
     if entry.model:
         body["model"] = entry.model
     http = Http(headers=bearer(api_key(entry.key_env)))
-    answer = http.post_json(entry.url, body, timeout_s=TIMEOUT_S)
+    answer = http.post_json(url, body, timeout_s=TIMEOUT_S)
     try:
         result = (answer or {})["results"][0]
     except (KeyError, IndexError, TypeError):
-        raise EnvironmentMissing(f"no moderation verdict from {entry.url}") from None
+        raise EnvironmentMissing(f"no moderation verdict from {url}") from None
     return [
         Finding(
             detector="moderation", rule=name, action=entry.action, score=score, span=(0, len(text))
@@ -96,6 +124,35 @@ def load_classifier(name: str) -> Classifier:
         raise unknown_name("classifier", name, [*found, "onnx:FOLDER", "learnt:FOLDER"])
     loaded: Classifier = found[name].load()
     return loaded
+
+
+def ready_policy(path: Path) -> Policy:
+    """A policy whose models are here. Raises: UsageError, EnvironmentMissing."""
+    policy = load_policy(path)
+    _require_models(policy)
+    return policy
+
+
+def _require_models(policy: Policy) -> None:
+    sides = [policy.input, policy.output, *policy.roles.values()]
+    sides += [side for pair in policy.routes.values() for side in pair]
+    for side in sides:
+        for entry in (side.of("classifier"), side.of("moderation")):
+            if entry.action != "allow" and entry.name:
+                _require(entry.name)
+
+
+def _require(name: str) -> None:
+    if not name.startswith(ONNX):
+        load_classifier(name)
+        return
+    model = Path(name.removeprefix(ONNX)) / "model.onnx"
+    if not model.is_file():
+        raise UsageError(f"no model at {model}", hint="onnx:FOLDER, with model.onnx in it")
+    if find_spec("onnxruntime") is None:
+        raise EnvironmentMissing(
+            "ONNX models need onnxruntime", hint="pip install onnxruntime tokenizers"
+        )
 
 
 def with_stage(policy: Policy, folder: Path) -> Policy:

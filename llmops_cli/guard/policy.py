@@ -58,12 +58,14 @@ WRONG_CHARS = 40
 """Of a value that is refused, in its error."""
 CANARY_LEAST = 8
 """Letters and digits: a shorter one stands in honest answers."""
-NEEDED = {"moderation": "url", "classifier": "name"}
+NEEDED = {"moderation": ("url", "name"), "classifier": ("name",)}
 """Without which a detector could only fail at its first text."""
 NEEDED_HINTS = {
-    "moderation": "an OpenAI-compatible /v1/moderations",
+    "moderation": "an OpenAI-compatible /v1/moderations, or name: onnx:FOLDER",
     "classifier": "onnx:FOLDER, learnt:FOLDER, or an entry point of llmops.detectors",
 }
+ONNX = "onnx:"
+"""Before the folder of a model."""
 REFUSAL = "This request was stopped by the content policy."
 
 
@@ -75,7 +77,8 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `kinds` of personal data have actions of their own. The rest belongs to one detector each:
     `words` and `patterns` to blocklist, `chars` and `tokens` to length, `url`, `model` and
-    `key_env` to moderation, `name` to classifier, `hosts` to links, `canaries` to system_prompt.
+    `key_env` to moderation, `name` to classifier and moderation, `hosts` to links, `canaries` to
+    system_prompt.
     """
 
     action: Action = "allow"
@@ -325,11 +328,16 @@ class PolicyReader:
             refuse_secrets(detector.url, field="url")
             if not detector.url.startswith(SCHEMES):
                 raise UsageError(f"{self._where(name)}: {name}: url is no http(s) URL")
-        needed = NEEDED.get(name)
-        if needed and detector.action != "allow" and not getattr(detector, needed):
-            raise UsageError(
-                f"{self._where(name)}: {name} needs a {needed}", hint=NEEDED_HINTS[name]
-            )
+        needed = NEEDED.get(name, ())
+        given = [field for field in needed if getattr(detector, field)]
+        if needed and detector.action != "allow" and not given:
+            words = f"{self._where(name)}: {name} needs a {' or a '.join(needed)}"
+            raise UsageError(words, hint=NEEDED_HINTS[name])
+        if name == "moderation" and detector.name and not detector.name.startswith(ONNX):
+            words = f"{self._where(name)}: moderation: {detector.name!r} is no model here"
+            raise UsageError(words, hint=NEEDED_HINTS[name])
+        if len(given) > 1:
+            raise UsageError(f"{self._where(name)}: {name} has both a {' and a '.join(given)}")
         return detector
 
     def _check_texts(self, name: str, detector: Detector) -> None:

@@ -8,7 +8,8 @@ import msgspec
 
 from llmops_cli.core.prices import Prices
 from llmops_cli.guard.check import Guard
-from llmops_cli.guard.policy import DEFAULT, load_policy
+from llmops_cli.guard.models import ready_policy
+from llmops_cli.guard.policy import DEFAULT
 from llmops_cli.redteam.attempts import Attempt, attempts_of
 from llmops_cli.redteam.forecast import forecast_of
 from llmops_cli.redteam.recipe import RedteamRecipe
@@ -95,7 +96,7 @@ def _guard(name: str | None) -> Guard | None:
         return None
     policy = DEFAULT
     if name != "default":
-        policy = load_policy(Path(name))
+        policy = ready_policy(Path(name))
     return Guard(policy)
 
 

@@ -12,7 +12,7 @@ from llmops_cli.gateway_file.model import CacheConfig
 from llmops_cli.gateway_file.read import load_config
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.gateway_file.url import MODEL_PLACE, bad_url
-from llmops_cli.guard.policy import load_policy
+from llmops_cli.guard.models import ready_policy
 from llmops_cli.runtime.keys import require_header_value
 from llmops_cli.serve.prompts.library import read_prompts
 from llmops_cli.serve.recipe import ServeRecipe
@@ -66,7 +66,7 @@ def _from_file(path: Path) -> GatewayConfig:
     config = load_config(path)
     guard = config.guard
     if guard is not None and guard != DEFAULT_GUARD:
-        load_policy(path.parent / Path(guard).expanduser())
+        ready_policy(path.parent / Path(guard).expanduser())
     read_prompts(config, path.parent)
     return config
 
@@ -118,5 +118,5 @@ def _guard(named: str | None) -> str | None:
     """The policy by its place; read once here, so that a wrong one is told before the start."""
     if named is None or named == DEFAULT_GUARD:
         return named
-    load_policy(Path(named))
+    ready_policy(Path(named))
     return str(Path(named).resolve())

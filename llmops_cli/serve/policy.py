@@ -25,12 +25,13 @@ def read_policy(named: str | None, beside: Path | None) -> str | None:
     if named is None:
         return None
     from llmops_cli.guard import policy
+    from llmops_cli.guard.models import ready_policy
 
     if named == DEFAULT:
         found = policy.DEFAULT
     else:
         folder = beside or Path()
-        found = policy.load_policy(folder / Path(named).expanduser())
+        found = ready_policy(folder / Path(named).expanduser())
     return msgspec.json.encode(found).decode()
 
 

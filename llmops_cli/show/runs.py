@@ -19,6 +19,7 @@ from llmops_cli.show.tables import MISSING, Narrowed, add_columns, cell
 SHOWS = {
     "llmops.bench": "llmops_cli.bench.show:SHOW",
     "llmops.guard-train": "llmops_cli.guard.learnt.show:SHOW",
+    "llmops.moderation-train": "llmops_cli.guard.moderation.show:SHOW",
     "llmops.convert": "llmops_cli.convert.show:SHOW",
     "llmops.prompt-run": "llmops_cli.prompt.technique_run.saved_runs:SHOW",
     "llmops.plan": "llmops_cli.plan.saved:SHOW",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from llmops_cli.guard.moderation.categories import CATEGORIES
 from llmops_cli.serve.reading import words_over_cuts
 from llmops_cli.serve.refusal import Refusal
 
@@ -15,23 +16,7 @@ if TYPE_CHECKING:
     from llmops_cli.guard.decision import Decision
 
 Json = dict[str, Any]  # Any: OpenAI's fields
-CATEGORIES = ("injection", "jailbreak", "extraction", "hidden_text")
-THEIRS = (
-    "harassment",
-    "harassment/threatening",
-    "hate",
-    "hate/threatening",
-    "illicit",
-    "illicit/violent",
-    "self-harm",
-    "self-harm/instructions",
-    "self-harm/intent",
-    "sexual",
-    "sexual/minors",
-    "violence",
-    "violence/graphic",
-)
-"""OpenAI's own, which its clients read. The guard looks for none of them and says so."""
+OURS = ("injection", "jailbreak", "extraction", "hidden_text")
 BETWEEN_PARTS = "\n"
 
 
@@ -50,7 +35,7 @@ def moderation(
     request_id: str,
 ) -> bytes:
     """The answer to a request, with a result for each text."""
-    results = [_result(guard.check_input(text)) for text in texts]
+    results = [_result(guard, text) for text in texts]
     return msgspec.json.encode(
         {
             "id": f"modr-{request_id}",
@@ -97,17 +82,23 @@ def _malformed() -> Refusal:
     return Refusal(400, said, code="invalid_body")
 
 
-def _result(decision: Decision) -> _Result:
+def _result(guard: Guard, text: str) -> _Result:
+    """OpenAI's own categories, which its clients read, are looked for by a local model alone.
+
+    Without one, or of those that it does not know, no kind of input was looked at.
+    """
+    decision = guard.check_input(text)
     hits = {found.detector for found in decision.findings if found.action in ("flag", "block")}
-    nobody = dict.fromkeys(THEIRS, False)
-    nothing = dict.fromkeys(THEIRS, 0.0)
+    known = guard.moderation_scores(text)
+    theirs = {name: name in known and known[name].is_over for name in CATEGORIES}
+    scores = {name: known[name].probability if name in known else 0.0 for name in CATEGORIES}
     return _Result(
-        flagged=decision.flagged,
-        categories=nobody | {name: name in hits for name in CATEGORIES},
-        category_scores=nothing | {name: _score(decision, name) for name in CATEGORIES},
+        flagged=decision.flagged or any(theirs.values()),
+        categories=theirs | {name: name in hits for name in OURS},
+        category_scores=scores | {name: _score(decision, name) for name in OURS},
         category_applied_input_types={
-            **{name: [] for name in THEIRS},
-            **{name: ["text"] for name in CATEGORIES},
+            **{name: ["text"] if name in known else [] for name in CATEGORIES},
+            **{name: ["text"] for name in OURS},
         },
     )
 

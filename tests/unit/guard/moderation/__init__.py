@@ -1,0 +1,1 @@
+"""Moderation by a small local model."""
