@@ -84,12 +84,14 @@ class AuditConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """`bodies`: prompts and answers too, with personal data and secrets taken out.
 
     `keys`: prompts and answers are searched for keys of ours and of providers, for the log and a
-    metric.
+    metric. `suspicious`: of the requests that the guard flags as attacks and lets through, the
+    share whose answers are judged: did the model refuse?
     """
 
     on: bool = True
     bodies: bool = False
     keys: bool = True
+    suspicious: Share = 0.1
 
 
 class CorsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,6 +9,8 @@ import msgspec
 from llmops_cli.guard.personal import Entity, redact
 from llmops_cli.guard.policy import FAMILY, STRENGTH, Action, Policy, PolicySide
 
+ATTACKS = frozenset((*FAMILY.values(), "orders", "moderation", "classifier"))
+"""Detectors of what somebody wants from the model; the others look for what may not pass."""
 NAMES_ITS_KIND = ("personal", "secrets")
 """Detectors whose rule is the kind that stands for what was redacted."""
 
@@ -40,6 +42,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def flagged(self) -> bool:
         return self.action in ("flag", "block")
+
+    @property
+    def suspects(self) -> bool:
+        """Whether it lets an attack through, as it seems, and says so."""
+        if self.action == "block":
+            return False
+        return any(each.action == "flag" and each.detector in ATTACKS for each in self.findings)
 
 
 def decide(

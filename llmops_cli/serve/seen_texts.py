@@ -47,10 +47,42 @@ class _Event(msgspec.Struct):
     delta: str | None = None
 
 
+class _Block(msgspec.Struct):
+    text: str | None = None
+    refusal: str | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _WholeChoice(msgspec.Struct):
+    text: str | None = None
+    message: _Message | None = None
+
+    def words(self) -> str:
+        said = self.message or _Message()
+        return self.text or said.content or said.refusal or ""
+
+
+class _Item(msgspec.Struct):
+    content: list[_Block] | None = None
+
+
+class _Whole(msgspec.Struct):
+    """An answer of any of the dialects, as far as it is words."""
+
+    choices: list[_WholeChoice] | None = None
+    output: list[_Item] | None = None
+    content: list[_Block] | None = None
+
+
 DONE = b"[DONE]"
 NO_EVENT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(_Event).decode
 _decode_all = msgspec.json.Decoder(list[_Event]).decode
+SPOKEN = ("content", "text", "refusal")
 RARER_WORDS = ("reasoning_content", "reasoning", "refusal")
 
 
@@ -86,6 +118,13 @@ class SaidText:
         self._pending = []
         found = ["".join(pieces) for pieces in self._words.values()]
         return [*found, *_texts_of_whole(self._raw)] if self._raw else found
+
+    def answers(self) -> list[str]:
+        """What was said to whoever asked: no thoughts, no calls, no names of fields."""
+        self._note(b"".join(self._pending).split(END))
+        self._pending = []
+        found = ["".join(pieces) for place, pieces in self._words.items() if _is_spoken(place)]
+        return [*found, *_answers_of_whole(self._raw)] if self._raw else found
 
     def _read(self) -> None:
         """The events that are whole; what follows waits."""
@@ -147,6 +186,23 @@ def _words_of_delta(index: int, delta: _Delta) -> Iterator[tuple[object, str]]:
             yield (index, call.index), call.function.arguments
 
 
+def _is_spoken(place: object) -> bool:
+    return place == "delta" or (isinstance(place, tuple) and place[1] in SPOKEN)
+
+
+def _answers_of_whole(raw: bytes) -> list[str]:
+    """Of chats, completions, Responses and Messages."""
+    try:
+        answer = msgspec.json.decode(raw, type=_Whole)
+    except NO_EVENT:
+        return []
+    found = [choice.words() for choice in answer.choices or ()]
+    blocks = [block for item in answer.output or () for block in item.content or ()]
+    blocks += answer.content or ()
+    found += [block.text or block.refusal or "" for block in blocks]
+    return [words for words in found if words]
+
+
 def _texts_of_whole(raw: bytes) -> list[str]:
     """Every string of it, however it is nested."""
     try:
@@ -169,10 +225,16 @@ def _strings_in(value: Any) -> Iterator[str]:  # Any: JSON
 
 
 class SeenTexts(msgspec.Struct):
-    """`asked`: texts of the prompt, before a guard has taken anything out of them."""
+    """`asked`: texts of the prompt, before a guard has taken anything out of them.
+
+    `question`: the last of a user's, where the guard suspects it and its answer is to be judged.
+    `is_searched`: for keys.
+    """
 
     asked: list[str] = []
     said: SaidText = msgspec.field(default_factory=SaidText)
+    question: str | None = None
+    is_searched: bool = False
 
     @property
     def size(self) -> int:

@@ -39,6 +39,7 @@ def alerts_of(recipe: RenderRecipe) -> list[Alert]:
         *_gateway(),
         *_safety(),
         _live_key(),
+        _suspicious_answers(),
         _cost_anomaly(),
     ]
     if recipe.budget_dollars is not None:
@@ -332,6 +333,29 @@ def _live_key() -> Alert:
         fires=((seen, "_x25 1x35"),),
         silent=((seen, "3x14 stale 3x44"),),  # a scrape was missed
         labels={"kind": "openai", "direction": "output"},
+    )
+
+
+def _suspicious_answers() -> Alert:
+    """Of one model: a handful of answers says nothing."""
+    counter = "llmops_gateway_suspicious_answers_total"
+    every = f"sum by (model) (increase({counter}[1h]))"
+    complied = f'sum by (model) (increase({counter}{{stance="complied"}}[1h]))'
+    series = (
+        f'{counter}{{model="m",stance="complied"}}',
+        f'{counter}{{model="m",stance="refused"}}',
+    )
+    return Alert(
+        name="LlmopsSuspiciousAnswered",
+        expr=f"{complied} / {every} > 0.2 and {every} >= 10",
+        wait="5m",
+        severity="ticket",
+        summary="{{ $labels.model }} does what the guard suspects in a fifth of the judged answers",
+        runbook="suspicious-answered",
+        fires=((series[0], "0+1x60"), (series[1], "0+1x60")),
+        silent=((series[0], "0+0.1x60"), (series[1], "0+0.01x60")),  # too few to say
+        at="50m",
+        labels={"model": "m"},
     )
 
 

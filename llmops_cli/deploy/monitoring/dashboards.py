@@ -126,6 +126,12 @@ COST = (
 SAFETY = (
     Panel("Blocked in the last minute", "max(llmops_gateway_guard_block_rate)", "percentunit"),
     Panel(
+        "Answers to what the guard suspects",
+        "sum by (model, stance) (rate(llmops_gateway_suspicious_answers_total[5m])) or vector(0)",
+        "short",
+        "{{model}} {{stance}}",
+    ),
+    Panel(
         "Decisions of the guard a second",
         "sum by (side, action, rule) (rate(llmops_gateway_guard_total[5m])) or vector(0)",
         "short",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from typing import TYPE_CHECKING
 
 from llmops_cli.gateway_file.model import CompressConfig
@@ -231,6 +232,8 @@ class RequestHandler:
             raise Refusal(400, UNREADABLE, code="unreadable")
         bounds = request.snapshot.config.limits.judging
         judged = await self._judging.input(guard, request.asked, bounds)
+        if judged.suspects:
+            _suspect(request)
         for action, rule in judged.verdicts:
             self._relay.note_verdict(request, GuardVerdict("input", action, rule))
         if judged.blocks:
@@ -322,8 +325,19 @@ class RequestHandler:
         await replay(request, body, use)
 
 
+def _suspect(request: AdmittedRequest) -> None:
+    """Of some of what the guard lets through, the answer is judged when it has gone."""
+    if random.random() >= request.snapshot.config.audit.suspicious:
+        return
+    observed = request.observed
+    users = [text for role, text in request.asked.texts() if role == "user"]
+    if observed.seen is None:
+        observed.seen = SeenTexts()
+    observed.seen.question = users[-1] if users else ""
+
+
 def _remember_texts(request: AdmittedRequest) -> None:
     """As they were asked, for who looks at them when the request has ended."""
     if request.snapshot.config.audit.keys:
         texts = [text for _, text in request.asked.texts()]
-        request.observed.seen = SeenTexts(asked=texts)
+        request.observed.seen = SeenTexts(asked=texts, is_searched=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
 from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.judging.judging import KEY_SEARCH_BYTES, Judging
 from llmops_cli.serve.judging.key_search import search_keys
+from llmops_cli.serve.judging.stance import ModelStance
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.seen_texts import SeenTexts
 from llmops_cli.serve.watch.audit import AuditBodies, AuditEntry, AuditLog, now
@@ -30,6 +31,24 @@ SEARCHING_BYTES_MOST = 64 << 20
 CLOSE_S = 5.0
 ERROR_CHARS = 256
 """Of what an upstream may have written."""
+
+
+class Suspected(NamedTuple):
+    """`model`: its name in metrics."""
+
+    model: str
+    seen: SeenTexts
+
+
+class Looks(NamedTuple):
+    """What is still to be done before a line is written.
+
+    `searched`: for keys. `suspected`: by the guard; the answer is judged.
+    """
+
+    bodies: AuditBodies | None
+    searched: SeenTexts | None
+    suspected: Suspected | None
 
 
 class RequestLog:
@@ -62,15 +81,14 @@ class RequestLog:
         total_s = time.monotonic() - context.asked.start
         self._metrics.done(context, total_s)
         entry = _entry(context, total_s)
-        observed = context.observed
-        seen = observed.seen
-        if seen is not None and seen.size <= KEY_SEARCH_BYTES:
-            entry = self._searched_here(entry, seen)
-            seen = None
-        if observed.bodies is None and seen is None:
-            self._write(entry)
+        looks = _looks(context)
+        if looks.searched is not None and looks.searched.size <= KEY_SEARCH_BYTES:
+            entry = self._searched_here(entry, looks.searched)
+            looks = looks._replace(searched=None)
+        if any(each is not None for each in looks):
+            self._write_later(entry, looks)
         else:
-            self._write_later(entry, observed.bodies, seen)
+            self._write(entry)
         if self._tracer is not None:
             self._tracer.end(context)
 
@@ -80,36 +98,50 @@ class RequestLog:
         if self._audit.lost > lost:
             self._metrics.audit_lost.inc(self._audit.lost - lost)
 
-    def _write_later(
-        self,
-        entry: AuditEntry,
-        bodies: AuditBodies | None,
-        seen: SeenTexts | None,
-    ) -> None:
+    def _write_later(self, entry: AuditEntry, looks: Looks) -> None:
         """The line comes when its texts were looked at, which nobody waits for."""
         if len(self._writing) >= WRITING_MOST:
-            if seen is not None:
+            if looks.searched is not None:
                 self._metrics.keys_unsearched.inc()
-            if bodies is not None:
+            if looks.bodies is not None:
                 entry = structs.replace(entry, asked=NOT_KEPT, said=NOT_KEPT)
+            if looks.suspected is not None:
+                entry = self._with_stance(entry, looks.suspected, ModelStance.UNJUDGED)
             self._write(entry)
             return
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._write_looked_at(entry, bodies, seen))
+        task = loop.create_task(self._write_looked_at(entry, looks))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
-    async def _write_looked_at(
+    async def _write_looked_at(self, entry: AuditEntry, looks: Looks) -> None:
+        if looks.searched is not None:
+            entry = await self._searched(entry, looks.searched)
+        if looks.bodies is not None:
+            entry = await self._redacted(entry, looks.bodies)
+        if looks.suspected is not None:
+            stance = await self._stance(entry, looks.suspected)
+            entry = self._with_stance(entry, looks.suspected, stance)
+        self._write(entry)
+
+    async def _stance(self, entry: AuditEntry, suspected: Suspected) -> ModelStance:
+        try:
+            answers = suspected.seen.said.answers()
+            return await self._judging.stance(suspected.seen.question or "", answers)
+        except Refusal:
+            return ModelStance.UNJUDGED
+        except Exception:  # the boundary: the line is written in any case
+            LOG.exception("nobody judged the answer of %s", entry.request)
+            return ModelStance.UNJUDGED
+
+    def _with_stance(
         self,
         entry: AuditEntry,
-        bodies: AuditBodies | None,
-        seen: SeenTexts | None,
-    ) -> None:
-        if seen is not None:
-            entry = await self._searched(entry, seen)
-        if bodies is not None:
-            entry = await self._redacted(entry, bodies)
-        self._write(entry)
+        suspected: Suspected,
+        stance: ModelStance,
+    ) -> AuditEntry:
+        self._metrics.stood(suspected.model, stance)
+        return structs.replace(entry, stance=stance)
 
     async def _searched(self, entry: AuditEntry, seen: SeenTexts) -> AuditEntry:
         size = seen.size
@@ -152,6 +184,15 @@ class RequestLog:
         if self._writing:
             await asyncio.wait(self._writing, timeout=CLOSE_S)
         self._audit.close()
+
+
+def _looks(context: RequestContext) -> Looks:
+    seen = context.observed.seen
+    searched = seen if seen is not None and seen.is_searched else None
+    suspected = None
+    if seen is not None and seen.question is not None and seen.said.size > 0:
+        suspected = Suspected(context.decided.alias, seen)
+    return Looks(context.observed.bodies, searched, suspected)
 
 
 def _with_keys(entry: AuditEntry, keys: list[str]) -> AuditEntry:

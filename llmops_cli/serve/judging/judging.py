@@ -19,6 +19,7 @@ from llmops_cli.serve.judging.key_search import FoundKey, search_keys
 from llmops_cli.serve.judging.pool import JudgePool
 from llmops_cli.serve.judging.queue import QUICK_BYTES
 from llmops_cli.serve.judging.redaction import RedactedPrompt, redacted_prompt
+from llmops_cli.serve.judging.stance import ModelStance, stance_to
 from llmops_cli.serve.judging.weight import JUDGED_CHARS, are_few, is_light
 from llmops_cli.serve.judging.work import (
     CompressedChat,
@@ -253,6 +254,15 @@ class Judging:
         async with self._auditing:
             found: list[FoundKey] = await self.pool.run(
                 search_keys, seen, key=AUDIT, size=seen.size, bounds=AUDIT_BOUNDS
+            )
+        return found
+
+    async def stance(self, question: str, answers: list[str]) -> ModelStance:
+        """How a model stood to what was suspected. Raises: Refusal if too many wait."""
+        size = len(question) + sum(map(len, answers))
+        async with self._auditing:
+            found: ModelStance = await self.pool.run(
+                stance_to, question, answers, key=AUDIT, size=size, bounds=AUDIT_BOUNDS
             )
         return found
 

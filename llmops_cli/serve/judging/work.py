@@ -35,11 +35,12 @@ class ReadBody(NamedTuple):
 class Judged(NamedTuple):
     """(action, rule) of each text that is not just let through; the last may be a block.
 
-    `message`: what the client is told then.
+    `message`: what the client is told then. `suspects`: an attack is let through, as it seems.
     """
 
     verdicts: Sequence[tuple[str, str]]
     message: str = ""
+    suspects: bool = False
 
     @property
     def blocks(self) -> bool:
@@ -88,18 +89,20 @@ def judge_input(
     guard = Guard(policy)
     verdicts: list[tuple[str, str]] = []
     strongest = STRENGTH["allow"]
+    suspects = False
     for role, text in texts:
         decision = guard.check_input(text, role=role, route=route)
         if decision.action == "allow":
             continue
         verdicts.append((decision.action, decision.findings[0].rule))
         strongest = max(strongest, STRENGTH[decision.action])
+        suspects = suspects or decision.suspects
         if decision.action == "block":
             return Judged(verdicts, decision.message or "blocked")
     together = guard.check_together(texts[:turns], route=route)
     if STRENGTH[together.action] > strongest:
         verdicts.append((together.action, together.findings[0].rule))
-    return Judged(verdicts, together.message or "")
+    return Judged(verdicts, together.message or "", suspects or together.suspects)
 
 
 def judge_answer(

@@ -54,6 +54,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `member`: which of an upstream's, if it has several. `prompt`: NAME@VERSION of ours.
     `saved_tokens`: by compression, estimated.
+    `stance`: how the model stood to what the guard suspected, of a sample (`suspicious`).
     `keys`: whose keys were in the prompt or the answer, such as `input openai`; never a key.
     `rates`: the request whose answer was rated. `order`: of an operator, to deploy something.
     """
@@ -81,6 +82,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_ms: float = 0.0
     total_ms: float = 0.0
     guard: str = ""
+    stance: str = ""
     keys: list[str] = []
     error: str = ""
     ended: str = ""

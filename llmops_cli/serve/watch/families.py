@@ -51,6 +51,7 @@ LABELS = {
     " itself is sent out with), or the provider whose keys look so",
     "prompt": "one of the gateway's, NAME@VERSION; other: beyond 200 of them; empty: none",
     "verdict": "good (a score above 0.5), bad, or none (no score)",
+    "stance": "refused, complied, unclear, nothing (no words) or unjudged (nobody could look)",
     "label": "of a rating; other: beyond 200 of them",
     "moment": "before or after",
     "gpu": "a card's number on this machine",
@@ -156,6 +157,10 @@ COUNTERS = {
     "keys_seen": CounterFamily(
         "Keys that stood in prompts and answers",
         ("kind", "direction"),
+    ),
+    "suspicious_answers": CounterFamily(
+        "Answers to requests that the guard flagged as attacks and let through, of a sample",
+        ("model", "stance"),
     ),
     "keys_unsearched": CounterFamily(
         "Requests that nobody searched for keys, since too much waited for that",

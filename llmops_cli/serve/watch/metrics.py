@@ -206,6 +206,10 @@ class Metrics:
     def saw_key(self, kind: str, direction: str) -> None:
         self._child("keys_seen", kind, direction).inc()
 
+    def stood(self, model: str, stance: str) -> None:
+        """A model, to what the guard suspected and let through."""
+        self._child("suspicious_answers", model, stance).inc()
+
     def compressed(self, model: str, *, before: int, after: int) -> None:
         self._child("compression_tokens", model, "before").inc(before)
         self._child("compression_tokens", model, "after").inc(after)
