@@ -6,7 +6,7 @@ Images are built by `llmops deploy image` on a Debian base made by mmdebstrap; p
 `llmops deploy render` wrote for one machine. Then, while streams run: another engine comes and the
 first is ended as a kubelet ends it (told to, with the rendered grace period, in the moment in which
 it leaves the list of members); a gateway follows another; at last an engine is killed. Needs root
-and mmdebstrap, buildah, podman and runc. What is there of an earlier run is not built again.
+and mmdebstrap, buildah, podman and runc. A base that is there is not made again.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from typing import Any
 import yaml
 
 TOOLS = ("mmdebstrap", "buildah", "podman", "runc")
+READY_S = 300
 BASE = "localhost/llmops-base:1"
 REDIS = "localhost/llmops-redis:1"
 GATEWAY = "localhost/llmops-gateway:trial"
@@ -80,7 +81,8 @@ def run(*argv: object, **more: Any) -> str:
 
 
 def told(what: str, started_s: float) -> None:
-    print(f"{what}: {time.monotonic() - started_s:.1f} s", flush=True)
+    took_s = time.monotonic() - started_s
+    print(f"{what}: {took_s:.1f} s", file=sys.stderr, flush=True)
 
 
 # -- images
@@ -140,10 +142,8 @@ def images(work: Path) -> None:
         make_base(work)
     if not has(REDIS):
         make_redis(work)
-    if not has(GATEWAY):
-        make_ours(work, "gateway", GATEWAY, "--wheels", wheels(work, "gateway"))
-    if not has(ENGINE):
-        make_ours(work, "llamacpp", ENGINE, "--wheels", wheels(work, "llamacpp"))
+    make_ours(work, "gateway", GATEWAY, "--wheels", wheels(work, "gateway"))
+    make_ours(work, "llamacpp", ENGINE, "--wheels", wheels(work, "llamacpp"))
 
 
 # -- pods
@@ -200,7 +200,7 @@ class Pods:
         self.played.append(file)
         run("podman", "kube", "play", file)
         while answer(port, path) != 200:
-            if time.monotonic() - started_s > 120:
+            if time.monotonic() - started_s > READY_S:
                 raise SystemExit(f"{file.name} is not ready: {self.logs(deployment)}")
             time.sleep(0.1)
         return time.monotonic() - started_s
@@ -304,13 +304,14 @@ class Streams:
             self.is_over.clear()
 
 
-def during(streams: Streams, at_once: int, name: str, change: Callable[[], str]) -> None:
+def during(streams: Streams, at_once: int, name: str, change: Callable[[], str]) -> Json:
     streams.ends.clear()
     with streams.under_way(at_once):
         time.sleep(5)
         said = change()
         time.sleep(5)
-    print(f"{name}: {said}; streams: {dict(streams.ends)}", flush=True)
+    print(f"{name}: {said}; streams: {dict(streams.ends)}", file=sys.stderr, flush=True)
+    return dict(streams.ends)
 
 
 def main() -> None:
@@ -330,12 +331,14 @@ def main() -> None:
     parts = rendered(work, args.models.resolve())
     pods = Pods(work, parts["config"])
     try:
-        trial(work, parts, pods, args.streams)
+        found = trial(work, parts, pods, args.streams)
     finally:
         pods.down()
+    print(json.dumps(found))
 
 
-def trial(work: Path, parts: dict[str, Json], pods: Pods, at_once: int) -> None:
+def trial(work: Path, parts: dict[str, Json], pods: Pods, at_once: int) -> Json:
+    """How the streams under each change ended, and who of Redis' clients there was."""
     gateway = parts["llmops-gateway"]
     first = parts["llmops-chat"]
     second = follower(first, ENGINE_PORT)
@@ -347,23 +350,27 @@ def trial(work: Path, parts: dict[str, Json], pods: Pods, at_once: int) -> None:
     members(work, ENGINE_PORT)
     engine_s = pods.play(first, ENGINE_PORT, "/health")
     gateway_s = pods.play(gateway, PORT, "/ready")
-    print(f"engine ready after {engine_s:.1f} s, gateway after {gateway_s:.1f} s", flush=True)
+    ready = f"engine ready after {engine_s:.1f} s, gateway after {gateway_s:.1f} s"
+    print(ready, file=sys.stderr, flush=True)
     streams = Streams(new_key(pods.pod(gateway)))
-    print(f"a streamed answer: {streams.one()}", flush=True)
+    found: Json = {"a streamed answer": {streams.one(): 1}}
+    redis = pods.pod(parts["llmops-redis"])
+    kept = run("podman", "exec", f"{redis}-redis", "redis-cli", "dbsize")
+    found["kept in Redis"] = int(kept)
 
     def another_engine() -> str:
         ready_s = pods.play(second, ENGINE_PORT + SECOND, "/health")
         members(work, ENGINE_PORT + SECOND)
         return f"second ready after {ready_s:.1f} s, first ended after {pods.end(first):.1f} s"
 
-    during(streams, at_once, "another engine", another_engine)
+    found["another engine"] = during(streams, at_once, "another engine", another_engine)
 
     def another_gateway() -> str:
         ready_s = pods.play(next_gateway, PORT + SECOND, "/ready")
         streams.door = (PORT + SECOND, new_key(pods.pod(next_gateway)))
         return f"second ready after {ready_s:.1f} s, first ended after {pods.end(gateway):.1f} s"
 
-    during(streams, at_once, "another gateway", another_gateway)
+    found["another gateway"] = during(streams, at_once, "another gateway", another_gateway)
 
     def killed() -> str:
         run("podman", "kube", "down", work / "llmops-chat.yaml")
@@ -373,7 +380,9 @@ def trial(work: Path, parts: dict[str, Json], pods: Pods, at_once: int) -> None:
         pods.kill(second)
         return f"first back after {back_s:.1f} s, second killed"
 
-    during(streams, at_once, "an engine killed", killed)
+    found["an engine killed"] = during(streams, at_once, "an engine killed", killed)
+    found["after that"] = {streams.one(): 1}
+    return found
 
 
 def new_key(pod: str) -> str:
