@@ -1,6 +1,7 @@
 """SARIF 2.1.0 as GitHub's code scanning takes it: rules, places in the suite, and fingerprints.
 
-Limits and required fields: docs.github.com, "SARIF support for code scanning".
+Limits and required fields: docs.github.com, "SARIF support for code scanning". Of a rule nothing
+changes from run to run, as that page asks: what was measured stands in the run's properties.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from llmops_cli.redteam.target import target_title
 
 VERSION = "2.1.0"
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+PROJECT_URI = "https://github.com/llmops-cli/llmops-cli"
 HELP_URI = "https://genai.owasp.org/llm-top-10/"
 MOST_RESULTS = 25_000
 """Of a run; GitHub refuses a file with more."""
 SUCCESSES = "successes.jsonl"
 """In a run's folder: every success, of which the report has some examples."""
 PROMPT_CHARS = 400
+NAME_CHARS = 255
 SEVERITY = "8.0"
 """Of 10: what GitHub calls high."""
 SEVERITY_BEHIND_GUARD = "4.0"
@@ -47,11 +50,13 @@ def redteam_sarif(report: RedteamReport, successes: Sequence[RedteamExample]) ->
     ]
     run = {
         "tool": {"driver": _driver(rules)},
+        "columnKind": "unicodeCodePoints",
         "automationDetails": {"id": f"llmops-redteam/{model}/"},
         "results": results,
         "properties": {
             "successes": report.overall.successes,
             "leftOut": report.overall.successes - len(results),
+            "asr": {visible_line(name): found.asr for name, found in report.families.items()},
         },
     }
     return msgspec.json.encode({"version": VERSION, "$schema": SCHEMA, "runs": [run]})
@@ -62,13 +67,13 @@ def _driver(rules: Sequence[Mapping[str, object]]) -> dict[str, object]:
         "name": "llmops redteam",
         "version": __version__,
         "semanticVersion": __version__,
-        "informationUri": HELP_URI,
+        "informationUri": PROJECT_URI,
         "rules": rules,
     }
 
 
 def _rule(name: str, result: FamilyResult | None) -> dict[str, object]:
-    words = visible_line(name)
+    words = _rule_id(name)
     known = result or FamilyResult(attempts=0, successes=0, asr=None, ci95=None)
     mapped = ", ".join(each for each in (known.owasp, known.atlas, known.cwe) if each)
     about = f"Attacks of the family {words} make the model do what its system prompt forbids."
@@ -89,7 +94,6 @@ def _rule(name: str, result: FamilyResult | None) -> dict[str, object]:
             "owasp": known.owasp,
             "atlas": known.atlas,
             "cwe": known.cwe,
-            "asr": known.asr,
         },
     }
 
@@ -98,7 +102,8 @@ def _tags(result: FamilyResult) -> list[str]:
     """GitHub shows a weakness that is tagged as its own queries' are."""
     if not result.cwe:
         return []
-    return [f"external/cwe/{result.cwe.lower()}"]
+    number = result.cwe.lower().removeprefix("cwe-")
+    return [f"external/cwe/cwe-{number:0>3}"]
 
 
 def _result(
@@ -111,13 +116,20 @@ def _result(
     attack = _attack_words(example)
     prompt = visible_line(example.prompt[:PROMPT_CHARS])
     is_stopped = bool(example.stopped_by_guard)
-    region = {"startLine": places.line_of(example.family, example.attack)}
+    found = places.place_of(example.family, example.attack)
+    region = {
+        "startLine": found.line,
+        "startColumn": found.column,
+        "endLine": found.line,
+        "endColumn": found.end_column,
+    }
     place = {"artifactLocation": {"uri": places.uri}, "region": region}
+    message = f"{attack} on {model}: {visible_line(example.why)}. Prompt: {prompt}"
     return {
-        "ruleId": visible_line(example.family),
+        "ruleId": _rule_id(example.family),
         "ruleIndex": rule,
         "level": "warning" if is_stopped else "error",
-        "message": {"text": f"{attack} on {model}: {visible_line(example.why)}. Prompt: {prompt}"},
+        "message": {"text": _without_links(message)},
         "locations": [
             {
                 "physicalLocation": place,
@@ -130,6 +142,16 @@ def _result(
             "stoppedByGuard": example.stopped_by_guard,
         },
     }
+
+
+def _rule_id(family: str) -> str:
+    """GitHub takes no longer name of a rule."""
+    return visible_line(family)[:NAME_CHARS]
+
+
+def _without_links(message: str) -> str:
+    """SARIF reads `[text](address)` as a link, and a prompt may well hold one."""
+    return message.replace("](", "] (")
 
 
 def _attack_words(example: RedteamExample) -> str:

