@@ -10,6 +10,7 @@ from typing import Any
 
 from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.wrong_json import wrong_in
 from llmops_cli.runtime.rows import read_text, rows_in, text_lines
 
 Json = dict[str, Any]  # Any: lines of files we did not write
@@ -32,8 +33,8 @@ def json_list(path: Path) -> list[Json]:
     text = read_text(path)
     try:
         loaded = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
+    except (ValueError, RecursionError):
+        raise UsageError(f"{path}: {wrong_in(text.encode(), list[Json])}") from None
     if not isinstance(loaded, list) or not all(map(_is_object, loaded)):
         raise UsageError(f"{path} is no list of conversations or prompts")
     return loaded
@@ -64,4 +65,4 @@ def parquet_lines(path: Path) -> Iterator[Json]:
         for batch in file.iter_batches(batch_size=1024):
             yield from batch.to_pylist()
     except ArrowInvalid as error:
-        raise UsageError(f"{path} is no Parquet file: {error}") from error
+        raise UsageError(f"{path} is no Parquet file", hint="it may be cut short") from error

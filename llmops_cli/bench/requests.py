@@ -62,18 +62,18 @@ def load_requests(folder: Path, *, every: int = 1) -> Requests | None:
 
     `every` takes only each n-th request. Raises: UsageError for a broken table.
     """
-    parquet = folder / "records.parquet"
-    if parquet.is_file():
-        rows = _parquet_rows(parquet)
-        return _gather(islice(rows, 0, None, every))
-    path = folder / "records.csv"
-    if not path.is_file():
-        return None
-    try:
-        rows = _csv_rows(path)
-        return _gather(islice(rows, 0, None, every))
-    except (ValueError, IndexError) as error:
-        raise UsageError(f"{path} is no table of ours: {error}") from error
+    for name, read in (("records.parquet", _parquet_rows), ("records.csv", _csv_rows)):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            return _gather(islice(read(path), 0, None, every))
+        except (ValueError, LookupError) as error:
+            raise UsageError(
+                f"{path} is no table of requests as llmops writes it",
+                hint="it was changed or cut after it was written",
+            ) from error
+    return None
 
 
 def _csv_rows(path: Path) -> Iterator[list[object]]:

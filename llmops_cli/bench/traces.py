@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from llmops_cli.bench.lines import Json, Row, csv_lines, jsonl_rows
 from llmops_cli.bench.messages import request_of
 from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.misfit import misfit_of
+from llmops_cli.core.wanted import given_of
 from llmops_cli.runtime.rows import kind_of_name
 
+FIELDS = (
+    "Mooncake has timestamp (ms), input_length, text_input or messages, output_length, hash_ids; "
+    "Azure TIMESTAMP, ContextTokens, GeneratedTokens"
+)
+DECIMAL = re.compile(r"[+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?")
 STAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?")
 """Date and time, a fraction of a second, a zone."""
 
@@ -31,10 +40,7 @@ def trace_rows(path: Path) -> Iterator[Row]:
                 name = key.strip().lower()
                 fields[name] = (value or "").strip()
         where = f"{path} row {number}"
-        try:
-            yield _csv_row(path, fields, where)
-        except (KeyError, ValueError) as error:
-            raise UsageError(f"{where}: {error}") from error
+        yield _csv_row(path, fields, where)
 
 
 def _with_tokens(row: PromptRow, where: str) -> Row:
@@ -50,9 +56,9 @@ def _with_tokens(row: PromptRow, where: str) -> Row:
 
 def _csv_row(path: Path, fields: dict[str, str], where: str) -> Row:
     if "contexttokens" in fields:
-        return _with_tokens(_azure(fields), where)
+        return _with_tokens(_azure(fields, where), where)
     if "request tokens" in fields:
-        return _with_tokens(_burstgpt(fields), where)
+        return _with_tokens(_burstgpt(fields, where), where)
     raise UsageError(
         f"{path} is no trace that we know",
         hint=(
@@ -61,20 +67,20 @@ def _csv_row(path: Path, fields: dict[str, str], where: str) -> Row:
     )
 
 
-def _azure(fields: dict[str, str]) -> PromptRow:
+def _azure(fields: dict[str, str], where: str) -> PromptRow:
     return PromptRow(
-        at_s=_seconds(fields["timestamp"]),
-        input_tokens=int(fields["contexttokens"]),
-        output_tokens=int(fields["generatedtokens"]),
+        at_s=_seconds(fields, "timestamp", where),
+        input_tokens=int(_number(fields, "contexttokens", where)),
+        output_tokens=int(_number(fields, "generatedtokens", where)),
     )
 
 
-def _burstgpt(fields: dict[str, str]) -> PromptRow:
+def _burstgpt(fields: dict[str, str], where: str) -> PromptRow:
     """A request that failed has an empty answer in the trace."""
     return PromptRow(
-        at_s=_finite(fields["timestamp"]),
-        input_tokens=int(float(fields["request tokens"])),
-        output_tokens=max(0, int(float(fields["response tokens"]))),
+        at_s=_number(fields, "timestamp", where),
+        input_tokens=int(_number(fields, "request tokens", where)),
+        output_tokens=max(0, int(_number(fields, "response tokens", where))),
     )
 
 
@@ -90,48 +96,58 @@ def _mooncake(line: Json, where: str) -> Row:
     messages = line.get("messages")
     has_words = bool(text or messages)
     asked = request_of(messages, where) if isinstance(messages, list) else []
-    try:
-        names = line.get("hash_ids") or ()
-        row = PromptRow(
-            at_s=_finite(line["timestamp"]) / 1e3,
-            input_tokens=0 if has_words else int(line["input_length"]),
-            output_tokens=int(line.get("output_length", 1) if has_words else line["output_length"]),
-            hash_ids=[] if has_words else [int(name) for name in names],
-            turns=[str(text)] if text else [],
-            messages=asked,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        reason = str(error)
-        if isinstance(error, KeyError):
-            reason = f"no {error}"
-        raise UsageError(
-            f"{where}: {reason}",
-            hint="timestamp (ms), input_length, text_input or messages, output_length, hash_ids",
-        ) from error
+    input_tokens = 0.0 if has_words else _number(line, "input_length", where)
+    output_tokens = 1.0
+    if not has_words or "output_length" in line:
+        output_tokens = _number(line, "output_length", where)
+    row = PromptRow(
+        at_s=_number(line, "timestamp", where) / 1e3,
+        input_tokens=int(input_tokens),
+        output_tokens=int(output_tokens),
+        hash_ids=[] if has_words else _hash_ids(line.get("hash_ids") or [], where),
+        turns=[str(text)] if text else [],
+        messages=asked,
+    )
     return _with_tokens(row, where)
 
 
-def _finite(value: object) -> float:
-    number = float(str(value))
+def _hash_ids(names: object, where: str) -> list[int]:
+    """Raises: UsageError for what is no list of whole numbers."""
+    misfit = misfit_of(names, list[int], strict=False)
+    if misfit is not None:
+        told = misfit._replace(place=("hash_ids", *misfit.place)).told
+        raise UsageError(f"{where}: {told}", hint=FIELDS)
+    return msgspec.convert(names, list[int], strict=False)
+
+
+def _number(fields: Mapping[str, object], name: str, where: str) -> float:
+    """A finite one. Raises: UsageError naming the field."""
+    if name not in fields:
+        raise UsageError(f"{where}: {name} is missing", hint=FIELDS)
+    value = fields[name]
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
     if not math.isfinite(number):
-        message = f"{value} is no time"
-        raise ValueError(message)
+        raise UsageError(f"{where}: {name} must be a number, not {given_of(value)}", hint=FIELDS)
     return number
 
 
-def _seconds(text: str) -> float:
+def _seconds(fields: Mapping[str, str], name: str, where: str) -> float:
     """A number, or a time stamp with up to seven fractional digits as Azure writes them.
 
     One that names no zone is UTC, on every machine.
     """
-    try:
-        return _finite(text)
-    except ValueError:
-        pass
+    text = fields.get(name, "")
     found = STAMP.fullmatch(text)
+    if found is None and DECIMAL.fullmatch(text):
+        return float(text)
     if found is None:
-        message = f"{text!r} is no time"
-        raise ValueError(message)
+        raise UsageError(f"{where}: {given_of(text)} is no time", hint=FIELDS)
     head, fraction, zone = found.groups()
-    moment = datetime.fromisoformat(head + (zone or "+00:00").replace("Z", "+00:00"))
+    try:
+        moment = datetime.fromisoformat(head + (zone or "+00:00").replace("Z", "+00:00"))
+    except ValueError:
+        raise UsageError(f"{where}: {given_of(text)} is no time", hint=FIELDS) from None
     return moment.astimezone(UTC).timestamp() + float(f"0{fraction or '.0'}")

@@ -83,21 +83,19 @@ def refuse_invalid(problems: Sequence[Problem], *, hint: str) -> None:
 
 
 def _read(path: Path, command: str) -> SavedRecipe:
-    import yaml
-
     from llmops_cli.runtime.recipes import recipe_file
     from llmops_cli.runtime.rows import read_text
+    from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
     path = recipe_file(path)
     if path.is_dir():
         path /= "report.json"
     try:
-        loaded = yaml.safe_load(read_text(path))  # JSON is YAML
+        loaded = load_yaml(read_text(path))  # JSON is YAML
     except FileNotFoundError:
         raise UsageError(f"no recipe at {path}") from None
-    except yaml.YAMLError as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{path} is not YAML or JSON: {reason}") from error
+    except UNREADABLE as error:
+        raise UsageError(f"{path} is not YAML or JSON: {reason_of(error)}") from error
     if not isinstance(loaded, dict):
         raise UsageError(f"{path} holds no recipe")
     schema = str(loaded.get("schema", ""))

@@ -18,6 +18,7 @@ from llmops_cli.core.names import load_object
 Json = dict[str, Any]  # Any: a report of another version, before it has a type
 Upgrade = Callable[[Json], Json]
 
+CHANGED = "it was changed after it was written; measure anew"
 REPORTS = {
     "llmops.bench": "llmops_cli.bench.report:KIND",
     "llmops.guard-train": "llmops_cli.guard.learnt.report:KIND",
@@ -129,16 +130,12 @@ def decode_report(raw: bytes) -> Report:
     except msgspec.ValidationError as error:
         misfit = misfit_of(current, kind.report)
         told = "it cannot be read" if misfit is None else misfit.told
-        raise UsageError(
-            f"broken report: {told}", hint="it was changed after it was written; measure anew"
-        ) from error
+        raise UsageError(f"broken report: {told}", hint=CHANGED) from error
     reason = None
     if kind.impossible is not None:
         reason = kind.impossible(report)
     if reason is not None:
-        raise UsageError(
-            f"impossible report: {reason}", hint="it was changed after it was written; measure anew"
-        )
+        raise UsageError(f"impossible report: {reason}", hint=CHANGED)
     return cast(Report, report)
 
 
@@ -166,8 +163,11 @@ def _upgraded(payload: Json, kind: ReportKind) -> Json:
         while payload["schema"] in kind.upgrades:
             upgrade = kind.upgrades[payload["schema"]]
             payload = upgrade(payload)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"broken report: {error}") from error
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        schema = payload["schema"]
+        raise UsageError(
+            f"broken report: it has not the fields of {schema}", hint=CHANGED
+        ) from error
     return payload
 
 

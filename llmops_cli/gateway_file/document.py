@@ -11,13 +11,12 @@ import yaml
 from llmops_cli.core.errors import UsageError
 from llmops_cli.gateway_file.mistake import Mistake, Place
 from llmops_cli.runtime.rows import read_text
+from llmops_cli.runtime.yaml_text import UNREADABLE, fault_of
 
 READ_OTHERWISE = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "null", "timestamp")
 )
 """What YAML makes of a word without quotes."""
-MOST_CHARS = 160
-"""Of what the parser says."""
 VARIABLE = re.compile(r"\$\{[^{}\n]*\}")
 HIDE_BRACES = str.maketrans("{}", "\ue000\ue001")
 SHOW_BRACES = str.maketrans("\ue000\ue001", "{}")
@@ -132,15 +131,10 @@ def read_document(path: Path) -> Document:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.load(text, Loader=_Loader)  # noqa: S506  it is a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        problem = error.problem or error.context
-        raise UsageError(f"{path}:{line}: {problem}") from error
-    except yaml.YAMLError as error:
-        words = str(error).split()
-        message = " ".join(words)[:MOST_CHARS]
-        raise UsageError(f"{path} is not YAML: {message}") from error
+    except UNREADABLE as error:
+        fault = fault_of(error)
+        place = path if fault.line is None else f"{path}:{fault.line}"
+        raise UsageError(f"{place}: {fault.text}") from error
     if not isinstance(values, dict) or root is None:
         raise UsageError(
             f"{path} holds no configuration",

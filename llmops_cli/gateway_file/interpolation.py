@@ -15,6 +15,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.gateway_file.document import Document, Taken
 from llmops_cli.gateway_file.mistake import Mistake, Place
 from llmops_cli.gateway_file.variables import below_folder, has_variables, resolved
+from llmops_cli.runtime.yaml_text import UNREADABLE
 
 Value = Any  # Any: YAML
 KEPT_AS_WRITTEN = ("url", "headers", "query")
@@ -84,7 +85,7 @@ def with_scalars(document: Document, value: Value, place: Place) -> Value:
 def _scalar(text: str) -> Value:
     try:
         found = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except UNREADABLE:
         return text
     return found if isinstance(found, int | float | bool) else text
 

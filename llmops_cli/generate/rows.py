@@ -150,4 +150,4 @@ def _parquet_rows(path: Path) -> Iterator[Fields]:
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
                 yield from batch.to_pylist()
     except ArrowException as error:
-        raise UsageError(f"{path} is no Parquet file: {error}") from error
+        raise UsageError(f"{path} is no Parquet file", hint="it may be cut short") from error

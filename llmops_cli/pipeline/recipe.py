@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-import yaml
 
 from llmops_cli.bench.idle import check_idle
 from llmops_cli.bench.recipe import BenchRecipe
@@ -16,6 +15,7 @@ from llmops_cli.engines import load_engine, parse_options
 from llmops_cli.quantize.recipe import QuantizeRecipe
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.runs import REPORT
+from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 from llmops_cli.train.recipe import TrainRecipe
 
 
@@ -103,13 +103,12 @@ def _of_report(path: Path, report: dict[str, object]) -> object:
 
 def _yaml(path: Path) -> object:
     try:
-        return yaml.safe_load(read_text(path))
+        return load_yaml(read_text(path))
     except FileNotFoundError:
         hint = "llmops run recipes/quickstart.yaml"
         raise UsageError(f"no recipe at {path}", hint=hint) from None
-    except yaml.YAMLError as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{path} is not YAML: {reason}") from error
+    except UNREADABLE as error:
+        raise UsageError(f"{path} is not YAML: {reason_of(error)}") from error
 
 
 def steps_of(recipe: PipelineRecipe) -> Steps:

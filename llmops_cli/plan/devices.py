@@ -56,20 +56,18 @@ def gpus_of(recipe: PlanRecipe) -> NamedGpus:
 
 def read_own(path: Path) -> dict[str, Gpu]:
     """A user's cards. Raises: UsageError for a file that is none, with the field."""
-    import yaml
-
     from llmops_cli.runtime.rows import read_text
+    from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
     try:
-        loaded: Any = yaml.safe_load(read_text(path))  # Any: YAML
+        loaded: Any = load_yaml(read_text(path))  # Any: YAML
         misfit = misfit_of(loaded, OwnFile)
     except FileNotFoundError:
         raise UsageError(f"no GPU file at {path}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{path} is not YAML: {reason}") from error
+    except UNREADABLE as error:
+        raise UsageError(f"{path} is not YAML: {reason_of(error)}") from error
     if misfit is not None:
         raise UsageError(
             f"{path}: {misfit.told}",

@@ -14,6 +14,7 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.misfit import misfit_of
 from llmops_cli.runtime.rows import read_text
+from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
 HOUR_S = 3600.0
 DAY_HOURS = 24
@@ -72,12 +73,10 @@ def read_profile(path: Path) -> Profile:
 
 
 def _of_hours(path: Path) -> Profile:
-    import yaml
-
     try:
-        loaded: Any = yaml.safe_load(read_text(path))  # Any: YAML
-    except yaml.YAMLError as error:
-        reason = str(error).splitlines()[0]
+        loaded: Any = load_yaml(read_text(path))  # Any: YAML
+    except UNREADABLE as error:
+        reason = reason_of(error)
         raise UsageError(f"{path} is no list of requests an hour: {reason}", hint=HINT) from None
     misfit = misfit_of(loaded, list[float])
     if misfit is not None:

@@ -45,8 +45,9 @@ class CannotTransform(Exception):
 
 
 class Transform(msgspec.Struct, frozen=True):
-    """Steps in order."""
+    """Steps in order. `written`: as the file has them."""
 
+    written: str
     steps: tuple[Step, ...]
 
     def __call__(self, answer: Any) -> Any:  # Any: a text, or what JSON holds
@@ -55,8 +56,10 @@ class Transform(msgspec.Struct, frozen=True):
         for step in self.steps:
             try:
                 value = step(value)
-            except (ValueError, TypeError, LookupError, RecursionError) as error:
-                raise CannotTransform(str(error)) from error
+            except (ValueError, RecursionError) as error:
+                raise CannotTransform(f"{self.written} is given what is no JSON") from error
+            except (TypeError, LookupError) as error:
+                raise CannotTransform(f"{self.written} finds no such part") from error
         return value
 
 
@@ -68,7 +71,7 @@ def read_transform(text: str) -> Transform:
     rest = _read(rest, steps, text)
     if rest:
         raise _refused(text)
-    return Transform(tuple(steps))
+    return Transform(text.strip(), tuple(steps))
 
 
 def _read(rest: str, steps: list[Step], text: str) -> str:

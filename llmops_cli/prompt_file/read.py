@@ -18,7 +18,7 @@ from llmops_cli.prompt_file.sections import sections_of
 from llmops_cli.prompt_file.template import require_template
 from llmops_cli.runtime.digests import digest_value
 from llmops_cli.runtime.rows import decoded
-from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml
+from llmops_cli.runtime.yaml_text import UNREADABLE, fault_of, load_yaml
 
 FENCE = "---"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -134,11 +134,10 @@ def _front_matter(text: str, where: str) -> FrontMatter:
 
 
 def _no_yaml(error: Exception, where: str) -> UsageError:
-    """PyYAML counts from 0, and its text begins on the file's second line."""
-    mark = getattr(error, "problem_mark", None)
-    reason = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
-    line = 2 if mark is None else mark.line + 2
-    return UsageError(f"{where}:{line}: {reason}", hint="front matter is YAML")
+    """Its text begins on the file's second line."""
+    fault = fault_of(error)
+    line = 1 + (fault.line or 1)
+    return UsageError(f"{where}:{line}: {fault.text}", hint="front matter is YAML")
 
 
 def _line_of(key: str, text: str) -> int:

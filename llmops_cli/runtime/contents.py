@@ -9,6 +9,7 @@ the file system (a failing disk) is found when the memory of digests is gone, no
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ import msgspec
 
 from llmops_cli.core.errors import LlmopsError
 from llmops_cli.core.progress import Progress
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.runtime.digests import digest_file, digest_value
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.runtime.paths import cache_dir
@@ -61,14 +63,18 @@ def read_state(
     told is found or made again.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        raw = path.read_bytes()
+        return msgspec.json.decode(raw, type=kind)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        progress.warn(f"{path} cannot be read ({error}); what it told is made again")
-        with suppress(OSError):
-            path.unlink()
-        return None
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+    except UNREADABLE:
+        reason = wrong_in(raw, kind)
+    progress.warn(f"{path} cannot be read ({reason}); what it told is made again")
+    with suppress(OSError):
+        path.unlink()
+    return None
 
 
 class _DigestMemory:
@@ -85,7 +91,7 @@ class _DigestMemory:
         try:
             kept = self._path.read_bytes()
             return msgspec.json.decode(kept, type=dict[str, RememberedDigest])
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *UNREADABLE):
             return {}
 
     def digest(self, path: Path, name: str = "") -> str:

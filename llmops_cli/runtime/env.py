@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import msgspec
-import yaml
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
+from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env
 from llmops_cli.runtime.imports import missing_modules
@@ -22,6 +22,13 @@ from llmops_cli.runtime.paths import config_dir
 from llmops_cli.runtime.requirements import Requirements, known_environments
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.venvs import make_venv, problem_of
+from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
+
+
+class _OwnPython(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the user's envs.yaml; what else stands there is passed over."""
+
+    python: str
 
 
 class EnvStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,19 +180,15 @@ def _config_file() -> Path:
 def _configured() -> dict[str, str]:
     """Environment name -> the user's own Python."""
     try:
-        loaded = yaml.safe_load(read_text(_config_file()))
+        loaded = load_yaml(read_text(_config_file()))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except yaml.YAMLError as error:
-        raise UsageError(f"{_config_file()} is not YAML: {error}") from error
-    pythons = {}
-    try:
-        table = msgspec.convert(loaded or {}, dict[str, dict[str, str]])
-        for name, entry in table.items():
-            python = Path(entry["python"])
-            pythons[name] = str(python.expanduser())
-    except (msgspec.ValidationError, KeyError) as error:
+    except UNREADABLE as error:
+        raise UsageError(f"{_config_file()} is not YAML: {reason_of(error)}") from error
+    misfit = misfit_of(loaded or {}, dict[str, _OwnPython])
+    if misfit is not None:
         raise UsageError(
-            f"{_config_file()}: each entry must be NAME: {{python: PATH}} ({error})"
-        ) from error
-    return pythons
+            f"{_config_file()}: {misfit.told}", hint="each entry is NAME: {python: PATH}"
+        )
+    table = msgspec.convert(loaded or {}, dict[str, _OwnPython])
+    return {name: str(Path(entry.python).expanduser()) for name, entry in table.items()}

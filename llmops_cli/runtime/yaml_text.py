@@ -1,25 +1,73 @@
-"""YAML by the fast parser where there is one, and what any of them raises."""
+"""YAML by the fast parser where there is one, and what any of them raises, in a reader's words."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 """A parser raises ValueError for a date that no calendar has, RecursionError for depth."""
-REASON_CHARS = 160
+SAFE_DEPTH = 2000
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class YamlFault(NamedTuple):
+    """`line`: from 1; None where the parser does not know it."""
+
+    line: int | None
+    text: str
 
 
 def load_yaml(text: bytes | str) -> Any:  # Any: whatever the text holds
     """Plain values only. Raises: one of UNREADABLE."""
+    require_shallow(text)
     return yaml.load(text, Loader=LOADER)  # noqa: S506 - both loaders are safe ones
 
 
-def reason_of(error: Exception) -> str:
-    """What an error of UNREADABLE says, in one line."""
+def require_shallow(text: bytes | str) -> None:
+    """Raises: RecursionError for a text that the fast parser must not see, or YAMLError.
+
+    It builds what is nested by calls of C that nobody counts: 100,000 brackets end the process.
+    """
+    if _deepest_possible(text) <= SAFE_DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > SAFE_DEPTH:
+            raise RecursionError
+
+
+def _deepest_possible(text: bytes | str) -> int:
+    """By its look: each bracket may be a level, and so may each column of its longest line."""
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")
+    brackets = text.count("[") + text.count("{")
+    columns = max(map(len, text.split("\n")))
+    return brackets + 2 * columns  # a list may begin in the column of its key
+
+
+def fault_of(error: Exception) -> YamlFault:
+    """What an error of UNREADABLE says of the text.
+
+    Of the parser's own words only what is wrong there: its context is told in terms of its states.
+    """
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        line = None if mark is None else mark.line + 1
+        return YamlFault(line, error.problem or error.context or "it cannot be read")
     if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    words = str(error).split()
-    return " ".join(words)[:REASON_CHARS]
+        return YamlFault(None, "it is nested too deeply")
+    if isinstance(error, yaml.YAMLError | UnicodeError):
+        return YamlFault(None, "it holds a character that no YAML may hold")
+    return YamlFault(None, "it holds a date or a number that there is none of")
+
+
+def reason_of(error: Exception) -> str:
+    """What an error of UNREADABLE says, in one line and with its place."""
+    fault = fault_of(error)
+    return fault.text if fault.line is None else f"line {fault.line}: {fault.text}"

@@ -37,6 +37,10 @@ AUDIT_FILES = 16
 """Turned over by ourselves or by logrotate; more of them are none of ours."""
 
 
+class StrangeMember(Exception):
+    """An archive holds what no backup of ours has."""
+
+
 class SavedFile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     size_bytes: int
@@ -196,8 +200,10 @@ def unpack(archive: Path, folder: Path) -> BackupManifest:
     except FileNotFoundError as error:
         name = Path(str(error.filename)).name
         raise UsageError(f"{archive} is no backup: there is no {name}") from None
-    except (OSError, EOFError, tarfile.TarError, msgspec.DecodeError, ValueError) as error:
-        raise UsageError(f"{archive} is no whole backup: {error}") from None
+    except StrangeMember as error:
+        raise UsageError(f"{archive} is no backup: {error}") from None
+    except (OSError, EOFError, tarfile.TarError, msgspec.DecodeError, ValueError):
+        raise UsageError(f"{archive} is no whole backup: it is cut, or of another kind") from None
     if manifest.format != FORMAT:
         raise UsageError(f"{archive} has format {manifest.format}, and {FORMAT} is read here")
     found = {each.name: each.sha256 for each in manifest.files}
@@ -213,7 +219,7 @@ def _unpacked(tar: tarfile.TarFile, folder: Path) -> Iterator[tuple[str, str]]:
     for info in tar:
         is_ours = info.name in (DATABASE, MANIFEST) or _is_audit(info.name)
         if not info.isreg() or not is_ours or info.size > left:
-            raise tarfile.TarError(f"{info.name!r} stands in no backup")
+            raise StrangeMember(f"{info.name!r} stands in no backup")
         left -= info.size
         source = tar.extractfile(info)
         assert source is not None

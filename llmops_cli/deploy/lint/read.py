@@ -8,7 +8,7 @@ from typing import NamedTuple
 import yaml
 
 from llmops_cli.deploy.lint.finding import Finding, Found
-from llmops_cli.runtime.yaml_text import LOADER, UNREADABLE, reason_of
+from llmops_cli.runtime.yaml_text import LOADER, UNREADABLE, reason_of, require_shallow
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -28,6 +28,7 @@ def read_folder(folder: Path, below: str) -> Folder:
         name = path.relative_to(folder).as_posix()
         try:
             text = path.read_text(encoding="utf-8")
+            require_shallow(text)
             documents = list(yaml.load_all(text, Loader=LOADER))
         except OSError as error:
             findings.append(Finding(file=name, rule="yaml", message=str(error.strerror)))

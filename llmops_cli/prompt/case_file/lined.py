@@ -15,6 +15,7 @@ import yaml
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.runtime.rows import read_text
+from llmops_cli.runtime.yaml_text import UNREADABLE, fault_of
 
 DEEPEST = 100
 """Steps of a file's nesting, so that an alias in itself ends."""
@@ -68,14 +69,10 @@ def lined(text: str, path: Path, *, first_line: int = 1) -> Any:  # Any: YAML
     """A text of that file. Raises: as `read_lined`."""
     try:
         node = yaml.compose(text, Loader=_Core)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = first_line + (mark.line if mark else 0)
-        problem = error.problem or error.context
-        raise UsageError(f"{path}:{line}: {problem}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        words = " ".join(str(error).split())
-        raise UsageError(f"{path} is not YAML: {words[:160]}") from error
+    except UNREADABLE as error:
+        fault = fault_of(error)
+        line = first_line + (fault.line or 1) - 1
+        raise UsageError(f"{path}:{line}: {fault.text}") from error
     if node is None:
         return None
     return _Built(path, first_line).of(node, DEEPEST)

@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from llmops_cli.core.misfit import misfit_of
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_body
 from llmops_cli.serve.door.twins import has_twin
 from llmops_cli.serve.refusal import Refusal
 
@@ -17,9 +18,8 @@ def small_body(raw: bytes, kind: type[Body]) -> Body:
     """Raises: Refusal for what is no JSON object, says a field twice, or is no `kind`."""
     try:
         values = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        said = "the body is not JSON" if raw.strip() else "the body is empty"
-        raise Refusal(400, said, code="invalid_json") from None
+    except UNREADABLE:
+        raise Refusal(400, wrong_body(raw), code="invalid_json") from None
     if not isinstance(values, dict):
         raise Refusal(400, "the body is no JSON object", code="invalid_body")
     if has_twin(raw, msgspec.json.encode(values)):

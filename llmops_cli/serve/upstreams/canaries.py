@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig
 from llmops_cli.serve.rollout.history import GATEWAY, Action, Deployment, record, within
 from llmops_cli.serve.state import connect
@@ -172,8 +173,9 @@ def _continued(kept: bytes | None, config: CanaryConfig) -> CanaryState | None:
         return None
     try:
         state = msgspec.json.decode(kept, type=CanaryState)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        LOG.warning("a canary's state cannot be read and begins anew: %s", error)
+    except UNREADABLE:
+        reason = wrong_in(kept, CanaryState)
+        LOG.warning("a canary's state cannot be read and begins anew: %s", reason)
         return None
     return state if state.digest == _digest(config) else None
 

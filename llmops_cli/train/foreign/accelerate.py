@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmops_cli.core.errors import UsageError
 from llmops_cli.train.foreign.deepspeed import read_deepspeed
-from llmops_cli.train.foreign.lines import Leaf, Leaves, yaml_leaves
+from llmops_cli.train.foreign.lines import Leaf, Leaves, text_of, yaml_leaves
 from llmops_cli.train.foreign.rules import (
     Foreign,
     Rule,
@@ -57,10 +56,7 @@ def read_accelerate(path: str | Path) -> Foreign:
     Raises: UsageError with file, line and key of what has no counterpart here.
     """
     place = Path(path)
-    try:
-        text = place.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{place} cannot be read: {error}", hint="--accelerate FILE") from error
+    text = text_of(place, hint="--accelerate FILE")
     found = taken_from_accelerate(text, str(place))
     leaf = yaml_leaves(text, str(place)).get(DEEPSPEED_FILE)
     if leaf is None or not isinstance(leaf.value, str):

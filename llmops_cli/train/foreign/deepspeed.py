@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmops_cli.core.errors import UsageError
-from llmops_cli.train.foreign.lines import AUTO, Leaf, Leaves, json_leaves
+from llmops_cli.train.foreign.lines import AUTO, Leaf, Leaves, json_leaves, text_of
 from llmops_cli.train.foreign.rules import (
     Foreign,
     Rule,
@@ -34,10 +33,7 @@ def read_deepspeed(path: str | Path, *, ranks: int | None = None) -> Foreign:
     Raises: UsageError with file, line and key of what has no counterpart here.
     """
     place = Path(path)
-    try:
-        text = place.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{place} cannot be read: {error}", hint="--deepspeed FILE") from error
+    text = text_of(place, hint="--deepspeed FILE")
     return taken_from_deepspeed(text, str(place), ranks=ranks)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import wrong_in
+from llmops_cli.runtime.rows import read_text
+from llmops_cli.runtime.yaml_text import UNREADABLE, fault_of
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 AUTO = "auto"
@@ -30,6 +34,14 @@ class Leaf(NamedTuple):
 Leaves = dict[str, Leaf]
 
 
+def text_of(place: Path, *, hint: str) -> str:
+    """Raises: UsageError."""
+    try:
+        return read_text(place)
+    except OSError as error:
+        raise UsageError(f"{place} cannot be read: {error.strerror}", hint=hint) from error
+
+
 def json_leaves(text: str, file: str) -> Leaves:
     """Raises: UsageError for what is no JSON object, or says a key twice."""
     try:
@@ -38,6 +50,8 @@ def json_leaves(text: str, file: str) -> Leaves:
         raise UsageError(f"{file}:{error.lineno}: no JSON: {error.msg}") from error
     except _Twice as twice:
         raise UsageError(f"{file} says '{twice}' twice in one place") from twice
+    except (ValueError, RecursionError):
+        raise UsageError(f"{file}: {wrong_in(text.encode(), dict)}") from None
     if not isinstance(loaded, dict):
         raise UsageError(f"{file} is no JSON object", hint='{"zero_optimization": {"stage": 2}}')
     return _flat(loaded, file, _json_lines(text))
@@ -81,11 +95,9 @@ def yaml_leaves(text: str, file: str) -> Leaves:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         loaded = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        problem = getattr(error, "problem", None) or "it cannot be read"
-        raise UsageError(f"{file}:{line}: no YAML: {problem}") from error
+    except UNREADABLE as error:
+        fault = fault_of(error)
+        raise UsageError(f"{file}:{fault.line or 1}: no YAML: {fault.text}") from error
     if not isinstance(loaded, dict) or not isinstance(root, yaml.MappingNode):
         raise UsageError(f"{file} is no YAML map", hint="distributed_type: FSDP")
     return _flat(loaded, file, _yaml_lines(root, ""))

@@ -7,12 +7,14 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 
 GGUF_MAGIC = b"GGUF"
 ADAPTER = "adapter_config.json"
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 ADAPTER_WEIGHTS = "adapter_model"
 INDEX = "model.safetensors.index.json"
+FETCH = "fetch the model again"
 A_FOLDER = "a Hugging Face folder: config.json, tokenizer and *.safetensors"
 
 
@@ -69,22 +71,23 @@ def refuse_weights(folder: Path) -> None:
 def _base_of(folder: Path) -> str:
     try:
         found = msgspec.json.decode((folder / ADAPTER).read_bytes(), type=_Adapter)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         return "which its adapter_config.json should name"
     return found.base_model_name_or_path or "which its adapter_config.json should name"
 
 
 def _refuse_missing_shards(folder: Path) -> None:
+    place = folder / INDEX
     try:
-        found = msgspec.json.decode((folder / INDEX).read_bytes(), type=_Shards)
+        raw = place.read_bytes()
     except FileNotFoundError:
         return
-    except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(
-            f"{folder / INDEX} cannot be read: {error}", hint="fetch the model again"
-        ) from error
+    except OSError as error:
+        raise UsageError(f"{place} cannot be read: {error.strerror}", hint=FETCH) from error
+    try:
+        found = msgspec.json.decode(raw, type=_Shards)
+    except UNREADABLE:
+        raise UsageError(f"{place}: {wrong_in(raw, _Shards)}", hint=FETCH) from None
     for name in sorted(set(found.weight_map.values())):
         if not (folder / name).is_file():
-            raise UsageError(
-                f"{folder} lacks {name}, a part of its weights", hint="fetch the model again"
-            )
+            raise UsageError(f"{folder} lacks {name}, a part of its weights", hint=FETCH)

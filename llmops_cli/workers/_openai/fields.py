@@ -9,6 +9,7 @@ import math
 from typing import Any, NoReturn
 
 from _openai.errors import RequestError
+from _shared.wrong_body import wrong_body
 
 MOST_SHOWN = 80
 
@@ -26,8 +27,8 @@ def body_of(raw: bytes) -> Json:
         raise RequestError("the body holds half of a surrogate pair") from None
     except RecursionError:
         raise RequestError("the body is nested too deep") from None
-    except ValueError as error:
-        raise RequestError(f"the body is not JSON: {error}") from None
+    except ValueError:
+        raise RequestError(wrong_body(raw)) from None
     if not isinstance(fields, dict):
         raise RequestError("the body is no JSON object")
     return fields
@@ -35,7 +36,7 @@ def body_of(raw: bytes) -> Json:
 
 def _no_number(name: str) -> NoReturn:
     """JSON has no NaN and no Infinity, though Python reads them."""
-    raise ValueError(f"{name} is no number")
+    raise RequestError(f"the body is not JSON: {name} is no number")
 
 
 class Fields:

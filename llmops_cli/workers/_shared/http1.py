@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from _shared.wrong_body import wrong_body
+
 MAX_BODY_BYTES = 32 << 20
 MAX_HEAD_BYTES = 1 << 16
 MOST_LENGTH_DIGITS = 20
@@ -41,7 +43,7 @@ class HttpRequest:
         try:
             fields = json.loads(self.body)
         except ValueError as error:
-            raise HttpError(400, f"the body is not JSON: {error}") from error
+            raise HttpError(400, wrong_body(self.body)) from error
         if not isinstance(fields, dict):
             raise HttpError(400, "the body is no JSON object")
         return fields

@@ -120,7 +120,19 @@ def test_traces(tmp_path: Path) -> None:
             "a.jsonl",
             '{"timestamp": "inf", "input_length": 1, "output_length": 1}',
             "trace",
-            "no time",
+            "timestamp must be a number, not 'inf'",
+        ),
+        (
+            "a.jsonl",
+            '{"timestamp": 1, "input_length": 1, "output_length": 1, "hash_ids": ["a"]}',
+            "trace",
+            r"hash_ids\[0\]: must be a whole number",
+        ),
+        (
+            "a.csv",
+            "TIMESTAMP,ContextTokens,GeneratedTokens\n2026-13-45 00:00:00,1,2\n",
+            "trace",
+            "row 1: '2026-13-45 00:00:00' is no time",
         ),
         (
             "a.jsonl",

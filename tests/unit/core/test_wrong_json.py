@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import wrong_body
 from llmops_cli.guard.learnt.model import MODEL, load_stage
 from llmops_cli.models.servable import require_servable
 from llmops_cli.models.tensors import tensors_of
@@ -18,6 +19,7 @@ from llmops_cli.plan.references import read_references
 from llmops_cli.serve.answers.dialects.messages_rules import typed
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.sizing.served_models import read_json
+from llmops_cli.train.foreign.weights import refuse_weights
 
 Read = Callable[[Path], object]
 READERS: dict[str, tuple[str, Read]] = {
@@ -26,6 +28,7 @@ READERS: dict[str, tuple[str, Read]] = {
     "guard": (MODEL, load_stage),
     "fit": ("fit.json", lambda folder: read_groups(str(folder / "fit.json"))),
     "references": ("refs.json", lambda folder: read_references(folder / "refs.json")),
+    "shards": ("model.safetensors.index.json", refuse_weights),
     "plan": ("config.json", lambda folder: read_json(folder / "config.json")),
 }
 LIBRARY_WORDS = ("Expected", "Object ", "byte", "$", "`", "msgspec", "truncated", "malformed")
@@ -41,14 +44,17 @@ LIBRARY_WORDS = ("Expected", "Object ", "byte", "$", "`", "msgspec", "truncated"
         (b"\xff\xfe{}", "UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b"3", "must be "),
+        (b"[" + b"1" * 5000 + b"]", "a number that is too long"),
     ],
-    ids=["empty", "blank", "broken", "bytes", "deep", "another kind"],
+    ids=["empty", "blank", "broken", "bytes", "deep", "another kind", "a long number"],
 )
 def test_a_file_that_is_none_is_told_plainly(
     tmp_path: Path, name: str, raw: bytes, said: str
 ) -> None:
     file, read = READERS[name]
     (tmp_path / file).write_bytes(raw)
+    if name == "shards":
+        (tmp_path / "model.safetensors").touch()
     with pytest.raises(UsageError) as caught:
         read(tmp_path)
     assert said in caught.value.message
@@ -80,3 +86,20 @@ def test_a_field_of_a_message_is_told_in_its_writers_words(
     with pytest.raises(Refusal) as caught:
         typed(msgspec.Raw(raw), kind, "role")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"", "the body is empty"),
+        (b'{"a": 1,\n  b}', "the body cannot be read: line 2, column 3 is not JSON"),
+        (b'{"a": "\xff"}', "the body cannot be read: it is no text in UTF-8"),
+        (b'{"a": NaN}', "the body is not JSON"),
+        (b"{" + b" " * 100_000 + b"b}", "the body is not JSON"),
+        (b"[" * 60_000, "the body cannot be read: it is nested too deeply"),
+        (b"1" * 5_000, "the body cannot be read: it holds a number that is too long"),
+    ],
+    ids=["empty", "broken", "bytes", "NaN", "long", "deep", "a long number"],
+)
+def test_a_body_is_told_to_whoever_sent_it(raw: bytes, said: str) -> None:
+    assert wrong_body(raw) == said

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.misfit import misfit_of
+from llmops_cli.core.wrong_json import UNREADABLE as NO_JSON
+from llmops_cli.core.wrong_json import wrong_in
 from llmops_cli.gateway_file.discovery import DiscoverConfig, host_port
 from llmops_cli.gateway_file.url import MODEL_PLACE, bad_url
 from llmops_cli.serve.upstreams.discovery.found import Found, LookupFailed, MemberAddress
@@ -116,19 +118,26 @@ def _has_port(target: str) -> bool:
 
 def _decoded(raw: bytes, path: Path) -> Targets:
     """Raises: LookupFailed."""
-    import yaml
+    values = _json(raw, path) if path.suffix == ".json" else _yaml(raw, path)
+    misfit = misfit_of(values, Targets)
+    if misfit is not None:
+        raise LookupFailed(f"{path}: {misfit.told}")
+    return msgspec.convert(values, Targets)
+
+
+def _json(raw: bytes, path: Path) -> object:
+    """Raises: LookupFailed."""
+    try:
+        return msgspec.json.decode(raw)
+    except NO_JSON:
+        raise LookupFailed(f"{path}: {wrong_in(raw, object)}") from None
+
+
+def _yaml(raw: bytes, path: Path) -> object:
+    """Raises: LookupFailed."""
+    from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
     try:
-        if path.suffix == ".json":
-            values = msgspec.json.decode(raw)
-        else:
-            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            values = yaml.load(raw, loader)  # noqa: S506  a safe loader
-        misfit = misfit_of(values, Targets)
-        if misfit is None:
-            return msgspec.convert(values, Targets)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise LookupFailed(f"{path}: {error}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise LookupFailed(f"{path} cannot be read: {type(error).__name__}") from None
-    raise LookupFailed(f"{path}: {misfit.told}")
+        return load_yaml(raw)
+    except UNREADABLE as error:
+        raise LookupFailed(f"{path} is not YAML: {reason_of(error)}") from None

@@ -15,6 +15,7 @@ from _shared.embeddings import (
     read_embedding_request,
 )
 from _shared.request_fields import FieldError
+from _shared.wrong_body import wrong_body
 from llamacpp.server.asgi import Receive, Send, apart, disconnected, read_body, respond
 from llamacpp.server.embedder import VectorForm
 from llamacpp.server.errors import ApiError, BadRequest, Disconnected
@@ -138,5 +139,7 @@ def json_object(body: bytes) -> Json:
     """Raises: BadRequest."""
     try:
         return msgspec.json.decode(body, type=Json)
+    except msgspec.ValidationError as error:
+        raise BadRequest("the body is no JSON object") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"the body is no JSON object: {error}") from error
+        raise BadRequest(wrong_body(body)) from error

@@ -8,6 +8,7 @@ from _shared.grammars.machine import Machine
 from _shared.messages import check_message, text_of
 from _shared.request_fields import TEXT, FieldError, check_fields
 from _shared.tools.history import with_arguments_as_objects
+from _shared.wrong_body import wrong_body
 from llamacpp.server.errors import BadRequest
 from llamacpp.server.misfits import misfit_in
 from llamacpp.server.sampling import SamplingParams
@@ -153,7 +154,7 @@ def decode(body: bytes, kind: type[Body]) -> Body:
         misfit = misfit_in(body, kind)
         raise BadRequest(misfit.text, param=misfit.field) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from error
+        raise BadRequest(wrong_body(body)) from error
     except RecursionError as error:
         raise BadRequest("the body is nested too deep") from error
     except FieldError as error:

@@ -1,0 +1,23 @@
+"""Why a request's body is not JSON, for whoever sent it. Standard library only."""
+
+import json
+
+SEARCHED_BYTES = 64 << 10
+"""Where a longer body stops being JSON is not looked for."""
+
+
+def wrong_body(raw: bytes) -> str:
+    if not raw.strip():
+        return "the body is empty"
+    try:
+        json.loads(raw[: SEARCHED_BYTES + 1])
+    except json.JSONDecodeError as error:
+        if len(raw) <= SEARCHED_BYTES:
+            return f"the body is not JSON: line {error.lineno}, column {error.colno}"
+    except UnicodeDecodeError:
+        return "the body is no text in UTF-8"
+    except RecursionError:
+        return "the body is nested too deep"
+    except ValueError:  # Python refuses whole numbers of thousands of digits
+        return "the body holds a number that is too long"
+    return "the body is not JSON"

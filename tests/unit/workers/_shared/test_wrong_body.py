@@ -1,0 +1,24 @@
+"""Why a body is not JSON, in words of whoever sent it, and alike in every worker."""
+
+from __future__ import annotations
+
+import pytest
+
+from _shared.wrong_body import wrong_body
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b" ", "the body is empty"),
+        (b'{"a": 1,\n  b}', "the body is not JSON: line 2, column 3"),
+        (b'{"a": "\xff"}', "the body is no text in UTF-8"),
+        (b'{"a": NaN}', "the body is not JSON"),
+        (b"{" + b" " * 100_000 + b"b}", "the body is not JSON"),
+        (b"[" * 60_000, "the body is nested too deep"),
+        (b"1" * 5_000, "the body holds a number that is too long"),
+    ],
+    ids=["empty", "broken", "bytes", "NaN", "long", "deep", "a long number"],
+)
+def test_a_body_is_told_in_its_senders_words(raw: bytes, said: str) -> None:
+    assert wrong_body(raw) == said
