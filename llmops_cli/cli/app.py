@@ -167,6 +167,8 @@ MACHINE_FAULTS = frozenset(
     }
 )
 """An operating system's errors that are the machine's, wherever in the code they come up."""
+PATH_FAULTS = frozenset({errno.EISDIR, errno.ELOOP, errno.ENOTDIR})
+"""Those of a path that names another kind of thing than what it is taken for: the user's."""
 
 
 def main() -> NoReturn:
@@ -194,10 +196,7 @@ def _run() -> int:
         _leave_stdout()
         return 0
     except OSError as error:
-        if error.errno not in MACHINE_FAULTS:
-            return _unexpected(error)
-        _leave_stdout()
-        return _explain(_of_the_machine(error))
+        return _of_the_system(error)
     except Exception as error:  # noqa: BLE001 - the one boundary
         return _unexpected(error)
     if not isinstance(code, int):
@@ -244,17 +243,27 @@ def _nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
-def _of_the_machine(error: OSError) -> EnvironmentMissing:
-    place = " output"
-    if error.filename:
-        place = f" {error.filename}"
-    reason = str(error)
-    if error.errno:
-        reason = os.strerror(error.errno)
+def _of_the_system(error: OSError) -> int:
+    """A path's own fault, the machine's, or a bug."""
+    if error.errno in PATH_FAULTS and error.filename:
+        return _explain(UsageError(_unusable(error)))
+    if error.errno not in MACHINE_FAULTS:
+        return _unexpected(error)
+    _leave_stdout()
     hint = None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "free some space"
-    return EnvironmentMissing(f"cannot use{place}: {reason}", hint=hint)
+    return _explain(EnvironmentMissing(_unusable(error), hint=hint))
+
+
+def _unusable(error: OSError) -> str:
+    place = "output"
+    if error.filename:
+        place = str(error.filename)
+    reason = str(error)
+    if error.errno:
+        reason = os.strerror(error.errno)
+    return f"cannot use {place}: {reason}"
 
 
 def _terminate(_signal: int, _frame: object) -> None:
