@@ -2,7 +2,7 @@
 
     python benchmarks/boards.py --work DIR [--seconds 120]
 
-The gateway serves the demo model from an engine of its own, a dead upstream beside it; clients
+The gateway serves the demo model from an engine of its own, a flaky upstream beside it; clients
 stream, repeat themselves, attack, and come with bad keys. Prometheus has the rendered rules. Each
 query must return data; those of cards do only where there is one. DIR/boards.html shows all panels.
 """
@@ -33,10 +33,10 @@ import yaml
 GATEWAY_FILE = """
 upstreams:
   chat: {{url: "http://127.0.0.1:{engine}/v1", max_in_flight: 16, price: {{input: 1, output: 2}}}}
-  dead: {{url: "http://127.0.0.1:{dead}/v1"}}
+  flaky: {{url: "http://127.0.0.1:{flaky}/v1"}}
 models:
   assistant:
-    pool: [{{upstream: chat, model: demo}}, {{upstream: dead, model: demo}}]
+    pool: [{{upstream: chat, model: demo}}, {{upstream: flaky, model: sim}}]
     cache: {{ttl_s: 600}}
 guard: policy.yaml
 audit: {{suspicious: 1}}
@@ -47,6 +47,7 @@ upstreams: {chat: {engine: llamacpp, model: demo}}
 models: {assistant: {pool: [{upstream: chat, model: demo}]}}
 """
 SCRAPE_EVERY = "1s"
+FAULTS = "reset_every=6"
 QUESTIONS = (
     "What is 2 + 3?",
     "Say the alphabet.",
@@ -161,7 +162,9 @@ def series_of(port: int, query: str, seconds: float) -> list[Json]:
     url = f"http://127.0.0.1:{port}/api/v1/query_range?{urllib.parse.urlencode(asked)}"
     with urllib.request.urlopen(url, timeout=30) as answer:
         found: list[Json] = json.load(answer)["data"]["result"]
-    return found
+    for series in found:
+        series["values"] = [pair for pair in series["values"] if pair[1] != "NaN"]
+    return [series for series in found if series["values"]]
 
 
 # -- pictures
@@ -237,7 +240,7 @@ def main() -> None:
     work = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "LLMOPS_STATE_DIR": str(work / "state")}
-    ports = {name: free_port() for name in ("gateway", "engine", "dead", "prometheus")}
+    ports = {name: free_port() for name in ("gateway", "engine", "flaky", "prometheus")}
     (work / "policy.yaml").write_text(POLICY)
     (work / "gateway.yaml").write_text(GATEWAY_FILE.format(**ports))
     (work / "rendered.yaml").write_text(RENDERED)
@@ -250,17 +253,20 @@ def main() -> None:
     llm = [sys.executable, "-m", "llmops_cli"]
     engine = [*llm, "engines", "start", "llamacpp", "--model", "demo", "--port", ports["engine"]]
     gateway = [*llm, "serve", "--config", "gateway.yaml", "--port", ports["gateway"]]
+    flaky = [*llm, "engines", "start", "sim", "--port", ports["flaky"], "--set", FAULTS]
     prometheus = [
         *(program, f"--config.file={file}", f"--storage.tsdb.path={work / 'tsdb'}"),
         f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
     ]
     with (
         process(engine, work / "engine.log", cwd=work, env=env),
+        process(flaky, work / "flaky.log", cwd=work, env=env),
         process(gateway, work / "gateway.log", cwd=work, env=env),
         process(prometheus, work / "prometheus.log"),
     ):
         until_ready(f"http://127.0.0.1:{ports['engine']}/health")
-        until_ready(f"http://127.0.0.1:{ports['gateway']}/health")
+        until_ready(f"http://127.0.0.1:{ports['flaky']}/v1/models")
+        until_ready(f"http://127.0.0.1:{ports['gateway']}/ready")
         until_ready(f"http://127.0.0.1:{ports['prometheus']}/-/ready")
         is_over = threading.Event()
         key = json.loads(made)["key"]

@@ -42,11 +42,11 @@ GATEWAY = (
     ),
     Panel(
         "Retries and hedges a second",
-        "sum(rate(llmops_gateway_retries_total[5m])) or vector(0)",
+        "sum(rate(llmops_gateway_retries_total[5m])) or on() vector(0)",
     ),
     Panel(
         "Answers of the cache",
-        "sum by (result) (rate(llmops_gateway_cache_total[5m])) or vector(0)",
+        "sum by (result) (rate(llmops_gateway_cache_total[5m])) or on() vector(0)",
         "reqps",
         "{{result}}",
     ),
@@ -61,7 +61,8 @@ ENGINES = (
     ),
     Panel(
         "Failed attempts a second",
-        "sum by (upstream, kind) (rate(llmops_gateway_upstream_errors_total[5m])) or vector(0)",
+        "sum by (upstream, kind) (rate(llmops_gateway_upstream_errors_total[5m]))"
+        " or on() vector(0)",
         "short",
         "{{upstream}} {{kind}}",
     ),
@@ -127,19 +128,20 @@ SAFETY = (
     Panel("Blocked in the last minute", "max(llmops_gateway_guard_block_rate)", "percentunit"),
     Panel(
         "Answers to what the guard suspects",
-        "sum by (model, stance) (rate(llmops_gateway_suspicious_answers_total[5m])) or vector(0)",
+        "sum by (model, stance) (rate(llmops_gateway_suspicious_answers_total[5m]))"
+        " or on() vector(0)",
         "short",
         "{{model}} {{stance}}",
     ),
     Panel(
         "Decisions of the guard a second",
-        "sum by (side, action, rule) (rate(llmops_gateway_guard_total[5m])) or vector(0)",
+        "sum by (side, action, rule) (rate(llmops_gateway_guard_total[5m])) or on() vector(0)",
         "short",
         "{{side}} {{action}} {{rule}}",
     ),
     Panel(
         "Refused before an upstream, a second",
-        "sum by (code) (rate(llmops_gateway_refused_total[5m])) or vector(0)",
+        "sum by (code) (rate(llmops_gateway_refused_total[5m])) or on() vector(0)",
         "short",
         "{{code}}",
     ),
