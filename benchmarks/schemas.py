@@ -20,7 +20,8 @@ from llama_cpp.llama_grammar import json_schema_to_gbnf
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "llmops_cli" / "workers"))
-from _shared.grammars.compiled import GrammarCache
+from _shared.grammar_making.here import made_here
+from _shared.grammar_making.tasks import SchemaTask
 from _shared.grammars.nodes import GrammarError
 from tests.drawn_schemas import drawn_schema
 
@@ -47,7 +48,7 @@ def by_peer(schema: dict[str, Any]) -> bool:
 
 def reason_of(schema: dict[str, Any]) -> str | None:
     try:
-        GrammarCache().of_schema(schema)
+        made_here(SchemaTask(schema))
     except GrammarError as error:
         return str(error)
     return None

@@ -13,8 +13,17 @@ from typing import Any
 from _openai.completion import PendingCompletion, TokenChunk
 from _openai.decoder import IncrementalDecoder
 from _openai.errors import RequestError
-from _shared.choices import closing_choice, opening_choice, piece_choice, usage_of, whole_choice
+from _shared.choices import (
+    closing_choice,
+    opening_choice,
+    piece_choice,
+    thought_choice,
+    usage_of,
+    whole_choice,
+)
 from _shared.http1 import EventStream
+from _shared.tools.channels import ChannelReader
+from _shared.tools.events import Content, Thought
 
 # An answer is JSON: texts, numbers and lists of objects.
 Json = dict[str, Any]
@@ -27,8 +36,12 @@ class CompletionAnswer:
         self,
         completion: PendingCompletion,
         decode: Callable[[list[int]], str],
+        *,
+        in_channels: bool = False,
     ) -> None:
+        """`in_channels`: the text has the marks of channels, which are told apart."""
         self._completion = completion
+        self._reader = ChannelReader(frozenset()) if in_channels else None
         self._chat = completion.request.chat
         stops = list(completion.request.stops)
         self._text = IncrementalDecoder(decode, stops)
@@ -60,8 +73,7 @@ class CompletionAnswer:
                 broken["error"] = {"message": chunk.error}
                 events.send(broken)
             text, finish = self._add(chunk.tokens, chunk.finish)
-            if text:
-                piece = piece_choice(text, chat=self._chat)
+            for piece in self._pieces(text, is_last=finish is not None):
                 events.send(self._event(piece))
             await events.drain()
             if finish is not None:
@@ -74,6 +86,21 @@ class CompletionAnswer:
             usage["usage"] = self._usage()
             events.send(usage)
         await events.end()
+
+    def _pieces(self, text: str, *, is_last: bool) -> list[Json]:
+        """The next choices of a stream."""
+        if self._reader is None:
+            return [piece_choice(text, chat=self._chat)] if text else []
+        events = self._reader.feed(text)
+        if is_last:
+            events += self._reader.finish()
+        pieces = []
+        for event in events:
+            if isinstance(event, Content):
+                pieces.append(piece_choice(event.text, chat=True))
+            elif isinstance(event, Thought):
+                pieces.append(thought_choice(event.text))
+        return pieces
 
     def _event(self, *choices: Json) -> Json:
         base = self._base("chat.completion.chunk")
@@ -89,7 +116,12 @@ class CompletionAnswer:
                 raise RequestError(chunk.error, status=500)
             text, finish = self._add(chunk.tokens, chunk.finish)
             whole += text
-        choice = whole_choice(whole, finish, chat=self._chat)
+        thought = ""
+        if self._reader is not None:
+            parts = [*self._reader.feed(whole), *self._reader.finish()]
+            whole = "".join(part.text for part in parts if isinstance(part, Content))
+            thought = "".join(part.text for part in parts if isinstance(part, Thought))
+        choice = whole_choice(whole, finish, chat=self._chat, thought=thought)
         return {
             **self._base("chat.completion"),
             "choices": [choice],

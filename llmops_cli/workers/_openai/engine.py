@@ -45,8 +45,12 @@ class TokenEngine(Protocol):
     def encode_text(self, text: str) -> list[int]:
         """Tokens of a plain prompt."""
 
-    def decode(self, tokens: list[int]) -> str:
-        """Text of tokens, without special ones."""
+    @property
+    def has_channels(self) -> bool:
+        """Whether its chats are written in channels, between marks that are special tokens."""
+
+    def decode(self, tokens: list[int], *, with_marks: bool = False) -> str:
+        """Text of tokens, without special ones unless `with_marks`."""
 
     def submit(self, completion: PendingCompletion) -> None:
         """Begins to compute; returns at once."""

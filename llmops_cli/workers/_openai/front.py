@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from _openai.answers import CompletionAnswer
@@ -97,7 +98,9 @@ class Server:
             lambda: self._reader.generation(Fields(body_of(request.body)), chat=chat)
         )
         completion = PendingCompletion(wanted)
-        answer = CompletionAnswer(completion, self._engine.decode)
+        in_channels = chat and self._engine.has_channels
+        decode = partial(self._engine.decode, with_marks=in_channels)
+        answer = CompletionAnswer(completion, decode, in_channels=in_channels)
         self._counts["requests"] += 1
         self._counts["prompt_tokens"] += len(wanted.prompt)
         self._engine.submit(completion)

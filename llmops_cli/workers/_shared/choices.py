@@ -22,6 +22,11 @@ def piece_choice(text: str, *, chat: bool) -> Json:
     return {"index": 0, "text": text, "finish_reason": None}
 
 
+def thought_choice(text: str) -> Json:
+    """The next characters of what a chat's model thinks, under vLLM's name."""
+    return {"index": 0, "delta": {"reasoning_content": text}, "finish_reason": None}
+
+
 def closing_choice(finish: str, *, chat: bool) -> Json:
     """Why a streamed answer ended."""
     if chat:
@@ -34,10 +39,13 @@ def whole_choice(
     finish: str,
     *,
     chat: bool,
+    thought: str = "",
 ) -> Json:
     """An answer that was not streamed."""
     if chat:
         message = {"role": "assistant", "content": text}
+        if thought:
+            message["reasoning_content"] = thought
         return {"index": 0, "message": message, "finish_reason": finish}
     return {"index": 0, "text": text, "finish_reason": finish}
 

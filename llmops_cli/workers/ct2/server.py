@@ -76,6 +76,7 @@ class Ct2Engine:
         self.encode_chat = self._text.encode_chat
         self.encode_text = self._text.encode_text
         self.decode = self._text.decode
+        self.has_channels = self._text.has_channels
         self._ends = set(end_tokens_of(folder, self._text))
         batches = StaticBatches(self._compute, most=args.max_num_seqs, kind=settings_of)
         self.submit = batches.submit

@@ -37,6 +37,7 @@ class LoadedModel:
         self.encode_chat = self.text.encode_chat
         self.encode_text = self.text.encode_text
         self.decode = self.text.decode
+        self.has_channels = self.text.has_channels
         self.longest_token = self.text.longest_token
         self.vocabulary_size = int(self.model.get_input_embeddings().num_embeddings)
         self.ends = self.text.end_tokens(self.model.generation_config)

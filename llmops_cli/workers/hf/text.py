@@ -6,6 +6,8 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers import AutoTokenizer
 
+from _shared.tools.channels import has_channels
+
 FROM_TEMPLATES = (TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError)
 """What a template raises for messages that it was not made for."""
 
@@ -26,6 +28,12 @@ class HfText:
         tokens = self.tokenizer.get_vocab()
         return max((len(token) for token in tokens), default=1)
 
+    @cached_property
+    def has_channels(self) -> bool:
+        """Whether its chats are written as gpt-oss writes them."""
+        template = self.tokenizer.chat_template
+        return isinstance(template, str) and has_channels(template)
+
     def encode_chat(self, messages: list[dict[str, Any]]) -> list[int]:
         """Raises: ValueError for messages that the template does not take."""
         if not self.tokenizer.chat_template:
@@ -42,9 +50,10 @@ class HfText:
         encoded = self.tokenizer(text)
         return list(encoded["input_ids"])
 
-    def decode(self, tokens: list[int]) -> str:
+    def decode(self, tokens: list[int], *, with_marks: bool = False) -> str:
+        """`with_marks`: special tokens are text too."""
         text = self.tokenizer.decode(
-            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            tokens, skip_special_tokens=not with_marks, clean_up_tokenization_spaces=False
         )
         return str(text)
 

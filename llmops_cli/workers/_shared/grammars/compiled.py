@@ -1,48 +1,56 @@
 """Grammars by what they were asked for with; each is made once and keeps what it has learned."""
 
-import gc
 import hashlib
-import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
-from _shared.grammars.gbnf import parse_gbnf
 from _shared.grammars.machine import Machine
-from _shared.grammars.merging import AnySchema
-from _shared.grammars.nodes import Rules
-from _shared.grammars.program import assemble
-from _shared.grammars.schemas import rules_of
 
 MOST_KEPT = 24
 
 
-class GrammarCache:
+class Sourced(Protocol):
+    """What a grammar is asked for with."""
+
+    @property
+    def source(self) -> str:
+        """All that decides the grammar."""
+
+
+Task = TypeVar("Task", bound=Sourced)
+
+
+class GrammarCache(Generic[Task]):
     """The newest grammars by digest. Any thread may ask."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Task], Machine]) -> None:
+        self._make = make
         self._machines: OrderedDict[str, Machine] = OrderedDict()
         self._lock = threading.Lock()
-        # One at a time: each that is made takes a share of the interpreter from whoever answers.
-        self._making = threading.Lock()
 
-    def of_gbnf(self, text: str) -> Machine:
-        """Raises: GrammarError."""
-        return self.kept(f"gbnf {text}", lambda: parse_gbnf(text))
+    def known(self, task: Task) -> Machine | None:
+        """The grammar if it has been made."""
+        return self._kept(digest_of(task))
 
-    def of_schema(self, schema: AnySchema) -> Machine:
-        """Raises: GrammarError."""
-        return self.kept(f"schema {json.dumps(schema)}", lambda: rules_of(schema))
+    def made(self, task: Task) -> Machine:
+        """The grammar, made now if nobody has. Raises: GrammarError, and what `make` raises."""
+        digest = digest_of(task)
+        machine = self._kept(digest)
+        if machine is None:
+            machine = self._keep(digest, self._make(task))
+        return machine
 
-    def kept(self, source: str, rules: Callable[[], Rules]) -> Machine:
-        """The grammar that was made from this source. Raises: GrammarError."""
-        digest = hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()
+    def _kept(self, digest: str) -> Machine | None:
         with self._lock:
             machine = self._machines.get(digest)
-        if machine is None:
-            with self._making, collector_resting():
-                machine = Machine(assemble(rules()))
+            if machine is not None:
+                self._machines.move_to_end(digest)
+            return machine
+
+    def _keep(self, digest: str, machine: Machine) -> Machine:
+        """The one that was there first, if two were made at once."""
         with self._lock:
             machine = self._machines.setdefault(digest, machine)
             self._machines.move_to_end(digest)
@@ -51,16 +59,5 @@ class GrammarCache:
         return machine
 
 
-@contextmanager
-def collector_resting() -> Iterator[None]:
-    """A grammar is tens of thousands of objects without a cycle.
-
-    To look for one among them, again and again as they become more, would stop every thread.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+def digest_of(task: Sourced) -> str:
+    return hashlib.sha256(task.source.encode(errors="surrogatepass")).hexdigest()

@@ -4,10 +4,8 @@ Every step has a bound of work and every text a bound of nesting, so no grammar 
 the process that runs it: one that is too ambiguous is an error of its own generation.
 """
 
-from collections.abc import Hashable
-
-from _shared.grammars.nodes import CharSet, GrammarError, Rules
-from _shared.grammars.program import Instruction, Op, Program, assemble
+from _shared.grammars.nodes import CharSet, GrammarError
+from _shared.grammars.program import Op, Program
 from _shared.grammars.states import Frame, Index, State, Thread, listed_chars
 
 DEEPEST = 400
@@ -39,21 +37,24 @@ class Machine:
     """One grammar, with all states that texts have led to so far. For one thread at a time."""
 
     def __init__(self, program: Program) -> None:
-        self.code = program.code
-        self._start = program.start
+        """Its program may come later, but before the first text."""
+        self.program = program
+        self._first: State | None = None
         self._frames: dict[tuple[int, int, int], Frame] = {}
         self._states: dict[frozenset[Thread], State] = {}
         self._kept = 0
         self._work = 0
         self._steps = 0
         self.picks = 0
-        self.start = self._begin()
 
-    def _begin(self) -> State:
-        state = self._closure([(self._start, None, 0)], {})
-        if state is None:
+    @property
+    def start(self) -> State:
+        """Before any text. Raises: GrammarError if no text fits."""
+        if self._first is None:
+            self._first = self._closure([(self.program.start, None, 0)], {})
+        if self._first is None:
             raise GrammarError("no text fits it")
-        return state
+        return self._first
 
     def rest(self) -> None:
         """A new pick has its whole bound of work. Within a step of its own it has what is left."""
@@ -83,13 +84,13 @@ class Machine:
         kept: dict[Thread, None] = {}
         waiting = [*state.index.by_char.get(char, ()), *state.index.others]
         self._spend(len(waiting) + 1)
+        program = self.program
         for place, frame, memory in waiting:
-            instruction = self.code[place]
-            automaton = instruction.automaton
-            if automaton is None:
-                if instruction.chars is not None and char in instruction.chars:
+            if program.ops[place] == Op.CHAR:
+                if char in program.chars(place):
                     places.append((place + 1, frame, 0))
                 continue
+            automaton = program.automaton(place)
             following = automaton.step(memory, char)
             self._spend(automaton.cost(memory, following))
             if following is None:
@@ -105,10 +106,9 @@ class Machine:
     def next_chars(self, thread: Thread) -> list[CharSet] | None:
         """Sets of characters for which this thread waits; None if only trying can tell."""
         place, _, memory = thread
-        instruction = self.code[place]
-        if instruction.automaton is not None:
-            return instruction.automaton.next_chars(memory)
-        return [] if instruction.chars is None else [instruction.chars]
+        if self.program.ops[place] == Op.CHAR:
+            return [self.program.chars(place)]
+        return self.program.automaton(place).next_chars(memory)
 
     def some_of(self, thread: Thread, first: int, last: int) -> list[str]:
         """Characters of these codes, of which one fits if any does."""
@@ -146,6 +146,7 @@ class Machine:
         """The state in which everything up to the next character has been followed."""
         seen: set[Here] = set()
         accepts = False
+        program = self.program
         while places:
             if len(seen) > MOST_PLACES_PER_CHAR:
                 raise GrammarError(TOO_AMBIGUOUS)
@@ -154,20 +155,19 @@ class Machine:
                 continue
             seen.add(here)
             place, frame, pushed = here
-            instruction = self.code[place]
-            op = instruction.op
-            if op is Op.CHAR:
+            op = program.ops[place]
+            if op == Op.CHAR:
                 threads[(place, frame, None)] = None
-            elif op is Op.JUMP:
-                places += [(target, frame, pushed) for target in instruction.targets]
-            elif op is Op.COUNT:
-                threads[(place, frame, start_of(instruction))] = None
-            elif op is Op.CALL:
-                self._call(instruction, here, places)
-            elif op is Op.LOOP:
+            elif op == Op.JUMP:
+                places += [(target, frame, pushed) for target in program.targets(place)]
+            elif op == Op.COUNT:
+                threads[(place, frame, program.automaton(place).start)] = None
+            elif op == Op.CALL:
+                self._call(here, places)
+            elif op == Op.LOOP:
                 self._turn(here, 0, places)
-            elif op is Op.AGAIN:
-                self._turn_again(instruction.targets[0], here, places)
+            elif op == Op.AGAIN:
+                self._turn_again(here, places)
             elif frame is None:
                 accepts = True
             else:
@@ -175,14 +175,18 @@ class Machine:
         self._spend(WORK_PER_PLACE * len(seen))
         return self._state(threads, accepts=accepts)
 
-    def _call(self, instruction: Instruction, here: Here, places: list[Here]) -> None:
+    def _call(self, here: Here, places: list[Here]) -> None:
         """A call that is its rule's last word leaves no frame, so long lists need no depth."""
         place, frame, pushed = here
-        after = self.code[place + 1]
-        while after.op is Op.JUMP and len(after.targets) == 1:
-            after = self.code[after.targets[0]]
-        target = instruction.targets[0]
-        if after.op is Op.RETURN:
+        program = self.program
+        after = place + 1
+        while program.ops[after] == Op.JUMP:
+            only = program.only_target(after)
+            if only is None:
+                break
+            after = only
+        target = program.args[place]
+        if program.ops[after] == Op.RETURN:
             places.append((target, frame, pushed))
             return
         above = self._frame(place + 1, 0, frame)
@@ -192,29 +196,29 @@ class Machine:
     def _turn(self, here: Here, count: int, places: list[Here]) -> None:
         """From a loop, after so many turns."""
         place, frame, pushed = here
-        instruction = self.code[place]
-        body, after = instruction.targets
-        if count >= instruction.least:
-            places.append((after, frame, pushed))
-        if instruction.most is not None and count >= instruction.most:
+        loop = self.program.loop(place)
+        if count >= loop.least:
+            places.append((loop.after, frame, pushed))
+        if loop.most is not None and count >= loop.most:
             return
         above = self._frame(place, count, frame)
         if above is not None:
-            places.append((body, above, pushed + 1))
+            places.append((loop.body, above, pushed + 1))
 
-    def _turn_again(self, loop: int, here: Here, places: list[Here]) -> None:
-        _, frame, pushed = here
+    def _turn_again(self, here: Here, places: list[Here]) -> None:
+        place, frame, pushed = here
         if frame is None:
             raise GrammarError("a loop of the grammar has lost its count")
-        instruction = self.code[loop]
+        begin = self.program.args[place]
+        loop = self.program.loop(begin)
         if pushed:
             # The turn was empty: more of them change nothing, and could be counted for ever.
-            places.append((instruction.targets[1], frame.parent, pushed - 1))
+            places.append((loop.after, frame.parent, pushed - 1))
             return
         count = frame.count + 1
-        if instruction.most is None:
-            count = min(count, instruction.least)
-        self._turn((loop, frame.parent, 0), count, places)
+        if loop.most is None:
+            count = min(count, loop.least)
+        self._turn((begin, frame.parent, 0), count, places)
 
     def _frame(self, place: int, count: int, parent: Frame | None) -> Frame | None:
         """None past the deepest."""
@@ -249,14 +253,3 @@ class Machine:
             self._frames.clear()
             # The first state leads to all that was forgotten, through what it remembers.
             self.start.forget()
-
-
-def start_of(instruction: Instruction) -> Hashable:
-    if instruction.automaton is None:
-        raise GrammarError("an instruction that counts has nothing to count with")
-    return instruction.automaton.start
-
-
-def machine_of(rules: Rules) -> Machine:
-    """Raises: GrammarError."""
-    return Machine(assemble(rules))

@@ -9,6 +9,7 @@ import time
 from typing import NamedTuple
 
 from _shared.grammars.arrays import ArrayWriter
+from _shared.grammars.assembling import machine_of
 from _shared.grammars.checks import finite_rules, is_finite, reachable
 from _shared.grammars.different import OF_ARRAY, OF_MEMBERS, DifferentItems, Kind
 from _shared.grammars.json_text import (
@@ -20,7 +21,6 @@ from _shared.grammars.json_text import (
     any_value_rules,
     quoted,
 )
-from _shared.grammars.machine import machine_of
 from _shared.grammars.merging import AnySchema, Schema, meaning_of, merged, types_of, without
 from _shared.grammars.nodes import (
     NOTHING,

@@ -1,7 +1,6 @@
 """Grammars of calls of tools, for an answer that must be one: real names, valid arguments."""
 
 import re
-from typing import Any, NamedTuple
 
 from _shared.grammars.json_text import SPACE, quoted
 from _shared.grammars.merging import Schema
@@ -21,20 +20,13 @@ from _shared.grammars.nodes import (
     sequence,
 )
 from _shared.grammars.schemas import rules_of
-from _shared.tools.layouts import Layout
+from _shared.tools.layouts import Layout, Tool
 from _shared.tools.tagged_grammar import TaggedCalls
 
 MOST_CALLS = 16
 NUMBER = re.compile(r"(\d+)")
 NUMBER_NODE = Repeat(OneOf(CharSet([(ord("0"), ord("9"))])), 1, 3)
 ANY_ARGUMENTS: Schema = {"type": "object"}
-
-
-class Tool(NamedTuple):
-    """`parameters`: a JSON schema of its arguments."""
-
-    name: str
-    parameters: dict[str, Any]
 
 
 def rules_of_calls(
@@ -77,7 +69,9 @@ def one_call(name: str, arguments: Node, layout: Layout) -> Node:
 
 
 def several_calls(call: Node, layout: Layout, *, most: int) -> Node:
-    """As each form puts calls one after another."""
+    """As each form puts calls one after another; in channels each is an answer."""
+    if layout.has_channels:
+        return call
     if layout.frame is not None:
         again = sequence(counted(layout.frame.join + layout.frame.opening), call)
         return sequence(call, Repeat(again, 0, most - 1 if layout.frame.has_several else 0))
@@ -97,12 +91,3 @@ def counted(mark: str) -> Node:
     pieces = [piece for piece in NUMBER.split(mark) if piece]
     nodes = [NUMBER_NODE if piece.isdigit() else Literal(piece) for piece in pieces]
     return sequence(*nodes)
-
-
-def opening_of(layout: Layout) -> str:
-    """What is written for the model, so that its answer is a call."""
-    if layout.tags is not None or layout.frame is not None:
-        return layout.opening
-    return layout.opening + (
-        "" if layout.separator or layout.is_list or not layout.opening else "\n"
-    )

@@ -13,6 +13,12 @@ class Content(NamedTuple):
     text: str
 
 
+class Thought(NamedTuple):
+    """Text that the model writes for itself."""
+
+    text: str
+
+
 class CallBegin(NamedTuple):
     number: int
     call_id: str
@@ -26,7 +32,7 @@ class Arguments(NamedTuple):
     text: str
 
 
-ToolEvent = Content | CallBegin | Arguments
+ToolEvent = Content | Thought | CallBegin | Arguments
 
 
 class Reader(Protocol):

@@ -1,12 +1,21 @@
 """The forms in which models write calls of tools, and which of them a chat template asks for."""
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from _shared.tools.channels import CALL, MARKS, MESSAGE, has_channels
 from _shared.tools.framed import CallFrame, frame_of
 from _shared.tools.tags import Render, Tags, has_bare_keys, tags_of
 
 TAG = re.compile(r"<[^<>\s]+>")
+
+
+class Tool(NamedTuple):
+    """`parameters`: a JSON schema of its arguments."""
+
+    name: str
+    # Any: keywords of a schema hold values of every kind.
+    parameters: dict[str, Any]
 
 
 class Layout(NamedTuple):
@@ -29,10 +38,14 @@ class Layout(NamedTuple):
     """Where arguments stand between tags: nothing but `name` and this counts then."""
     frame: CallFrame | None = None
     """Where a name and JSON stand between marks that the template taught: the same."""
+    has_channels: bool = False
+    """Whether calls stand in channels, and all else that is said too."""
 
     @property
     def signs(self) -> list[str]:
         """Texts for which a vocabulary may have a token."""
+        if self.has_channels:
+            return [*self.marks]
         learned = self.tags or self.frame
         if learned is None:
             return [self.opening, self.closing, self.separator, self.prefix]
@@ -75,6 +88,14 @@ LLAMA = Layout(
     arguments="parameters",
     prefix="<|python_tag|>",
 )
+CHANNELS = Layout(
+    name="channels",
+    opening=CALL,
+    closing="",
+    marks=MARKS,
+    separator=MESSAGE,
+    has_channels=True,
+)
 KNOWN = (MISTRAL_NAMED, MISTRAL, FUNCTIONARY, HERMES)
 """The first whose marks a template has; those with more marks come first."""
 
@@ -84,6 +105,8 @@ def layout_of(template: str, render: Render) -> Layout | None:
 
     `render`: a conversation as the template's text. Arguments between tags are known by it.
     """
+    if has_channels(template):
+        return CHANNELS
     if "tools" not in template:
         return None
     tags = tags_of(render)
@@ -100,3 +123,12 @@ def layout_of(template: str, render: Render) -> Layout | None:
     if all(mark in template for mark in LLAMA.marks):
         return LLAMA
     return None
+
+
+def opening_of(layout: Layout) -> str:
+    """What is written for the model, so that its answer is a call."""
+    if layout.tags is not None or layout.frame is not None:
+        return layout.opening
+    return layout.opening + (
+        "" if layout.separator or layout.is_list or not layout.opening else "\n"
+    )

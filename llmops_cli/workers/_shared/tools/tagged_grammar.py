@@ -1,6 +1,5 @@
 """Grammars of calls whose arguments stand between tags: real names, valid arguments."""
 
-from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from _shared.grammars.factoring import common_prefix
@@ -9,7 +8,6 @@ from _shared.grammars.merging import AnySchema, Schema, meaning_of, types_of
 from _shared.grammars.nodes import (
     NOTHING,
     ROOT,
-    CharSet,
     Choice,
     Counted,
     GrammarError,
@@ -21,6 +19,7 @@ from _shared.grammars.nodes import (
     renamed,
     sequence,
 )
+from _shared.grammars.raw_texts import RawText
 from _shared.grammars.schemas import rules_of
 from _shared.grammars.wellformed import check_schema
 from _shared.tools.tags import Tags
@@ -28,47 +27,6 @@ from _shared.tools.tags import Tags
 OF_RAW_TEXTS = frozenset({"type", "minLength", "maxLength"})
 OF_ARGUMENTS = frozenset({"type", "properties", "required", "additionalProperties"})
 REFERRED = ("$defs", "definitions")
-
-
-class RawState(NamedTuple):
-    """How much of the mark that ends it stands at the text's end, and its length so far."""
-
-    matched: int
-    length: int
-
-
-class RawText:
-    """A text as it is, without the mark that ends it."""
-
-    def __init__(self, mark: str, *, least: int, most: int | None) -> None:
-        self._mark = mark
-        self._least = least
-        self._most = most
-        self.start: Hashable = RawState(0, 0)
-
-    def step(self, state: object, char: str) -> Hashable | None:
-        if not isinstance(state, RawState):
-            return None
-        end = self._mark[: state.matched] + char
-        while not self._mark.startswith(end):
-            end = end[1:]
-        is_over = self._most is not None and state.length >= self._most
-        if end == self._mark or is_over:
-            return None
-        is_counted = self._most is not None or state.length < self._least
-        return RawState(len(end), state.length + is_counted)
-
-    def is_end(self, state: object) -> bool:
-        return isinstance(state, RawState) and state.length >= self._least
-
-    def goes_on(self, state: object) -> bool:
-        return True
-
-    def next_chars(self, state: object) -> list[CharSet] | None:
-        return None
-
-    def cost(self, state: object, following: object) -> int:
-        return 4
 
 
 class Ends(NamedTuple):

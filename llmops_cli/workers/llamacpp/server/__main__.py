@@ -17,6 +17,7 @@ import uvicorn
 import uvloop
 
 from _shared.embedding_queue import EmbeddingQueue, VectorModel
+from _shared.grammar_making.apart import GrammarProcess
 from llamacpp.server.api import OpenAiApp
 from llamacpp.server.arguments import ServerArguments, parse_arguments
 from llamacpp.server.binding import LoadError
@@ -26,6 +27,7 @@ from llamacpp.server.drafting import Drafter
 from llamacpp.server.embedder import STEP, Embedder, vector_form
 from llamacpp.server.embeddings import EmbeddingService
 from llamacpp.server.generation import StepOutput
+from llamacpp.server.grammars import Grammars
 from llamacpp.server.layout import suits_shares
 from llamacpp.server.model import GgufModel, Llama
 from llamacpp.server.offload import layers_beside
@@ -152,7 +154,9 @@ async def serve(
     model = loaded.model
     context = args.longest_request(train_context=model.longest_text, pool=loaded.pool)
     scheduler = None
+    maker = GrammarProcess()
     if loaded.llama is not None:
+        maker.start()
         scheduler = make_scheduler(args, loaded.llama, loaded.drafter)
         scheduler.start()
         threading.Thread(target=ready_texts, args=(model.vocabulary,), daemon=True).start()
@@ -161,7 +165,8 @@ async def serve(
         embedding.queue.start()
     models = [args.name, *args.adapters]
     reader = prompt_reader(model, context=context)
-    app = OpenAiApp(reader, scheduler, embedding, models=models, context=context)
+    grammars = Grammars(maker.make)
+    app = OpenAiApp(reader, scheduler, embedding, grammars=grammars, models=models, context=context)
     sizes = f"{args.parallel} sequences, {context} tokens each"
     print(f"serving {args.name} on {args.host}:{args.port}, {sizes}", flush=True)
     try:
@@ -172,6 +177,7 @@ async def serve(
             scheduler.stop()
         if embedding is not None:
             embedding.queue.stop()
+        maker.close()
 
 
 def load_llama(args: ServerArguments, model: GgufModel) -> Llama:

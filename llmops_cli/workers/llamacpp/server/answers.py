@@ -183,4 +183,6 @@ def whole_choice(
     answer = WholeAnswer(shape.tools.reader(), text)
     if answer.calls and answer.is_whole and finish == "stop":
         finish = "tool_calls"
-    return encoder.choice(index, answer.content, logprobs, finish, answer.calls)
+    return encoder.choice(
+        index, answer.content, logprobs, finish, answer.calls, thought=answer.thought
+    )

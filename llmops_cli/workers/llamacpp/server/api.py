@@ -16,6 +16,7 @@ from llamacpp.server.asgi import (
 from llamacpp.server.completions import CHAT_PATH, COMPLETIONS_PATH, Completions
 from llamacpp.server.embeddings import EMBEDDINGS_PATH, Embeddings, EmbeddingService
 from llamacpp.server.errors import ApiError, BadRequest, Disconnected
+from llamacpp.server.grammars import Grammars
 from llamacpp.server.metrics import ServerMetrics
 from llamacpp.server.prefixes import Tokens
 from llamacpp.server.prompts import PromptReader
@@ -40,6 +41,7 @@ class OpenAiApp:
         scheduler: Scheduler | None,
         embedding: EmbeddingService | None = None,
         *,
+        grammars: Grammars,
         models: list[str],
         context: int,
     ) -> None:
@@ -50,6 +52,7 @@ class OpenAiApp:
         self._reader = reader
         self._scheduler = scheduler
         self._embedding = embedding
+        self._grammars = grammars
         self._models = models
         self._context = context
         queue = embedding.queue if embedding else None
@@ -72,6 +75,7 @@ class OpenAiApp:
             self._reader,
             scheduler,
             self._metrics,
+            grammars=self._grammars,
             models=self._models,
             context=self._context,
         )

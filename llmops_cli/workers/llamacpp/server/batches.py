@@ -8,6 +8,11 @@ from llamacpp.server.drafting import Drafts
 from llamacpp.server.prefixes import Tokens
 from llamacpp.server.slots import Running
 
+SCORED_BESIDE = 32
+"""Tokens of prompts that are scored in a step beside running streams: each takes a pass over the
+vocabulary, so that a whole chunk of them would stall the streams.
+"""
+
 
 class ScoredChunk(NamedTuple):
     """Part of a prompt, all of whose tokens get logits: where it is in batch and prompt."""
@@ -84,11 +89,16 @@ def plan_batch(
     if decoding:
         drafted = len(batch.items) - len(decoding)
         room = min(room, prefill_chunk - drafted)
+    scored_room = min(room, SCORED_BESIDE) if decoding else room
     for running in waiting_prompts(active):
         if room <= 0:
             break
-        if running.has_begun or begin(running):
-            room -= batch.add_prefilling(running, room)
+        is_scored = running.generation.scores_prompt
+        most = min(room, scored_room) if is_scored else room
+        if most > 0 and (running.has_begun or begin(running)):
+            taken = batch.add_prefilling(running, most)
+            room -= taken
+            scored_room -= taken if is_scored else 0
     return batch
 
 

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from _shared.grammars.compiled import GrammarCache
 from _shared.grammars.machine import Machine
 from llamacpp.server.answers import Inbox, collect_answer, stream_answer, watch_disconnect
 from llamacpp.server.asgi import Receive, Send, apart, read_body
 from llamacpp.server.errors import ApiError, BadRequest
 from llamacpp.server.generation import Generation
-from llamacpp.server.grammars import grammar_of
+from llamacpp.server.grammars import Grammars, WantedForm, form_of
 from llamacpp.server.metrics import ServerMetrics
 from llamacpp.server.prefixes import Tokens
 from llamacpp.server.prompts import PromptReader
@@ -31,10 +30,12 @@ from llamacpp.server.responses import ResponseEncoder
 from llamacpp.server.sampling import SamplingParams
 from llamacpp.server.scheduler import QueueFull, Scheduler
 from llamacpp.server.shape import AnswerShape
-from llamacpp.server.tools import ToolUse, tool_use_of
+from llamacpp.server.tools import ToolUse, in_channels, tool_use_of
 
 CHAT_PATH = "/v1/chat/completions"
 COMPLETIONS_PATH = "/v1/completions"
+MOST_LOGPROBS = 2_000_000
+"""Of one answer that is told at once, each token with its alternatives: some 300 MB."""
 RESERVED_FIELDS = ("messages", "tools", "bos_token", "eos_token")
 
 
@@ -64,10 +65,15 @@ class GenerationCall(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def has_form(self) -> bool:
-        """Whether its answers are held to a grammar."""
-        is_call = self.tools is not None and self.tools.grammar is not None
-        return is_call or self.request.has_form
+    def must_call(self) -> bool:
+        return self.tools is not None and self.tools.form is not None
+
+    @property
+    def form(self) -> WantedForm | None:
+        """What its answers are held to; None for free text. Raises: BadRequest."""
+        if self.tools is not None and self.tools.form is not None:
+            return self.tools.form
+        return form_of(self.request.grammar, self.request.response_format)
 
     @property
     def scored_logprobs(self) -> int:
@@ -75,6 +81,10 @@ class GenerationCall(msgspec.Struct, frozen=True, kw_only=True):
         if self.best_of > self.request.n:
             return max(0, self.top_logprobs)
         return self.top_logprobs
+
+    @property
+    def scores_prompts(self) -> bool:
+        return self.echoes is not None and self.top_logprobs >= 0
 
     @property
     def prompt_field(self) -> str:
@@ -94,40 +104,40 @@ class Completions:
         scheduler: Scheduler,
         metrics: ServerMetrics,
         *,
+        grammars: Grammars,
         models: list[str],
         context: int,
     ) -> None:
         """`models`: the model's name, then those of its adapters, in their order."""
+        self._grammars = grammars
         self._reader = reader
         self._vocabulary = reader.vocabulary
         self._scheduler = scheduler
         self._metrics = metrics
         self._models = models
         self._context = context
-        self._grammars = GrammarCache()
 
     async def chat(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
         request = await apart(body, lambda: decode(body, ChatRequest))
         check_chat(request)
         check_template_fields(request.chat_template_kwargs)
-        tools = None
-        if request.tools or request.tool_choice:
-            # In a thread of its own, here and below: a large schema takes its time.
-            tools = await asyncio.to_thread(self._tool_use, request)
-        call = await apart(body, lambda: self._chat_call(request, tools))
+        call = await apart(body, lambda: self._chat_call(request))
         await self._answer(call, receive, send)
 
-    def _chat_call(self, request: ChatRequest, tools: ToolUse | None) -> GenerationCall:
+    def _chat_call(self, request: ChatRequest) -> GenerationCall:
+        self._check_count(request.n, "n")
+        may_call = self._tool_use(request)
+        use = in_channels(may_call, self._reader.layout, has_form=request.has_form)
         prompt = self._reader.chat(
             request.messages,
-            tools=request.tools if tools else None,
+            tools=request.tools if may_call else None,
             fields=request.chat_template_kwargs,
-            opening=tools.opening if tools else "",
+            opening=use.opening if use else "",
         )
         return GenerationCall(
             chat=True,
-            tools=tools,
+            tools=use,
             request=request,
             prompts=[prompt],
             max_tokens=request.token_limit,
@@ -141,10 +151,9 @@ class Completions:
             request.tools or [],
             request.tool_choice,
             self._reader.layout,
-            self._grammars,
             has_several=request.parallel_tool_calls,
         )
-        if use is not None and use.grammar is not None and request.has_form:
+        if use is not None and use.form is not None and request.has_form:
             message = "tool_choice: a call of a tool cannot have a grammar or response_format too"
             raise BadRequest(message, param="tool_choice")
         return use
@@ -158,6 +167,8 @@ class Completions:
         request = decode(body, CompletionRequest)
         check_completion(request)
         given = prompts_of(request)
+        best_of = request.best_of or request.n
+        self._check_count(len(given) * best_of, "prompt" if len(given) > 1 else "n")
         prompts = [self._prompt_tokens(prompt, request.suffix) for prompt in given]
         echoes = None
         if request.echo:
@@ -170,8 +181,15 @@ class Completions:
             max_tokens=request.answer_limit,
             top_logprobs=request.wanted_logprobs,
             echoes=echoes,
-            best_of=request.best_of or request.n,
+            best_of=best_of,
         )
+
+    def _check_count(self, answers: int, field: str) -> None:
+        """Before anything is made for each. Raises: BadRequest for more than there is ever room."""
+        most = self._scheduler.most
+        if answers > most:
+            message = f"{field}: {answers:,} answers in one request; this server takes {most:,}"
+            raise BadRequest(message, param=field)
 
     def _prompt_tokens(self, prompt: Prompt, suffix: str | None) -> Tokens:
         return self._reader.filling(prompt, suffix) if suffix else self._reader.plain(prompt)
@@ -186,9 +204,8 @@ class Completions:
         model = self._model_of(request)
         inbox: Inbox = asyncio.Queue()
         adapter = self._models.index(model)
-        grammar = None
-        if call.has_form:
-            grammar = await asyncio.to_thread(self._grammar, call)
+        form = call.form
+        grammar = None if form is None else await self._grammars.machine(form)
         generations = self._generations(call, adapter, inbox, grammar)
         self._submit(generations)
         encoder = ResponseEncoder(self._vocabulary, chat=call.chat, model=model)
@@ -243,12 +260,13 @@ class Completions:
         )
         shown = self._reader.shown_tokens(call.tools.layout) if call.tools else frozenset()
         stops = stops_of(request)
-        if call.tools is not None and call.tools.grammar is not None:
+        if call.must_call:
             # A call that has to be made is made as a whole: it ends where its grammar does.
             stops = []
+        limits = [self._max_tokens(prompt, call) for prompt in call.prompts]
+        check_logprobs(call, limits)
         generations: list[Generation] = []
-        for prompt in call.prompts:
-            max_tokens = self._max_tokens(prompt, call)
+        for prompt, max_tokens in zip(call.prompts, limits, strict=True):
             for choice in range(call.best_of):
                 generation = Generation(
                     prompt,
@@ -259,17 +277,10 @@ class Completions:
                     adapter=adapter,
                     index=len(generations),
                     shown=shown,
-                    scores_prompt=call.echoes is not None and call.top_logprobs >= 0,
+                    scores_prompt=call.scores_prompts,
                 )
                 generations.append(generation)
         return generations
-
-    def _grammar(self, call: GenerationCall) -> Machine | None:
-        """Raises: BadRequest."""
-        if call.tools is not None and call.tools.grammar is not None:
-            return call.tools.grammar
-        request = call.request
-        return grammar_of(request.grammar, request.response_format, self._grammars)
 
     def _max_tokens(self, prompt: Tokens, call: GenerationCall) -> int:
         """As many as were asked for and as there is room for. Raises: BadRequest."""
@@ -287,6 +298,19 @@ class Completions:
             field = call.request.limit_field
             raise BadRequest(f"{field}: must be at least 1", param=field)
         return min(limit, room)
+
+
+def check_logprobs(call: GenerationCall, limits: list[int]) -> None:
+    """`limits`: most tokens of an answer to each prompt. Raises: BadRequest for too many."""
+    if call.scored_logprobs < 0:
+        return
+    tokens = 0 if call.request.stream else sum(limits)
+    if call.scores_prompts:
+        tokens += sum(map(len, call.prompts))
+    told = tokens * call.best_of * (1 + call.scored_logprobs)
+    if told > MOST_LOGPROBS:
+        message = f"logprobs: up to {told:,} in one answer; this server tells {MOST_LOGPROBS:,}"
+        raise BadRequest(message, param="logprobs")
 
 
 def check_template_fields(fields: Mapping[str, object]) -> None:

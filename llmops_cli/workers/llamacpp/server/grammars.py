@@ -1,42 +1,94 @@
 """What a request's answer is held to: its own grammar, or that of its `response_format`."""
 
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
+from _shared.grammar_making.tasks import AnySchema, GbnfTask, GrammarTask, SchemaTask
 from _shared.grammars.compiled import GrammarCache
 from _shared.grammars.machine import Machine
-from _shared.grammars.merging import AnySchema
 from _shared.grammars.nodes import GrammarError
-from llamacpp.server.errors import BadRequest
+from llamacpp.server.errors import ApiError, BadRequest
 
 # Any: a JSON schema, whose keywords hold values of every kind.
 JsonSchema = dict[str, Any]
 
 ANY_OBJECT: JsonSchema = {"type": "object"}
+MOST_WAITING = 32
+"""Grammars that are to be made, one after another."""
 
 
-def grammar_of(
-    grammar: str | None,
-    response_format: JsonSchema | None,
-    cache: GrammarCache,
-) -> Machine | None:
+class WantedForm(NamedTuple):
+    """A grammar that is asked for. `field`: where; `what`: how a refusal begins."""
+
+    task: GrammarTask
+    field: str
+    what: str
+
+
+class Grammars:
+    """Grammars for requests. Who asks for one that has been made waits for none that is being made.
+
+    `make` runs in one thread of its own, which others of the event loop's never wait for.
+    """
+
+    def __init__(self, make: Callable[[GrammarTask], Machine]) -> None:
+        self._cache: GrammarCache[GrammarTask] = GrammarCache(make)
+        self._maker = ThreadPoolExecutor(1, "grammars")
+        self.waiting = 0
+
+    async def machine(self, wanted: WantedForm) -> Machine:
+        """Raises: ApiError."""
+        try:
+            known = await asyncio.to_thread(self._cache.known, wanted.task)
+            return known or await self._made(wanted.task)
+        except GrammarError as error:
+            raise BadRequest(f"{wanted.what}: {error}", param=wanted.field) from error
+        except RecursionError as error:
+            message = f"{wanted.what}: it is nested too deep"
+            raise BadRequest(message, param=wanted.field) from error
+        except OSError as error:
+            message = f"no process can be started that makes grammars: {error}"
+            raise ApiError(503, "server_error", message) from error
+
+    async def _made(self, task: GrammarTask) -> Machine:
+        """Raises: ApiError for one too many, and as `make`."""
+        if self.waiting >= MOST_WAITING:
+            message = "too many grammars are waiting to be made; retry later"
+            raise ApiError(429, "overloaded_error", message, headers=[(b"retry-after", b"1")])
+        self.waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._maker, self._cache.made, task)
+        finally:
+            self.waiting -= 1
+
+
+def form_of(grammar: str | None, response_format: JsonSchema | None) -> WantedForm | None:
     """None for free text. Raises: BadRequest."""
     if grammar:
-        return from_gbnf(grammar, cache)
+        return WantedForm(GbnfTask(grammar), "grammar", "grammar")
     if not response_format:
         return None
     kind = response_format.get("type")
     if kind == "text":
         return None
     if kind == "json_object" and response_format.get("schema") is None:
-        return from_schema(ANY_OBJECT, cache)
+        return form_of_schema(ANY_OBJECT)
     if kind == "json_object":
         # llama.cpp's own form.
-        return from_schema(schema_in({"schema": response_format["schema"]}), cache)
+        return form_of_schema(schema_in({"schema": response_format["schema"]}))
     if kind == "json_schema":
-        return from_schema(schema_in(response_format), cache)
+        return form_of_schema(schema_in(response_format))
     known = "text, json_object, json_schema"
     message = f"response_format: unknown type {kind!r}; known: {known}"
     raise BadRequest(message, param="response_format")
+
+
+def form_of_schema(schema: AnySchema) -> WantedForm:
+    field = "response_format"
+    return WantedForm(SchemaTask(schema), field, f"{field}: this schema cannot become a grammar")
 
 
 def schema_in(response_format: JsonSchema) -> AnySchema:
@@ -48,24 +100,3 @@ def schema_in(response_format: JsonSchema) -> AnySchema:
             return schema
     message = "response_format: json_schema.schema is missing"
     raise BadRequest(message, param="response_format")
-
-
-def from_gbnf(grammar: str, cache: GrammarCache) -> Machine:
-    try:
-        return cache.of_gbnf(grammar)
-    except GrammarError as error:
-        raise BadRequest(f"grammar: {error}", param="grammar") from error
-
-
-def from_schema(
-    schema: AnySchema,
-    cache: GrammarCache,
-    *,
-    field: str = "response_format",
-) -> Machine:
-    """Raises: BadRequest that names the field and the keyword."""
-    try:
-        return cache.of_schema(schema)
-    except GrammarError as error:
-        message = f"{field}: this schema cannot become a grammar: {error}"
-        raise BadRequest(message, param=field) from error

@@ -86,6 +86,11 @@ class ResponseEncoder:
             return b',"delta":{"content":' + content + b"}"
         return b',"text":' + content
 
+    def thought_chunk(self, index: int, text: str) -> bytes:
+        """One server-sent event with a part of a chat's thoughts, as vLLM names them."""
+        body = b',"delta":{"reasoning_content":' + msgspec.json.encode(text) + b"}"
+        return self._chunk(index, body, b"null", b"null")
+
     def tool_chunk(self, index: int, call: JsonObject) -> bytes:
         """One server-sent event with a part of a call."""
         encoded = msgspec.json.encode([call])
@@ -128,13 +133,12 @@ class ResponseEncoder:
         logprobs: list[TokenLogprob],
         finish: FinishReason,
         calls: list[JsonObject] | None = None,
+        thought: str = "",
         echo: Echo | None = None,
     ) -> JsonObject:
         choice: JsonObject = {"index": index}
-        if calls:
-            choice["message"] = {"role": "assistant", "content": text or None, "tool_calls": calls}
-        elif self.chat:
-            choice["message"] = {"role": "assistant", "content": text}
+        if self.chat:
+            choice["message"] = message_of(text, thought, calls or [])
         else:
             choice["text"] = text if echo is None else echo.text + text
         choice["logprobs"] = self._logprobs(logprobs, echo)
@@ -161,6 +165,17 @@ class ResponseEncoder:
         if self.chat:
             return chat_logprobs(logprobs, self._vocabulary)
         return completion_logprobs(logprobs, self._vocabulary)
+
+
+def message_of(text: str, thought: str, calls: list[JsonObject]) -> JsonObject:
+    """An assistant's, in OpenAI's form and with vLLM's field for thoughts."""
+    message: JsonObject = {"role": "assistant", "content": text}
+    if thought:
+        message["reasoning_content"] = thought
+    if calls:
+        message["content"] = text or None
+        message["tool_calls"] = calls
+    return message
 
 
 def usage_of(generations: list[Generation]) -> JsonObject:

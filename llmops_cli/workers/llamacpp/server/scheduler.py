@@ -112,6 +112,11 @@ class Scheduler:
     def alive(self) -> bool:
         return self._queue.alive
 
+    @property
+    def most(self) -> int:
+        """Generations that can be computed and wait at once."""
+        return self._options.slots + self._options.queue
+
     def submit(self, generations: list[Generation]) -> None:
         """Queues all or none of a request's generations. Raises: QueueFull."""
         free = self._pool.count_free()

@@ -1,6 +1,6 @@
 """One choice's text as content and calls of tools, in OpenAI's shapes."""
 
-from _shared.tools.events import Arguments, CallBegin, Content, Reader
+from _shared.tools.events import Arguments, CallBegin, Content, Reader, Thought
 from llamacpp.server.asgi import JsonObject
 from llamacpp.server.generation import FinishReason
 from llamacpp.server.responses import ResponseEncoder
@@ -32,6 +32,8 @@ class ToolAnswer:
         for event in events:
             if isinstance(event, Content):
                 found.append(encoder.text_chunk(self._index, event.text, []))
+            elif isinstance(event, Thought):
+                found.append(encoder.thought_chunk(self._index, event.text))
             else:
                 found.append(encoder.tool_chunk(self._index, part_of_call(event)))
         return found
@@ -42,22 +44,26 @@ class ToolAnswer:
 
 
 class WholeAnswer:
-    """All of a choice's text, split into what is said and what is called."""
+    """All of a choice's text, split into what is said, thought and called."""
 
     def __init__(self, reader: Reader, text: str) -> None:
         said: list[str] = []
+        thought: list[str] = []
         self.calls: list[JsonObject] = []
         arguments: list[list[str]] = []
         begun: list[CallBegin] = []
         for event in [*reader.feed(text), *reader.finish()]:
             if isinstance(event, Content):
                 said.append(event.text)
+            elif isinstance(event, Thought):
+                thought.append(event.text)
             elif isinstance(event, CallBegin):
                 begun.append(event)
                 arguments.append([])
             else:
                 arguments[event.number].append(event.text)
         self.content = "".join(said)
+        self.thought = "".join(thought)
         self.is_whole = not reader.is_in_arguments
         for call, parts in zip(begun, arguments, strict=True):
             self.calls.append(whole_call(call, "".join(parts)))

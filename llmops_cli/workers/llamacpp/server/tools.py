@@ -1,18 +1,16 @@
 """What a chat request says of tools: which there are, and whether the answer has to call one."""
 
-import json
 from typing import Any, NamedTuple
 
-from _shared.grammars.compiled import GrammarCache
-from _shared.grammars.machine import Machine
-from _shared.grammars.nodes import GrammarError
-from _shared.tools.calls_grammar import Tool, opening_of, rules_of_calls
+from _shared.grammar_making.tasks import CallsTask
+from _shared.tools.channels import FINAL, ChannelReader
 from _shared.tools.events import Reader
 from _shared.tools.framed_reader import FramedReader
-from _shared.tools.layouts import Layout
+from _shared.tools.layouts import Layout, Tool, opening_of
 from _shared.tools.reader import NAME_OF_TOOL, CallReader
 from _shared.tools.tagged_reader import TaggedReader
 from llamacpp.server.errors import BadRequest
+from llamacpp.server.grammars import WantedForm
 
 MOST_TOOLS = 512
 
@@ -22,22 +20,35 @@ GivenChoice = str | dict[str, Any] | None
 
 
 class ToolUse(NamedTuple):
-    """How an answer may call tools. With a `grammar` it must, and begins after `opening`."""
+    """How an answer may call tools. With a `form` it must. It begins after `opening`."""
 
     layout: Layout
     tools: list[Tool]
-    grammar: Machine | None = None
+    form: WantedForm | None = None
     opening: str = ""
 
     def reader(self) -> Reader:
-        is_in_call = self.grammar is not None
+        is_in_call = self.form is not None
+        names = frozenset(tool.name for tool in self.tools)
+        if self.layout.has_channels:
+            return ChannelReader(names, written=self.opening)
         if self.layout.tags is not None:
             parameters = {tool.name: tool.parameters for tool in self.tools}
             return TaggedReader(self.layout.tags, parameters, is_in_call=is_in_call)
         if self.layout.frame is not None:
             return FramedReader(self.layout.frame, is_in_call=is_in_call)
-        names = frozenset(tool.name for tool in self.tools)
         return CallReader(self.layout, names, is_in_call=is_in_call)
+
+
+def in_channels(use: ToolUse | None, layout: Layout, *, has_form: bool) -> ToolUse | None:
+    """How an answer is read whose model writes in channels, also where no tool may be called.
+
+    `has_form`: it is held to a form of the client's.
+    """
+    if not layout.has_channels or (use is not None and use.form is not None):
+        return use
+    tools = [] if use is None else use.tools
+    return ToolUse(layout, tools, opening=FINAL if has_form else "")
 
 
 def tools_of(given: list[GivenTool]) -> list[Tool]:
@@ -64,7 +75,6 @@ def tool_use_of(
     given: list[GivenTool],
     choice: GivenChoice,
     layout: Layout,
-    cache: GrammarCache,
     *,
     has_several: bool,
 ) -> ToolUse | None:
@@ -75,8 +85,9 @@ def tool_use_of(
         return None
     if not forced:
         return ToolUse(layout, tools)
-    grammar = grammar_of_calls(forced, layout, cache, has_several=has_several)
-    return ToolUse(layout, tools, grammar, opening_of(layout))
+    task = CallsTask(forced, layout, has_several)
+    form = WantedForm(task, "tools", "tools: these cannot become a grammar")
+    return ToolUse(layout, tools, form, opening_of(layout))
 
 
 def forced_tools(tools: list[Tool], choice: GivenChoice) -> list[Tool]:
@@ -103,21 +114,3 @@ def forced_tools(tools: list[Tool], choice: GivenChoice) -> list[Tool]:
 def chosen_name(choice: dict[str, Any]) -> object:
     function = choice.get("function")
     return function.get("name") if isinstance(function, dict) else choice.get("name")
-
-
-def grammar_of_calls(
-    tools: list[Tool],
-    layout: Layout,
-    cache: GrammarCache,
-    *,
-    has_several: bool,
-) -> Machine:
-    """Raises: BadRequest."""
-    source = json.dumps([layout.name, has_several, *tools])
-    try:
-        return cache.kept(
-            f"calls {source}", lambda: rules_of_calls(tools, layout, has_several=has_several)
-        )
-    except GrammarError as error:
-        message = f"tools: these cannot become a grammar: {error}"
-        raise BadRequest(message, param="tools") from error

@@ -26,8 +26,10 @@ class Letters:
         *,
         abilities: frozenset[str] = frozenset(),
         is_silent: bool = False,
+        has_channels: bool = False,
     ) -> None:
         self.answer = answer
+        self.has_channels = has_channels
         self.error = error
         self.abilities = abilities
         self.ended: str | None = None
@@ -43,7 +45,8 @@ class Letters:
     def encode_text(self, text: str) -> list[int]:
         return list(map(ord, text))
 
-    def decode(self, tokens: list[int]) -> str:
+    def decode(self, tokens: list[int], *, with_marks: bool = False) -> str:
+        assert with_marks == self.has_channels
         return "".join(map(chr, tokens))
 
     def submit(self, completion: PendingCompletion) -> None:

@@ -37,6 +37,25 @@ def test_an_answer_in_one_piece() -> None:
     assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
 
 
+IN_CHANNELS = (
+    "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes!"
+)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_channels_of_a_chat_are_told_apart(stream: bool) -> None:
+    engine = Letters(IN_CHANNELS, has_channels=True)
+    engine.context = 200
+    chat = {"messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    _, body = ask(engine, "/v1/chat/completions", chat)
+    if stream:
+        deltas = [event["choices"][0]["delta"] for event in events_of(body)]
+    else:
+        deltas = [body["choices"][0]["message"]]
+    assert "".join(delta.get("reasoning_content", "") for delta in deltas) == "Hm."
+    assert "".join(delta.get("content", "") for delta in deltas) == "Yes!"
+
+
 def test_a_stop_string_ends_a_chat() -> None:
     engine = Letters()
     fields = {"messages": [{"role": "user", "content": "hi"}], "stop": "l"}
@@ -188,8 +207,16 @@ def test_a_connection_serves_one_request_after_another() -> None:
         ("Content-Length: x", 400),
         ("Content-Length: -5", 400),
         ("Content-Length: 99999999999999999999999", 413),
-        ("Transfer-Encoding: chunked", 411),
+        ("Transfer-Encoding: gzip", 501),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 5", 400),
+        ("Transfer-Encoding: chunked\r\n\r\n-5", 400),
+        ("Transfer-Encoding: chunked\r\n\r\n0x5", 400),
+        ("Transfer-Encoding: chunked\r\n\r\n", 400),
+        ("Transfer-Encoding: chunked\r\n\r\n5\r\nmore than five", 400),
+        ("Transfer-Encoding: chunked\r\n\r\nfffffffffff", 413),
+        (f"Transfer-Encoding: chunked\r\n\r\n{'5' * 70_000}", 400),
     ],
+    ids=lambda value: str(value)[:60],
 )
 def test_a_body_without_an_end_ends_the_connection(head: str, status: int) -> None:
     async def run() -> bytes:
@@ -203,6 +230,18 @@ def test_a_body_without_an_end_ends_the_connection(head: str, status: int) -> No
         return answer
 
     assert asyncio.run(run()).startswith(b"HTTP/1.1 %d " % status)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_body_may_come_in_chunks(size: int) -> None:
+    """As from clients that do not know its length beforehand."""
+    body = json.dumps({"prompt": "abc", "user": "a" * 60}).encode()
+    parts = [body[place : place + size] for place in range(0, len(body), size)]
+    chunks = b"".join(b"%X;a=b\r\n%b\r\n" % (len(part), part) for part in parts)
+    head = b"POST /v1/completions HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"
+    whole = head + chunks + b"0\r\nX-Trailer: y\r\n\r\n"
+    found = asyncio.run(exchange(Letters(), whole, whole))
+    assert [raw.split(b" ")[0] for raw in found] == [b"200", b"200"]
 
 
 def test_a_head_without_measure_is_refused() -> None:

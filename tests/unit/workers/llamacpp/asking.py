@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from _shared.grammar_making.here import made_here
 from llamacpp.server.api import OpenAiApp
 from llamacpp.server.chat import ChatTemplate
 from llamacpp.server.generation import Generation, StepOutput
+from llamacpp.server.grammars import Grammars
 from llamacpp.server.prompts import PromptReader
 from llamacpp.server.sampling import TokenLogprob
 from llamacpp.server.scheduler import QueueFull, SchedulerCounters, SchedulerLoad
@@ -32,6 +34,8 @@ def two_words(generation: Generation) -> list[StepOutput]:
 
 class ScriptedScheduler:
     """Delivers the script's outputs as soon as a generation is submitted."""
+
+    most = 8
 
     def __init__(self, script: Script, *, full: bool = False) -> None:
         self._script = script
@@ -103,7 +107,8 @@ def app_over(
 ) -> OpenAiApp:
     chat_template = ChatTemplate(template, bos="1 ", eos="0 ")
     reader = PromptReader(vocabulary, chat_template, context=context)
-    return OpenAiApp(reader, scheduler, models=["m", "lora"], context=context)
+    grammars = Grammars(made_here)
+    return OpenAiApp(reader, scheduler, grammars=grammars, models=["m", "lora"], context=context)
 
 
 async def asked_of(

@@ -132,6 +132,57 @@ def test_a_request_that_cannot_be_served_says_why(
     assert reply.body["error"]["code"] == status
 
 
+class NeverAsked(NumberedVocabulary):
+    """Nothing is made of a request that there is no room for."""
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        raise AssertionError(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        (COMPLETIONS, {"prompt": [[5]] * 100_000, "n": 128}, "prompt"),
+        (COMPLETIONS, {"prompt": ["5"] * 9}, "prompt"),
+        (COMPLETIONS, {"prompt": ["5"] * 5, "n": 2}, "prompt"),
+        (COMPLETIONS, {"prompt": "5", "best_of": 9}, "n"),
+        (COMPLETIONS, {"prompt": [5], "n": 128}, "n"),
+        (CHAT, chat(n=9), "n"),
+    ],
+    ids=["many", "prompts", "prompts and choices", "best of", "choices", "chat"],
+)
+def test_more_answers_than_there_is_ever_room_for_are_refused(
+    path: str, body: dict[str, object], param: str
+) -> None:
+    """To come again would not help, and to make them all first would take all memory."""
+    scheduler = ScriptedScheduler(two_words)
+    reply = ask("POST", path, body, scheduler=scheduler, vocabulary=NeverAsked())
+    assert (reply.status, reply.body["error"]["param"]) == (400, param)
+    assert "this server takes 8" in reply.body["error"]["message"]
+    assert scheduler.submitted == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "is_served"),
+    [
+        (COMPLETIONS, {"prompt": [5] * 9_000, "logprobs": 20, "echo": True}, True),
+        (COMPLETIONS, {"prompt": [[5] * 9_000] * 8, "logprobs": 20, "echo": True}, True),
+        (COMPLETIONS, {"prompt": [[5] * 13_000] * 8, "logprobs": 20, "echo": True}, False),
+        (COMPLETIONS, {"prompt": [5], "n": 8, "max_tokens": 13_000, "logprobs": 20}, False),
+        (COMPLETIONS, {"prompt": [5], "n": 8, "max_tokens": 13_000}, True),
+        (CHAT, chat(n=8, logprobs=True, top_logprobs=20), False),
+        (CHAT, chat(n=8, logprobs=True, top_logprobs=20, stream=True), True),
+    ],
+)
+def test_more_log_probabilities_than_memory_holds_are_refused(
+    path: str, body: dict[str, object], is_served: bool
+) -> None:
+    reply = ask("POST", path, body, context=14_000)
+    assert (reply.status == 200) == is_served
+    if not is_served:
+        assert reply.body["error"]["param"] == "logprobs"
+
+
 def test_a_full_queue_says_when_to_come_again() -> None:
     reply = ask("POST", CHAT, chat(), scheduler=ScriptedScheduler(two_words, full=True))
     assert reply.status == 429

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from _shared.embedding_queue import EmbeddingCall, EmbeddingQueue, EmbeddingsFull, VectorModel
+from _shared.grammar_making.here import made_here
 from llamacpp.server.api import OpenAiApp
 from llamacpp.server.embedder import STEP, VectorForm, pool
 from llamacpp.server.embeddings import EmbeddingService
+from llamacpp.server.grammars import Grammars
 from llamacpp.server.prompts import PromptReader
 from tests.unit.workers.llamacpp.vocabulary import NumberedVocabulary
 
@@ -47,7 +49,10 @@ class Client:
         self.queue = EmbeddingQueue(lambda: model, STEP)
         service = EmbeddingService("m", FORM, self.queue)
         reader = PromptReader(NumberedVocabulary(), None, context=LONGEST)
-        self.app = OpenAiApp(reader, None, service, models=["m"], context=LONGEST)
+        grammars = Grammars(made_here)
+        self.app = OpenAiApp(
+            reader, None, service, grammars=grammars, models=["m"], context=LONGEST
+        )
         self.queue.start()
 
     async def ask(self, path: str, fields: object, *, method: str = "POST") -> tuple[int, Any]:

@@ -1,28 +1,53 @@
-"""What a response_format becomes."""
+"""What a response_format becomes, and who waits for it."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from _shared.grammars.compiled import GrammarCache
-from llamacpp.server.errors import BadRequest
-from llamacpp.server.grammars import grammar_of
+from _shared.grammar_making.here import made_here
+from _shared.grammar_making.tasks import GbnfTask, GrammarTask
+from _shared.grammars.machine import Machine
+from llamacpp.server.errors import ApiError, BadRequest
+from llamacpp.server.grammars import MOST_WAITING, Grammars, WantedForm, form_of
 from tests.unit.workers._shared.grammars.walks import allows
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+KNOWN = WantedForm(GbnfTask('root ::= "x"'), "grammar", "grammar")
+
+
+def made(wanted: WantedForm | None) -> Machine:
+    assert wanted is not None
+    return asyncio.run(Grammars(made_here).machine(wanted))
+
+
+class Slow:
+    """Makes what it knows at once, and all else when it may."""
+
+    def __init__(self) -> None:
+        self.may_go_on = threading.Event()
+
+    def __call__(self, task: GrammarTask) -> Machine:
+        if task != KNOWN.task:
+            assert self.may_go_on.wait(30)
+        return made_here(task)
+
+
+def other(number: int) -> WantedForm:
+    return WantedForm(GbnfTask(f'root ::= "{number}"'), "grammar", "grammar")
 
 
 def test_a_grammar_of_the_clients_own_wins() -> None:
-    machine = grammar_of('root ::= "x"', {"type": "json_object"}, GrammarCache())
-    assert machine is not None
-    assert allows(machine, "x")
+    assert allows(made(form_of('root ::= "x"', {"type": "json_object"})), "x")
 
 
 @pytest.mark.parametrize("given", [None, {}, {"type": "text"}])
 def test_free_text_has_no_grammar(given: dict[str, object] | None) -> None:
-    assert grammar_of(None, given, GrammarCache()) is None
+    assert form_of(None, given) is None
 
 
 @pytest.mark.parametrize(
@@ -36,19 +61,9 @@ def test_free_text_has_no_grammar(given: dict[str, object] | None) -> None:
     ],
 )
 def test_json_is_held_to_its_schema(given: dict[str, Any], good: str, bad: str) -> None:
-    machine = grammar_of(None, given, GrammarCache())
-    assert machine is not None
+    machine = made(form_of(None, given))
     assert allows(machine, good)
     assert not allows(machine, bad)
-
-
-def test_the_same_schema_is_made_once_and_the_oldest_goes() -> None:
-    cache = GrammarCache()
-    first = cache.of_schema(SCHEMA)
-    assert cache.of_schema({**SCHEMA}) is first
-    for place in range(40):
-        cache.of_schema({"const": place})
-    assert cache.of_schema(SCHEMA) is not first
 
 
 @pytest.mark.parametrize(
@@ -66,5 +81,50 @@ def test_the_same_schema_is_made_once_and_the_oldest_goes() -> None:
 )
 def test_anything_else_is_refused(given: dict[str, object], reason: str) -> None:
     with pytest.raises(BadRequest, match=reason) as refused:
-        grammar_of(None, given, GrammarCache())
+        made(form_of(None, given))
     assert refused.value.param == "response_format"
+
+
+def with_all_waiting(ask: Callable[[Grammars], Any]) -> Any:
+    """What `ask` gets while as many grammars as may are waiting to be made."""
+
+    async def asked() -> Any:
+        slow = Slow()
+        grammars = Grammars(slow)
+        await grammars.machine(KNOWN)
+        waiting = [
+            asyncio.create_task(grammars.machine(other(number))) for number in range(MOST_WAITING)
+        ]
+        try:
+            while grammars.waiting < MOST_WAITING:
+                await asyncio.sleep(0.001)
+            return await asyncio.wait_for(ask(grammars), 20)
+        finally:
+            slow.may_go_on.set()
+            await asyncio.gather(*waiting)
+
+    return asyncio.run(asked())
+
+
+def test_a_known_grammar_waits_for_none_that_is_being_made() -> None:
+    assert allows(with_all_waiting(lambda grammars: grammars.machine(KNOWN)), "x")
+
+
+def test_what_is_read_in_threads_waits_for_no_grammar() -> None:
+    """The event loop has few of them, and long bodies are read there."""
+    assert with_all_waiting(lambda _: asyncio.to_thread(lambda: "read")) == "read"
+
+
+def test_there_is_an_end_to_what_waits() -> None:
+    with pytest.raises(ApiError) as refused:
+        with_all_waiting(lambda grammars: grammars.machine(other(-1)))
+    assert refused.value.status == 429
+
+
+def test_without_a_process_that_makes_grammars_the_server_is_to_blame() -> None:
+    def fail(_: GrammarTask) -> Machine:
+        raise BlockingIOError("no process")
+
+    with pytest.raises(ApiError) as refused:
+        asyncio.run(Grammars(fail).machine(KNOWN))
+    assert refused.value.status == 503

@@ -16,6 +16,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llamacpp.server.batches import SCORED_BESIDE
 from llamacpp.server.drafting import Drafter, DraftModel, DraftRequest, PromptLookup
 from llamacpp.server.generation import Generation, StepOutput
 from llamacpp.server.sampling import SamplingParams
@@ -276,6 +277,25 @@ def test_a_long_prompt_does_not_stall_running_streams() -> None:
         assert (
             sum(sequence == 0 for _, _, sequence, _ in batch) == 1
         )  # the stream advances in every step
+
+
+def test_a_prompt_that_is_scored_does_not_stall_running_streams() -> None:
+    """Each of its tokens takes a pass over the vocabulary."""
+    long = list(range(1, 50)) * 10
+    _, llama, generations, _ = serve(
+        [[1, 2, 3], long, long],
+        slots=3,
+        pool=5000,
+        batch=512,
+        chunk=256,
+        max_tokens=80,
+        reuse=False,
+        scores=True,
+    )
+    running = [b for b in llama.batches if any(s == 0 and p >= 3 for _, p, s, _ in b)]
+    scored = [sum(s > 0 and wanted for _, _, s, wanted in batch) for batch in running[:25]]
+    assert max(scored) <= SCORED_BESIDE + 2  # with the tokens of those that have been read
+    assert all(len(each.prompt_logprobs) == each.prompt_tokens - 1 for each in generations)
 
 
 def test_right_guesses_save_steps_and_wrong_ones_stop() -> None:

@@ -215,3 +215,66 @@ def test_a_template_that_breaks_is_the_requests_error(template: str) -> None:
     reply = asked(chat(), script=says("x"), template=template)
     assert reply.status == 400
     assert reply.body["error"]["param"] == "messages"
+
+
+THOUGHT = "<|channel|>analysis<|message|>Five and six.<|end|><|start|>assistant"
+SAID = f"{THOUGHT}<|channel|>final<|message|>Eleven."
+
+
+def in_channels(body: dict[str, object], text: str) -> tuple[Reply, ScriptedScheduler]:
+    scheduler = ScriptedScheduler(says(text))
+    reply = asked(body, script=says(text), template=templates.HARMONY, scheduler=scheduler)
+    return reply, scheduler
+
+
+def test_thoughts_in_a_channel_are_no_content() -> None:
+    reply, scheduler = in_channels(chat(), SAID)
+    message = reply.body["choices"][0]["message"]
+    assert message == {
+        "role": "assistant",
+        "content": "Eleven.",
+        "reasoning_content": "Five and six.",
+    }
+    assert prompt_of(scheduler).endswith("<|start|>assistant")
+
+
+def test_streamed_thoughts_come_apart() -> None:
+    reply, _ = in_channels(chat(stream=True), SAID)
+    deltas = [event["choices"][0]["delta"] for event in reply.events]
+    assert "".join(delta.get("reasoning_content", "") for delta in deltas) == "Five and six."
+    assert "".join(delta.get("content", "") for delta in deltas) == "Eleven."
+    assert reply.events[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_a_call_in_a_channel_is_a_call_of_the_tools_that_there_are() -> None:
+    call = f'{THOUGHT} to=functions.add<|channel|>commentary json<|message|>{{"a": 12}}'
+    choice = in_channels(chat(tools=TOOLS), call)[0].body["choices"][0]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] is None
+    assert choice["message"]["reasoning_content"] == "Five and six."
+    function = choice["message"]["tool_calls"][0]["function"]
+    assert function == {"name": "add", "arguments": '{"a": 12}'}
+    without = in_channels(chat(), call)[0].body["choices"][0]
+    assert without["finish_reason"] == "stop"
+    assert "tool_calls" not in without["message"]
+
+
+def test_a_form_is_held_in_the_channel_for_people() -> None:
+    body = chat(response_format={"type": "json_object"})
+    reply, scheduler = in_channels(body, '{"a": 1}')
+    assert reply.body["choices"][0]["message"] == {"role": "assistant", "content": '{"a": 1}'}
+    assert prompt_of(scheduler).endswith("<|start|>assistant<|channel|>final<|message|>")
+    grammar = scheduler.submitted[0].params.grammar
+    assert grammar is not None
+    assert allows(grammar, '{"a": 1}')
+
+
+def test_a_call_that_has_to_be_made_is_made_in_its_channel() -> None:
+    text = 'add<|message|>{"a": 12}'
+    reply, scheduler = in_channels(chat(tools=TOOLS, tool_choice="required"), text)
+    assert prompt_of(scheduler).endswith("<|channel|>commentary to=functions.")
+    grammar = scheduler.submitted[0].params.grammar
+    assert grammar is not None
+    assert allows(grammar, text)
+    assert not allows(grammar, f"{text}{text}")
+    assert reply.body["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "add"

@@ -1,49 +1,25 @@
-"""Grammars that are made while answers run: nobody is stopped for one."""
+"""Grammars are made once for each task, and the newest are kept."""
 
 from __future__ import annotations
 
-import gc
-from typing import Any
+from _shared.grammar_making.here import made_here
+from _shared.grammar_making.tasks import SchemaTask
+from _shared.grammars.compiled import MOST_KEPT, GrammarCache
 
-import pytest
-
-from _shared.grammars.compiled import GrammarCache
-from _shared.grammars.nodes import GrammarError
-
-FIELD = {
-    "type": "object",
-    "properties": {"a": {"type": "string", "maxLength": 20}, "b": {"enum": ["k", "l"]}},
-    "required": ["a"],
-    "additionalProperties": False,
-}
+FIELD = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 
 
-def collections_of(schema: dict[str, Any]) -> int:
-    """How often the garbage collector stopped everybody meanwhile."""
-    seen = []
-    gc.collect()
-    gc.callbacks.append(lambda phase, _: seen.append(phase))
-    try:
-        GrammarCache().of_schema(schema)
-    finally:
-        gc.callbacks.pop()
-    return len(seen)
-
-
-def test_a_large_schema_stops_nobody_for_the_garbage_collector() -> None:
-    names = [f"p{number}" for number in range(60)]
-    large = {
-        "type": "object",
-        "properties": dict.fromkeys(names, FIELD),
-        "required": names,
-        "additionalProperties": False,
-    }
-    # One may begin when the collector is allowed again, before the callback is taken off.
-    assert collections_of(large) <= 2
-    assert gc.isenabled()
-
-
-def test_the_collector_goes_on_after_a_schema_that_fails() -> None:
-    with pytest.raises(GrammarError):
-        GrammarCache().of_schema({"type": "string", "minLength": 5, "maxLength": 2})
-    assert gc.isenabled()
+def test_the_same_schema_is_made_once_and_the_oldest_goes() -> None:
+    cache: GrammarCache[SchemaTask] = GrammarCache(made_here)
+    task = SchemaTask(FIELD)
+    assert cache.known(task) is None
+    first = cache.made(task)
+    assert cache.made(SchemaTask({**FIELD})) is first
+    for place in range(MOST_KEPT - 1):
+        cache.made(SchemaTask({"const": place}))
+    assert cache.known(task) is first
+    cache.made(SchemaTask({"const": "one more"}))
+    assert cache.known(task) is first
+    for place in range(MOST_KEPT):
+        cache.made(SchemaTask({"const": [place]}))
+    assert cache.known(task) is None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import string
 
-from _shared.grammars.compiled import GrammarCache
+from _shared.grammar_making.here import made_here
+from _shared.grammar_making.tasks import AnySchema, GbnfTask, SchemaTask
 from _shared.grammars.machine import Machine
 from _shared.grammars.states import State
 
@@ -14,12 +15,12 @@ CLOSING = '"}]'
 LONGEST = 600
 
 
-def of_schema(schema: object) -> Machine:
-    return GrammarCache().of_schema(schema)
+def of_schema(schema: AnySchema) -> Machine:
+    return made_here(SchemaTask(schema))
 
 
 def of_gbnf(text: str) -> Machine:
-    return GrammarCache().of_gbnf(text)
+    return made_here(GbnfTask(text))
 
 
 def after(machine: Machine, text: str) -> State | None:

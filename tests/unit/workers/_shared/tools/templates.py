@@ -26,6 +26,13 @@ MISTRAL = (
 )
 MISTRAL_NAMED = MISTRAL + "{# [ARGS] #}"
 FUNCTIONARY = "{% if tools %}<function=name>{arguments}</function>{{ tools | tojson }}{% endif %}"
+HARMONY = (
+    "{% if tools %}<|start|>developer<|message|>{% for t in tools %}{{ t.function.name }} "
+    "{% endfor %}<|end|>{% endif %}"
+    "{% for m in messages %}<|start|>{{ m.role }}"
+    "{% if m.role == 'assistant' %}<|channel|>final{% endif %}"
+    "<|message|>{{ m.content }}<|end|>{% endfor %}<|start|>assistant"
+)
 CALLS = (
     "{% if tools %}You have {{ tools | tojson }}{% endif %}"
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"

@@ -7,10 +7,19 @@ import random
 
 import pytest
 
-from _shared.grammars.machine import machine_of
+from _shared.grammars.assembling import machine_of
 from _shared.grammars.nodes import GrammarError
-from _shared.tools.calls_grammar import Tool, opening_of, rules_of_calls
-from _shared.tools.layouts import FUNCTIONARY, HERMES, KNOWN, LLAMA, MISTRAL, Layout
+from _shared.tools.calls_grammar import rules_of_calls
+from _shared.tools.layouts import (
+    FUNCTIONARY,
+    HERMES,
+    KNOWN,
+    LLAMA,
+    MISTRAL,
+    Layout,
+    Tool,
+    opening_of,
+)
 from _shared.tools.reader import CallReader
 from tests.unit.workers._shared.grammars.walks import allows, written
 from tests.unit.workers._shared.tools.test_reader import read

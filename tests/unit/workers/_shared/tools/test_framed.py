@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from _shared.grammars.machine import machine_of
-from _shared.tools.calls_grammar import Tool, opening_of, rules_of_calls
+from _shared.grammars.assembling import machine_of
+from _shared.tools.calls_grammar import rules_of_calls
 from _shared.tools.framed import CallFrame
 from _shared.tools.framed_reader import FramedReader
-from _shared.tools.layouts import Layout, layout_of
+from _shared.tools.layouts import Layout, Tool, layout_of, opening_of
 from _shared.tools.tags import calling
 from tests.unit.workers._shared.grammars.walks import written
 from tests.unit.workers._shared.tools.templates import FRAMED, render_of

@@ -9,11 +9,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from _shared.grammars.compiled import GrammarCache
+from _shared.grammars.assembling import machine_of
 from _shared.grammars.nodes import GrammarError
-from _shared.tools.calls_grammar import Tool, opening_of, rules_of_calls
+from _shared.tools.calls_grammar import rules_of_calls
 from _shared.tools.events import Arguments, CallBegin, Content
-from _shared.tools.layouts import Layout, layout_of
+from _shared.tools.layouts import Layout, Tool, layout_of, opening_of
 from _shared.tools.tagged_reader import TaggedReader
 from _shared.tools.tags import Frame, calling, conversation
 from tests.unit.workers._shared.grammars.walks import allows, written
@@ -103,7 +103,7 @@ def test_what_the_template_writes_is_read(name: str, seed: int) -> None:
 def test_a_call_that_has_to_be_made_is_valid(name: str) -> None:
     layout = form(name)
     rules = rules_of_calls(TOOLS, layout, has_several=True)
-    machine = GrammarCache().kept(name, lambda: rules)
+    machine = machine_of(rules)
     whole = as_written(name, [*CALLS[1:3], *CALLS[3:]])
     assert allows(machine, whole.lstrip().removeprefix(opening_of(layout)))
     done = 0
