@@ -39,11 +39,10 @@ class IncrementalDecoder:
         """The text before a stop string, without an end that may yet become one."""
         text = self._held + text
         self._held = ""
-        for stop in self._stops:
-            at = text.find(stop)
-            if at >= 0:
-                self.stopped = True
-                return text[:at]
+        found = [stop for stop in self._stops if stop in text]
+        if found:
+            self.stopped = True
+            return text[: min(map(text.index, found))]
         if last:
             return text
         certain = len(text) - self._possible_stop(text)

@@ -5,6 +5,7 @@ Standard library only. It knows nothing of models.
 
 import asyncio
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from _shared.wrong_body import wrong_body
 MAX_BODY_BYTES = 32 << 20
 MAX_HEAD_BYTES = 1 << 16
 MOST_LENGTH_DIGITS = 20
+CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,16}")
 EVENT_STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
@@ -60,27 +62,77 @@ async def read_request(reader: asyncio.StreamReader) -> HttpRequest:
     first, *lines = text.split("\r\n")
     words = first.split(" ")
     method, target, *_ = [*words, "", ""]
-    length = _content_length(lines)
-    if length > MAX_BODY_BYTES:
-        raise HttpError(413, f"the body is over {MAX_BODY_BYTES >> 20} MiB")
-    body = await reader.readexactly(length)
+    body = await _body(reader, _fields(lines))
     path, _, _query = target.partition("?")
     return HttpRequest(method=method, path=path, body=body, received_ns=received_ns)
 
 
-def _content_length(lines: list[str]) -> int:
-    """Raises: HttpError where the end of the body cannot be told."""
+def _fields(lines: list[str]) -> dict[str, str]:
+    """The first of each name, in small letters."""
+    fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
-        name = name.strip().lower()
-        value = value.strip()
-        if name == "transfer-encoding":
-            raise HttpError(411, "a body needs a Content-Length here")
-        if name == "content-length":
-            if not (value.isascii() and value.isdecimal()):
-                raise HttpError(400, f"Content-Length: no number: {value[:40]}")
-            return int(value[:MOST_LENGTH_DIGITS])
-    return 0
+        fields.setdefault(name.strip().lower(), value.strip())
+    return fields
+
+
+async def _body(reader: asyncio.StreamReader, fields: dict[str, str]) -> bytes:
+    """Raises: HttpError where its end cannot be told, or is too far."""
+    coding = fields.get("transfer-encoding")
+    length = fields.get("content-length")
+    if coding is not None:
+        if coding.lower() != "chunked":
+            raise HttpError(501, f"Transfer-Encoding: {coding[:40]} is not read here")
+        if length is not None:
+            raise HttpError(400, "Content-Length beside Transfer-Encoding")
+        return await _chunked_body(reader)
+    if length is None:
+        return b""
+    if not (length.isascii() and length.isdecimal()):
+        raise HttpError(400, f"Content-Length: no number: {length[:40]}")
+    size = int(length[:MOST_LENGTH_DIGITS])
+    _check_size(size)
+    return await reader.readexactly(size)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BODY_BYTES:
+        raise HttpError(413, f"the body is over {MAX_BODY_BYTES >> 20} MiB")
+
+
+async def _chunked_body(reader: asyncio.StreamReader) -> bytes:
+    """As clients send it that do not know the length beforehand."""
+    parts: list[bytes] = []
+    total = 0
+    while size := _chunk_size(await _line(reader)):
+        total += size
+        _check_size(total)
+        parts.append(await reader.readexactly(size))
+        if await _line(reader):
+            raise HttpError(400, "a chunk is longer than it says")
+    trailers = 0
+    while line := await _line(reader):
+        trailers += len(line)
+        if trailers > MAX_HEAD_BYTES:
+            raise HttpError(431, "the trailers are too long")
+    return b"".join(parts)
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """Without its end."""
+    try:
+        line = await reader.readuntil(b"\r\n")
+    except asyncio.LimitOverrunError as error:
+        raise HttpError(400, "broken chunked encoding") from error
+    return line[:-2]
+
+
+def _chunk_size(line: bytes) -> int:
+    digits, _, _extension = line.partition(b";")
+    digits = digits.strip()
+    if not CHUNK_SIZE.fullmatch(digits):
+        raise HttpError(400, "broken chunked encoding")
+    return int(digits, 16)
 
 
 async def reply(

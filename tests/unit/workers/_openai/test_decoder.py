@@ -38,6 +38,14 @@ def test_pieces_add_up_to_the_text_before_a_stop(text: str, stops: list[str]) ->
         assert given_out == text
 
 
+@given(TEXT, STOPS)
+def test_of_several_stops_in_one_token_the_first_in_the_text_counts(
+    text: str, stops: list[str]
+) -> None:
+    decoder = IncrementalDecoder(decode, stops)
+    assert decoder.add(list(text.encode()), last=True) == before_first_stop(text, stops)
+
+
 def test_a_stop_string_is_held_back_until_it_is_certain() -> None:
     decoder = IncrementalDecoder(decode, ["END"])
     assert decoder.add(list(b"one E")) == "one "
