@@ -27,8 +27,8 @@ LOOPBACK = "127.0.0.1"
 FIRST_PORT = 20_000
 PORTS = 20_000
 """Of jobs whose launcher names no port: the job's number decides, so all ranks agree."""
-FIRST_HOST = re.compile(r"([^\[,]+)(?:\[(\d+))?")
-"""Of a SLURM list of nodes: `gpu[07-09,12],cpu3` begins with gpu07."""
+RANGE = re.compile(r"\[(\d+)[^\]]*\]")
+"""Of a SLURM list of nodes: `gpu[07-09,12]-ib,cpu3` begins with gpu07-ib."""
 
 Environ = Mapping[str, str]
 
@@ -83,9 +83,15 @@ def _joined(recipe: TrainRecipe, environ: Environ) -> Launch | None:
     if _number(environ, "WORLD_SIZE") > 1 and "RANK" in environ and "MASTER_ADDR" in environ:
         return _of_variables(environ)
     is_wish = recipe.nproc is not None or recipe.nnodes is not None
-    if _number(environ, "SLURM_NTASKS") > 1 and "SLURM_PROCID" in environ and not is_wish:
+    if _is_step(environ) and not is_wish:
         return _of_slurm(environ)
     return None
+
+
+def _is_step(environ: Environ) -> bool:
+    """Whether srun has started us with others. A batch script is alone, with all but the step."""
+    tasks = _number(environ, "SLURM_NTASKS")
+    return tasks > 1 and "SLURM_PROCID" in environ and "SLURM_STEP_ID" in environ
 
 
 def _of_variables(environ: Environ) -> Launch:
@@ -138,11 +144,8 @@ def _of_slurm(environ: Environ) -> Launch:
 
 def _first_node(environ: Environ, nnodes: int) -> str:
     nodes = environ.get("SLURM_STEP_NODELIST") or environ.get("SLURM_JOB_NODELIST") or ""
-    found = FIRST_HOST.match(nodes)
-    if nnodes == 1 or found is None:
-        return LOOPBACK
-    name, number = found.groups()
-    return name + (number or "")
+    first, _, _ = RANGE.sub(r"\1", nodes).partition(",")
+    return LOOPBACK if nnodes == 1 else first or LOOPBACK
 
 
 def _refuse_another_size(recipe: TrainRecipe, joined: Launch) -> None:

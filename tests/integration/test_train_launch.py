@@ -120,6 +120,7 @@ def test_sruns_tasks_are_ranks(chats: Path, tmp_path: Path) -> None:
         task = {
             "SLURM_JOB_ID": str(os.getpid()),
             "SLURM_NTASKS": "2",
+            "SLURM_STEP_ID": "0",
             "SLURM_PROCID": str(rank),
             "SLURM_LOCALID": str(rank),
             "SLURM_JOB_NODELIST": "node7",

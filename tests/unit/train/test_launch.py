@@ -21,6 +21,7 @@ SLURM = {
     "SLURM_NTASKS": "8",
     "SLURM_NNODES": "2",
     "SLURM_LOCALID": "1",
+    "SLURM_STEP_ID": "0",
     "SLURM_JOB_ID": "4711",
     "SLURM_JOB_NODELIST": "gpu[07-08]",
 }
@@ -90,9 +91,23 @@ def test_a_batch_script_may_launch_by_itself() -> None:
     assert launch(SLURM, nproc=2).argv
 
 
+def test_a_batch_script_waits_for_no_tasks_that_nobody_has_started() -> None:
+    """SLURM numbers it 0 of all tasks of its job, which only srun starts."""
+    script = {name: value for name, value in SLURM.items() if name != "SLURM_STEP_ID"}
+    assert launch({**script, "SLURM_PROCID": "0"}) == ALONE
+    assert launch({**script, "SLURM_PROCID": "0"}, gpus=8, **MODEL).ranks_here == 8
+
+
 @pytest.mark.parametrize(
     ("nodes", "first"),
-    [("a1,a2", "a1"), ("a[3-5],b", "a3"), ("cpu-[001,004]", "cpu-001"), ("", "127.0.0.1")],
+    [
+        ("a1,a2", "a1"),
+        ("a[3-5],b", "a3"),
+        ("cpu-[001,004]", "cpu-001"),
+        ("gpu[07-09,12]-ib,cpu3", "gpu07-ib"),
+        ("rack[1-2]n[03-04]", "rack1n03"),
+        ("", "127.0.0.1"),
+    ],
 )
 def test_the_first_node_of_a_list(nodes: str, first: str) -> None:
     found = launch({**SLURM, "SLURM_JOB_NODELIST": nodes})
