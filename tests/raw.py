@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -150,6 +151,9 @@ class RawUpstream:
         return not self.hangs_up
 
     def close(self) -> None:
+        """At once: who waits for a connection would take one more."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
 

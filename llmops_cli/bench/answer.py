@@ -8,9 +8,17 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.bench.chunks import Chunk, ChunkChoice, error_of, error_text, piece_of
+from llmops_cli.bench.chunks import (
+    MOST_ERROR,
+    Chunk,
+    ChunkChoice,
+    error_of,
+    error_text,
+    piece_of,
+)
 from llmops_cli.bench.events import split_events
 from llmops_cli.bench.failure import ErrorKind, RequestFailure, detailed_failure, plain_failure
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.wire import HttpResponse
 
 FAILED_ENDS = {
@@ -87,8 +95,19 @@ def _plain_chunks(events: list[bytes]) -> Sequence[PlainChunk | None]:
     joined = b",".join(events)
     try:
         return _PLAIN.decode(b"[" + joined + b"]")
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return [None] * len(events)
+
+
+def _chunk_of(raw: bytes) -> Chunk:
+    """Some servers cut a character between two tokens: the rest of what they say is read.
+
+    Raises: one of UNREADABLE.
+    """
+    try:
+        return _CHUNK.decode(raw)
+    except UnicodeDecodeError:
+        return _CHUNK.decode(raw.decode(errors="replace"))
 
 
 def refusal_of(response: HttpResponse) -> RequestFailure:
@@ -109,14 +128,17 @@ def _whole_answer(response: HttpResponse, *, done: bool) -> Completion:
         answer.failure = plain_failure(ErrorKind.EMPTY)
         return answer
     try:
-        whole = _CHUNK.decode(body)
-    except msgspec.DecodeError:
+        whole = _chunk_of(body)
+    except UNREADABLE:
         whole = Chunk()
     if not whole.choices and error_of(whole) is None:
         answer.failure = plain_failure(ErrorKind.NO_STREAM)
         return answer
     told = _Told(answer)
-    told.chunk(whole, response.stamps[-1])
+    try:
+        told.chunk(whole, response.stamps[-1])
+    except RecursionError:
+        answer.failure = plain_failure(ErrorKind.MALFORMED)
     told.settle(done=True)
     return answer
 
@@ -156,11 +178,10 @@ class _Told:
 
     def read(self, event: bytes, at_ns: int) -> None:
         try:
-            chunk = _CHUNK.decode(event)
-        except msgspec.DecodeError:
-            self._fail(plain_failure(ErrorKind.MALFORMED))
-        else:
-            self.chunk(chunk, at_ns)
+            self.chunk(_chunk_of(event), at_ns)
+        except UNREADABLE:
+            words = event[:MOST_ERROR].decode(errors="replace")
+            self._fail(detailed_failure(ErrorKind.MALFORMED, words))
 
     def chunk(self, event: Chunk, at_ns: int) -> None:
         answer = self._answer

@@ -16,6 +16,7 @@ OF_TEXT = ("ttft_ms", "tpot_ms", "normalized_ms")
 
 def check_api(recipe: BenchRecipe, slos: Sequence[Slo]) -> None:
     """Raises: UsageError for what the recipe's API does not have."""
+    _check_choices(recipe)
     if recipe.api != EMBEDDINGS:
         if recipe.texts_per_request > 1:
             raise UsageError(
@@ -34,6 +35,15 @@ def check_api(recipe: BenchRecipe, slos: Sequence[Slo]) -> None:
     if recipe.trace and recipe.texts_per_request > 1:
         raise UsageError(
             "a row of a trace is one request of one text", hint="leave out --texts-per-request"
+        )
+
+
+def _check_choices(recipe: BenchRecipe) -> None:
+    """Several choices share a stream and its count of tokens: no time is that of one of them."""
+    if recipe.body.get("n") not in (None, 1):
+        raise UsageError(
+            "--body n: the times of several choices in one answer cannot be told apart",
+            hint="more --concurrency: each request has one choice",
         )
 
 

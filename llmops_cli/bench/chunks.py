@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
+
 MOST_ERROR = 300
 """Characters of an error that are kept."""
 PART_KEYS = ("text", "content", "refusal")
@@ -113,13 +115,19 @@ def error_of(event: Chunk) -> object | None:
 def error_text(raw: bytes) -> str:
     """The message inside an error body, or its beginning."""
     try:
-        loaded = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
-        return raw[:MOST_ERROR].decode(errors="replace")
+        words = _error_words(raw)
+    except UNREADABLE:
+        words = None
+    return (raw[:MOST_ERROR].decode(errors="replace") if words is None else words)[:MOST_ERROR]
+
+
+def _error_words(raw: bytes) -> str | None:
+    """None where it is no object. Raises: one of UNREADABLE."""
+    loaded = msgspec.json.decode(raw)
     if isinstance(loaded, list) and loaded:  # as Gemini wraps them
         loaded = loaded[0]
     if not isinstance(loaded, dict):
-        return raw[:MOST_ERROR].decode(errors="replace")
+        return None
     error: object = loaded
     for name in ("error", "detail", "message"):
         if loaded.get(name):
@@ -129,4 +137,4 @@ def error_text(raw: bytes) -> str:
         error = error["message"]
     if not isinstance(error, str):
         error = msgspec.json.encode(error).decode()
-    return error[:MOST_ERROR]
+    return error

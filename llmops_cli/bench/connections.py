@@ -133,7 +133,7 @@ class Connections:
         connection: Connection | None = None
         while self._idle:
             candidate = self._idle.pop()
-            if candidate.fd in self._open:
+            if self._open.get(candidate.fd) is candidate:  # a number may be another one's by now
                 connection = candidate
                 break
         if connection is None:
@@ -237,9 +237,8 @@ class Connections:
             self._broken(connection, error)
             return
         request = connection.request
-        if request is None:
-            if not piece:  # an idle connection that the server has closed
-                self._drop(connection)
+        if request is None:  # closed by the server, or it says what nobody has asked
+            self._drop(connection)
             return
         if not piece:
             if request.response.closed():
@@ -314,8 +313,10 @@ class Connections:
             self._on_failure(request, connection_failure(error))
 
     def _drop(self, connection: Connection) -> None:
-        self._open.pop(connection.fd, None)
         connection.request = None  # a cycle would keep both alive
+        if self._open.get(connection.fd) is not connection:
+            return  # dropped before: its number may be another connection's by now
+        del self._open[connection.fd]
         with contextlib.suppress(OSError, ValueError):
             self._epoll.unregister(connection.fd)
         with contextlib.suppress(OSError):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from llmops_cli.bench.chunks import words_of
 from llmops_cli.bench.plan import Workload
 from llmops_cli.bench.session import PlannedTurn
 
@@ -63,8 +64,8 @@ class RequestBodies:
         output_tokens: int,
     ) -> bytes:
         if not self._chat:
-            contents = [str(message["content"]) for message in messages]
-            text = "\n".join(contents)
+            contents = [words_of(message.get("content")) for message in messages]
+            text = "\n".join(filter(None, contents))
             return self.of_text(start, text, output_tokens)
         encoded = msgspec.json.encode(messages)
         opened = self._open(start, output_tokens)

@@ -44,9 +44,10 @@ SETTLED = frozenset(
         "stream_options",
         "max_tokens",
         "max_completion_tokens",
+        "n",
     }
 )
-"""Fields of a batch row that the load test decides."""
+"""Fields of a batch row that the load test decides: an answer is one choice."""
 TEXT_ENDINGS = ("", ".txt", ".text")
 """A pipe has no ending. Lines of other files (pages, code, logs) are hardly meant as prompts."""
 MARKUP = ("<!doctype", "<html", "<?xml", "<svg")

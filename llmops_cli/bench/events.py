@@ -10,8 +10,14 @@ import msgspec
 
 from llmops_cli.bench.record import AT_ONCE_NS
 from llmops_cli.core.histogram import keys_of
+from llmops_cli.core.wrong_json import UNREADABLE
 
 DONE = b"[DONE]"
+FIELD = b"data:"
+BOM = b"\xef\xbb\xbf"
+"""An event stream may begin with one, which says nothing."""
+JSON_BEGINS = (b"{", b"[")
+"""One object is no stream of events, and may be long."""
 CR = b"\r"
 END = b"\n\n"
 
@@ -21,34 +27,63 @@ def split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes],
 
     True at the end if [DONE] was among them.
     """
-    events: list[bytes] = []
-    times: list[int] = []
-    done = False
+    found = _Found()
+    if payloads and payloads[0][:1] in JSON_BEGINS:
+        return found.events, found.stamps, found.is_done
     rest = b""
+    held_ns = 0
     for payload, at_ns in zip(payloads, stamps, strict=True):
         is_one_line = payload[:6] == b"data: " and payload.find(b"\n") == len(payload) - 2
         if is_one_line and not rest and payload[-1:] == b"\n" and CR not in payload:
-            data = payload[6:-2]
-            if data == DONE:
-                done = True
-            else:
-                events.append(data)
-                times.append(at_ns)
+            found.add(payload[6:-2], at_ns)
             continue
+        if rest and payload[:5] == FIELD and _are_whole(rest):
+            found.add_block(rest, held_ns)
+            rest = b""
         whole, held = _lines_ended(rest + payload)
         *blocks, rest = whole.split(END)
         rest += held
+        held_ns = at_ns
         for block in blocks:
-            data = _event_data(block)
-            if data == DONE:
-                done = True
-            elif data:
-                events.append(data)
-                times.append(at_ns)
-    last = rest.strip().removeprefix(b"data:")
-    if last.strip() == DONE:
-        done = True
-    return events, times, done
+            found.add_block(block, at_ns)
+    if rest and _are_whole(rest):
+        found.add_block(rest, held_ns)
+    return found.events, found.stamps, found.is_done
+
+
+class _Found:
+    """Events in their order."""
+
+    def __init__(self) -> None:
+        self.events: list[bytes] = []
+        self.stamps: list[int] = []
+        self.is_done = False
+
+    def add(self, data: bytes, at_ns: int) -> None:
+        if data == DONE:
+            self.is_done = True
+        elif data:
+            self.events.append(data)
+            self.stamps.append(at_ns)
+
+    def add_block(self, block: bytes, at_ns: int) -> None:
+        for data in _datas(block):
+            self.add(data, at_ns)
+
+
+def _are_whole(rest: bytes) -> bool:
+    """Whether each line is a message, as of servers that end theirs by one newline, or by none."""
+    lines = _lines_ended(rest)[0].removeprefix(BOM).strip().split(b"\n")
+    return all(line.startswith(FIELD) and _is_message(line[5:].strip()) for line in lines)
+
+
+def _is_message(data: bytes) -> bool:
+    if data == DONE:
+        return True
+    try:
+        return isinstance(msgspec.json.decode(data), dict)
+    except UNREADABLE:
+        return False
 
 
 def _lines_ended(payload: bytes) -> tuple[bytes, bytes]:
@@ -66,31 +101,31 @@ def _lines_ended(payload: bytes) -> tuple[bytes, bytes]:
     return whole.replace(CR, b"\n"), held
 
 
-def _event_data(block: bytes) -> bytes:
-    """The lines of data of one event, joined."""
+def _datas(block: bytes) -> list[bytes]:
+    """The data of one event, its lines joined; of several where each line is a message."""
     found = []
     is_error = False
-    for line in block.split(b"\n"):
-        if line.startswith(b"data:"):
+    for line in block.removeprefix(BOM).split(b"\n"):
+        if line.startswith(FIELD):
             data = line[5:].removeprefix(b" ")
             found.append(data)
         elif line.startswith(b"event:"):
             is_error = line[6:].strip() == b"error"
+    if len(found) > 1 and not is_error and all(map(_is_message, found)):
+        return [data.strip() for data in found]
     joined = b"\n".join(found).strip()
-    if is_error and joined:
-        return _as_error(joined)
-    return joined
+    return [_as_error(joined) if is_error and joined else joined]
 
 
 def _as_error(data: bytes) -> bytes:
     """An event that its name makes an error, in the form of those that say it themselves."""
     try:
         said = msgspec.json.decode(data)
-    except msgspec.DecodeError:
-        said = data.decode(errors="replace")
-    if isinstance(said, dict) and said.get("error"):
-        return data
-    return msgspec.json.encode({"error": said})
+        if isinstance(said, dict) and said.get("error"):
+            return data
+        return msgspec.json.encode({"error": said})
+    except UNREADABLE:
+        return msgspec.json.encode({"error": data.decode(errors="replace")})
 
 
 def gaps_of(stamps: list[int], tokens: int) -> tuple[float, ...]:

@@ -71,6 +71,7 @@ class Loop:
         self._timers: list[tuple[int, int, TimerAction]] = []
         self._timer_number = 0
         self._waiting: deque[Request] = deque()  # due, but max_in_flight is reached
+        self._is_releasing = False
         self._backlog: deque[Request] = deque()
         self._most_backlog = max(BACKLOG, 2 * plan.streams)
         self._timeout_s = plan.target.timeout_s
@@ -299,12 +300,17 @@ class Loop:
         self._at(at + pause_ns, self._next_session)
 
     def _release(self) -> None:
+        """One after another: a request that fails at once has no other one sent from within."""
+        if self._is_releasing:
+            return
+        self._is_releasing = True
         limit = self.plan.max_in_flight
         while self._waiting:
             sent = self.in_flight - len(self._waiting)
             if limit is not None and sent >= limit:
-                return
+                break
             self._send(self._waiting.popleft())
+        self._is_releasing = False
 
     def _parse_one(self) -> None:
         self._parse(self._backlog.popleft())

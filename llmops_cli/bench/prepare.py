@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import msgspec
+
 from llmops_cli.bench.apis import check_api
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.counting import token_counter
@@ -94,7 +96,12 @@ def normalized_rows(recipe: BenchRecipe, spool: Path) -> Normalized | None:
     """The prompt file or trace in our form, written to `spool`; None for drawn prompts."""
     if recipe.trace:
         trace = Path(recipe.trace)
-        return normalize(trace, spool, kind="trace")
+        found = normalize(trace, spool, kind="trace")
+        wanted = recipe.requests or 0
+        if wanted > found.count:
+            note = f"{trace.name} has {found.count:,} requests, fewer than --requests {wanted}"
+            found = msgspec.structs.replace(found, notes=(*found.notes, note))
+        return found
     if recipe.dataset == "builtin":
         builtin = recipes_dir() / "data" / "prompts.jsonl"
         return normalize(builtin, spool, kind="file")

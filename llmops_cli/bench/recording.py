@@ -9,6 +9,7 @@ from llmops_cli.bench.connection import Request
 from llmops_cli.bench.events import gaps_of
 from llmops_cli.bench.plan import LevelPlan
 from llmops_cli.bench.record import Record
+from llmops_cli.core.visible import visible_line
 
 
 def record_of(
@@ -23,11 +24,11 @@ def record_of(
     usage = answer.usage
     times = _times(answer, origin_ns)
     count = _count(answer)
-    hidden_tokens = _hidden_tokens(answer, count.tokens)
     error = None
     error_kind = None
     if answer.failure is not None:
-        error = plan.target.without_secrets(answer.failure.text)
+        words = " ".join(answer.failure.text.split())
+        error = visible_line(plan.target.without_secrets(words))
         error_kind = answer.failure.kind
     return Record(
         index=request.index,
@@ -43,7 +44,7 @@ def record_of(
         end_ns=times.end_ns,
         done_ns=request.done_ns - origin_ns,
         chunks=len(stamps),
-        gaps=gaps_of(stamps, count.tokens - hidden_tokens),
+        gaps=gaps_of(stamps, count.tokens - count.hidden),
         input_wanted=request.turn.input_wanted,
         output_wanted=request.turn.output_wanted,
         input_tokens=told_count(usage.get("prompt_tokens")) or 0,
@@ -55,7 +56,7 @@ def record_of(
         status=request.response.status or None,
         error=error,
         error_kind=error_kind,
-        hidden_tokens=hidden_tokens,
+        hidden_tokens=count.hidden,
         texts=answer.vectors,
     )
 
@@ -76,8 +77,11 @@ def _times(answer: Completion, origin_ns: int) -> _Times:
 
 
 class _Count(NamedTuple):
+    """`hidden`: tokens of a chain of thought that the server counts and did not send."""
+
     tokens: int
     counted_by: str
+    hidden: int = 0
 
 
 def _count(answer: Completion) -> _Count:
@@ -85,18 +89,26 @@ def _count(answer: Completion) -> _Count:
     if answer.vectors:
         return _Count(0, "usage")
     told = told_count(answer.usage.get("completion_tokens"))
-    if told is not None:
-        return _Count(told, "usage")
-    return _Count(len(answer.stamps), "chunks")
+    if told is None or (answer.stamps and not told):
+        return _Count(len(answer.stamps), "chunks")
+    thought = _thought_tokens(answer.usage)
+    if thought > told or _are_apart(answer.usage, told, thought):
+        told += thought
+    return _Count(told, "usage", 0 if answer.thought else min(thought, told))
 
 
-def _hidden_tokens(answer: Completion, output_tokens: int) -> int:
-    """Tokens of a chain of thought that the server counts and did not send."""
-    details = answer.usage.get("completion_tokens_details")
-    if answer.thought or not isinstance(details, dict):
+def _thought_tokens(usage: dict[str, Any]) -> int:  # Any: as the server likes
+    details = usage.get("completion_tokens_details")
+    if not isinstance(details, dict):
         return 0
-    told = told_count(details.get("reasoning_tokens"))
-    return min(told or 0, output_tokens)
+    return told_count(details.get("reasoning_tokens")) or 0
+
+
+def _are_apart(usage: dict[str, Any], told: int, thought: int) -> bool:  # Any: as above
+    """Some servers count what was thought beside the answer: only then the sum is all three."""
+    total = told_count(usage.get("total_tokens"))
+    read = told_count(usage.get("prompt_tokens"))
+    return thought > 0 and None not in (total, read) and total == (read or 0) + told + thought
 
 
 def _cached_tokens(usage: dict[str, Any]) -> int:  # Any: as the server likes

@@ -8,6 +8,7 @@ import msgspec
 
 from llmops_cli.bench.answer import Completion, refusal_of
 from llmops_cli.bench.failure import ErrorKind, plain_failure
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.wire import HttpResponse
 
 
@@ -32,7 +33,7 @@ def parse_vectors(response: HttpResponse, *, texts: int) -> Completion:
     answer = Completion(is_stream=False)
     try:
         whole = _VECTORS.decode(b"".join(response.payloads))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         whole = Vectors(data=[])
     if len(whole.data) != texts:
         answer.failure = plain_failure(ErrorKind.NO_VECTORS)

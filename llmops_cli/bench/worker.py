@@ -7,6 +7,7 @@ Lines out: `ready`, Ticks, and a LevelDone.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import resource
@@ -66,10 +67,10 @@ def _level(plan: LevelPlan) -> None:
     _quiet_collector()
     _say(b"ready")
     go = _read_line()
-    if not go.startswith(b"go "):
-        return
-    start_ns = int(go[3:])
-    done = _run(loop, start_ns)
+    if go.startswith(b"go "):
+        done = _run(loop, int(go[3:]))
+    else:
+        done = _done(loop, cpu_s=0.0, duration_s=0.0, was_stopped=True)
     loop.close()
     out.close()
     source.close()
@@ -89,23 +90,34 @@ def _run(loop: Loop, start_ns: int) -> LevelDone:
     wait_ns = start_ns - time.monotonic_ns()
     time.sleep(max(0.0, wait_ns / 1e9))
     began_s = time.process_time()
-    connections = loop.connections
     loop.run(start_ns)
     cpu_s = time.process_time() - began_s
     duration_ns = time.monotonic_ns() - start_ns
+    was_stopped = loop.connections.stopped
+    return _done(loop, cpu_s=cpu_s, duration_s=duration_ns / 1e9, was_stopped=was_stopped)
+
+
+def _done(
+    loop: Loop,
+    *,
+    cpu_s: float,
+    duration_s: float,
+    was_stopped: bool,
+) -> LevelDone:
+    connections = loop.connections
     usage = resource.getrusage(resource.RUSAGE_SELF)
     lags: list[float] = []
     for bucket_and_count in loop.lags.items():
         lags.extend(bucket_and_count)
     return LevelDone(
         cpu_s=cpu_s,
-        duration_s=duration_ns / 1e9,
+        duration_s=duration_s,
         lags=tuple(lags),
         late=connections.late,
         sent=connections.sent,
         reconnects=connections.reconnects,
         peak_rss_bytes=usage.ru_maxrss * 1024,
-        stopped=connections.stopped,
+        stopped=was_stopped,
         max_in_flight=loop.max_in_flight,
     )
 
@@ -114,10 +126,11 @@ def _sessions(plan: LevelPlan, source: SessionSource) -> Iterator[tuple[int, Ses
     """This worker's share: every `workers`-th session."""
     numbers: Iterator[int] = iter(count())
     load = plan.load
-    if load.count is not None:
+    if load.kind == "trace":
+        rows = len(source)
+        numbers = iter(range(rows if load.count is None else min(load.count, rows)))
+    elif load.count is not None:
         numbers = _numbers(load.count, load.least_s)
-    elif load.kind == "trace":
-        numbers = iter(range(len(source)))
     own = islice(numbers, plan.worker, None, plan.workers)
     for index in own:
         yield index, source.session(index)
@@ -168,7 +181,8 @@ class _Out:
 
     def emit(self, record: Record) -> None:
         line = self._encode(record) + b"\n"
-        self._file.write(line)
+        if self._file.write(line) != len(line):  # a disk that fills up takes the first part
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._done += 1
         if record.error is None:
             self._tokens += record.input_tokens if record.texts else visible_tokens(record)

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
+
 
 class SameHostRedirects(urllib.request.HTTPRedirectHandler):
     """Follows a redirect on the host that was asked; to another one no header goes along."""
@@ -94,7 +96,7 @@ class Http:
         try:
             with self._open(request, timeout_s) as answer:
                 loaded = msgspec.json.decode(answer.read())
-        except (*BROKEN, msgspec.DecodeError):
+        except (*BROKEN, *UNREADABLE):
             return None
         if not isinstance(loaded, dict):
             return None

@@ -14,6 +14,7 @@ from llmops_cli.core.errors import EngineFailed, EnvironmentMissing
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Memory
 from llmops_cli.core.spec import Cause, ServerSpec
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.process import Supervised, describe_log
 
@@ -158,7 +159,7 @@ def _lists_model(http: Http, spec: ServerSpec) -> bool:
     try:
         listed = msgspec.json.decode(text or "")
         return any(entry["id"] == spec.model for entry in listed["data"])
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (*UNREADABLE, KeyError, TypeError):
         return False
 
 

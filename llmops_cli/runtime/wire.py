@@ -6,7 +6,15 @@ who asked, after the response has ended.
 
 from __future__ import annotations
 
+import re
+
 MOST_HEAD_BYTES = 1 << 16
+MOST_SIZE_LINE = 1024
+END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
+"""Some servers end their lines without a CR (RFC 9112, section 2.2)."""
+STATUS = re.compile(rb"\d{3}")
+LENGTH = re.compile(rb"\d{1,18}")
+HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")
 
 
 class ProtocolError(Exception):
@@ -42,42 +50,37 @@ class HttpResponse:
         self.stamps: list[int] = []
         self._head: bytes | None = b""
         self._left: int | None = None
-        self._rest = b""
+        self._rest = bytearray()
 
     def feed(self, at_ns: int, piece: bytes) -> bool:
         """Raises: ProtocolError."""
         if self.chunked and not self._rest:
             # the common case: exactly one whole chunk, of one event
             mark = piece.find(b"\r\n", 0, 12)
-            if mark > 0:
-                try:
-                    size = int(piece[:mark], 16)
-                except ValueError:
-                    size = -1
-                held = len(piece) - mark - 4  # without the size and two line ends
-                if size > 0 and size == held:
-                    self.payloads.append(piece[mark + 2 : -2])
-                    self.stamps.append(at_ns)
-                    return False
+            held = len(piece) - mark - 4  # without the size and two line ends
+            if mark > 0 and held > 0 and b"%x" % held == piece[:mark].lower():
+                self.payloads.append(piece[mark + 2 : -2])
+                self.stamps.append(at_ns)
+                return False
         if self._head is not None:
             return self._feed_head(at_ns, piece)
         return self._feed_body(at_ns, piece)
 
     def _feed_head(self, at_ns: int, piece: bytes) -> bool:
         self.first_byte_ns = self.first_byte_ns or at_ns
-        raw = (self._head or b"") + piece
-        end = raw.find(b"\r\n\r\n")
-        if end < 0:
-            if len(raw) > MOST_HEAD_BYTES:
-                raise ProtocolError("a response head of over 64 KiB")
-            self._head = raw
-            return False
-        status_line, *lines = raw[:end].split(b"\r\n")
-        rest = raw[end + 4 :]
-        self._read_status(status_line)
-        if 100 <= self.status < 200:  # 100 Continue and kin announce the real head
-            self._head = b""
-            return self._feed_head(at_ns, rest) if rest else False
+        rest = (self._head or b"") + piece
+        while True:
+            found = END_OF_HEAD.search(rest)
+            if found is None:
+                if len(rest) > MOST_HEAD_BYTES:
+                    raise ProtocolError("a response head of over 64 KiB")
+                self._head = rest
+                return False
+            status_line, *lines = rest[: found.start()].splitlines() or [b""]
+            rest = rest[found.end() :]
+            self._read_status(status_line)
+            if not 100 <= self.status < 200:  # 100 Continue and kin announce the real head
+                break
         self._head = None
         self.fields = lines
         length = self._read_fields(lines)
@@ -98,7 +101,7 @@ class HttpResponse:
             raise ProtocolError("the answer is not HTTP/1.1")
         version = parts[0]
         status = parts[1]
-        if not version.startswith(b"HTTP/1.") or not status.isdigit():
+        if not version.startswith(b"HTTP/1.") or not STATUS.fullmatch(status):
             raise ProtocolError("the answer is not HTTP/1.1")
         self.status = int(status)
         self.keep_alive = version != b"HTTP/1.0"
@@ -114,7 +117,9 @@ class HttpResponse:
             value = value.strip().lower()
             if name == b"transfer-encoding" and value.endswith(b"chunked"):
                 self.chunked = True
-            elif name == b"content-length" and value.isdigit():
+            elif name == b"content-length":
+                if not LENGTH.fullmatch(value):
+                    raise ProtocolError("a Content-Length that is no number")
                 length = int(value)
             elif name == b"connection":
                 self.keep_alive = value != b"close"
@@ -124,47 +129,73 @@ class HttpResponse:
         return length
 
     def _feed_body(self, at_ns: int, piece: bytes) -> bool:
-        if not self.chunked:
-            if piece:
-                self.payloads.append(piece)
-                self.stamps.append(at_ns)
-            if self._left is None:
-                return False
-            self._left -= len(piece)
-            return self._left <= 0
-        raw = self._rest + piece if self._rest else piece
+        if self.chunked:
+            return self._feed_chunks(at_ns, piece)
+        if piece:
+            self.payloads.append(piece)
+            self.stamps.append(at_ns)
+        if self._left is None:
+            return False
+        self._left -= len(piece)
+        if self._left < 0:
+            self.payloads[-1] = piece[: self._left]
+            self.keep_alive = False  # what else came is none of this answer
+        return self._left <= 0
+
+    def _feed_chunks(self, at_ns: int, piece: bytes) -> bool:
+        raw: bytes | bytearray = piece
+        if self._rest:
+            self._rest += piece
+            raw = self._rest
         at = 0
         while True:
             mark = raw.find(b"\r\n", at)
             if mark < 0:
-                if len(raw) - at > 1024:
+                if len(raw) - at > MOST_SIZE_LINE:
                     raise ProtocolError("broken chunked encoding")
                 break
-            try:
-                digits, _, _extension = raw[at:mark].partition(b";")
-                size = int(digits, 16)
-            except ValueError:
-                raise ProtocolError("broken chunked encoding") from None
+            size = chunk_size(bytes(raw[at:mark]))
             if size == 0:
-                # trailers end with an empty line; usually the last chunk's own
-                is_last = raw[mark + 2 : mark + 4] == b"\r\n"
-                if is_last or raw.find(b"\r\n\r\n", mark) >= 0:
+                if self._has_ended(raw, mark):
                     return True
                 break
             end = mark + 2 + size
             if len(raw) < end + 2:
                 break
-            self.payloads.append(raw[mark + 2 : end])
+            self.payloads.append(bytes(raw[mark + 2 : end]))
             self.stamps.append(at_ns)
             at = end + 2
-        self._rest = raw[at:]
+        if raw is self._rest:
+            del self._rest[:at]
+        else:
+            self._rest += raw[at:]
         return False
+
+    def _has_ended(self, raw: bytes | bytearray, mark: int) -> bool:
+        """Whether the trailers are there: they end with an empty line, usually the chunk's own."""
+        end = raw.find(b"\r\n\r\n", mark)
+        if end < 0:
+            if len(raw) - mark > MOST_HEAD_BYTES:
+                raise ProtocolError("trailers of over 64 KiB")
+            return False
+        if len(raw) > end + 4:
+            self.keep_alive = False  # what else came is none of this answer
+        return True
 
     def closed(self) -> bool:
         """Whether the response is complete now that the server has closed the connection."""
         is_body = self._head is None
         ends_by_close = self._left is None and not self.chunked
         return is_body and ends_by_close
+
+
+def chunk_size(line: bytes) -> int:
+    """Of the line before a chunk. Raises: ProtocolError."""
+    digits, _, _extension = line.partition(b";")
+    digits = digits.strip(b" \t")
+    if not digits or not HEX_DIGITS.issuperset(digits):
+        raise ProtocolError("broken chunked encoding")
+    return int(digits, 16)
 
 
 def headers_in(fields: list[bytes]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.engines import ENGINES, Signature, load_engine
 from llmops_cli.runtime.http import Http
 
@@ -21,7 +22,7 @@ def served_model(url: str, http: Http) -> str | None:
         models = msgspec.json.decode(text or "")
         first = models["data"][0]
         return str(first["id"])
-    except (msgspec.DecodeError, KeyError, IndexError, TypeError):
+    except (*UNREADABLE, KeyError, IndexError, TypeError):
         return None
 
 
@@ -81,7 +82,7 @@ def _get(http: Http, url: str) -> Json:
     text = http.get_text(url, timeout_s=TIMEOUT_S)
     try:
         loaded = msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return {}
     if not isinstance(loaded, dict):
         return {}

@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 
 from tests.conftest import Cli
-from tests.raw import DONE, Answer, Asked, RawUpstream, delta, event, stream, whole
+from tests.raw import (
+    DONE,
+    END,
+    STREAM,
+    Answer,
+    Asked,
+    RawUpstream,
+    chunk,
+    delta,
+    event,
+    stream,
+    whole,
+)
 
 FEW = ("--concurrency", "1", "--requests", "4", "--output-tokens", "3", "--warmup", "1")
 Json = dict[str, Any]
@@ -111,6 +123,105 @@ def test_thoughts_are_counted_apart_and_not_sent_back(
     assert "longer than the max_tokens" in run.stdout
 
 
+def test_what_was_thought_beside_the_answer_is_counted_once(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    """Some servers count it in the sum alone, and not in completion_tokens."""
+    told: Json = {
+        "prompt_tokens": 5,
+        "completion_tokens": 3,
+        "total_tokens": 48,
+        "completion_tokens_details": {"reasoning_tokens": 40},
+    }
+    usage = event({"choices": [], "usage": told})
+
+    def answer(_: Asked) -> Iterable[bytes]:
+        yield STREAM + chunk(event(delta("One")))
+        time.sleep(0.02)
+        yield chunk(event(delta(" two", "stop")) + usage + DONE) + END
+
+    run = cli("bench", "--url", serving(answer).url, *FEW, "-o", "run")
+    assert run.returncode == 0, run.stderr
+    level = level_of(tmp_path / "run")
+    answers = level["measured"]
+    assert (level["output_tokens"], level["hidden_tokens"]) == (43 * answers, 40 * answers)
+    assert level["tpot_ms"]["count"] == answers
+    assert 10 <= level["tpot_ms"]["p50"] < 200
+
+
+def test_a_server_that_counts_no_tokens_has_its_chunks_counted(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    usage = event({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 0}})
+    said = (event(delta("One")), event(delta(" two", "stop")))
+    server = serving(lambda _: [stream(*said, usage, DONE)])
+    run = cli("bench", "--url", server.url, *FEW, "-o", "run")
+    assert run.returncode == 0, run.stderr
+    level = level_of(tmp_path / "run")
+    assert level["output_tokens"] == 2 * level["measured"] > 0
+    assert "output tokens are counted chunks" in run.stdout
+
+
+def test_messages_reach_an_api_of_prompts_as_their_texts(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    parts = [{"type": "text", "text": "It is "}, {"type": "text", "text": "5."}]
+    rows = [
+        {"role": "user", "content": "What?"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "assistant", "content": None},
+        {"role": "tool", "tool_call_id": "1", "content": parts},
+        {"role": "user", "content": "Thanks."},
+    ]
+    (tmp_path / "talk.jsonl").write_text(json.dumps({"messages": rows}) + "\n")
+    body = {"choices": [{"index": 0, "text": "Yes.", "finish_reason": "stop"}]}
+    server = serving(lambda _: [whole(body)])
+    asked = ("--api", "completions", "--dataset", "talk.jsonl", "--warm-cache")
+    run = cli("bench", "--url", server.url, *FEW, *asked, "-o", "run")
+    assert run.returncode == 0, run.stderr
+    assert server.seen[-1].json()["prompt"] == "What?\nIt is 5.\nThanks."
+
+
+def test_a_trace_ends_with_its_rows_however_many_were_asked_for(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    rows = [{"timestamp": 20 * at, "input_length": 20, "output_length": 1} for at in range(5)]
+    (tmp_path / "trace.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    server = serving(lambda _: [stream(event(delta("Hi", "stop")), DONE)])
+    args = ("bench", "--url", server.url, "--trace", "trace.jsonl", "--warmup", "0")
+    run = cli(*args, "--requests", "300", "-o", "run")
+    assert run.returncode == 0, run.stderr
+    level = level_of(tmp_path / "run")
+    assert (level["requests"], level["errors"]) == (5, 0)
+    assert "trace.jsonl has 5 requests, fewer than --requests 300" in run.stdout
+    few = cli(*args, "--requests", "2", "-o", "few")
+    assert few.returncode == 0, few.stderr
+    assert level_of(tmp_path / "few")["requests"] == 2
+
+
+def test_several_choices_in_one_answer_are_refused(
+    cli: Cli, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    server = serving(lambda _: [stream(event(delta("Hi", "stop")), DONE)])
+    run = cli("bench", "--url", server.url, *FEW, "--body", "n=2")
+    assert run.returncode == 2
+    assert "--body n: the times of several choices" in run.stderr
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("size", [b"-6", b"0x5", b""], ids=["below 0", "of C", "none"])
+def test_a_chunk_of_a_senseless_size_ends_its_request(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream], size: bytes
+) -> None:
+    server = serving(lambda _: [STREAM + size + b"\r\nhello\r\n"])
+    (tmp_path / "prompts.txt").write_text("Hello\n")  # whose tokens nobody asks for
+    run = cli("bench", "--url", server.url, *FEW, "--dataset", "prompts.txt", "-o", "run")
+    assert run.returncode == 5, run.stderr
+    assert level_of(tmp_path / "run")["error_kinds"] == {"protocol": 4}
+    assert "broken chunked encoding" in run.stdout
+
+
 def test_nothing_is_guessed_where_a_server_lists_no_models(
     cli: Cli, serving: Callable[[Answer], RawUpstream]
 ) -> None:
@@ -187,6 +298,48 @@ def test_too_many_failures_are_an_invalid_run_or_its_end(
     )
     assert ended.returncode == 5
     assert "--abort-after is 6" in ended.stderr
+
+
+def test_a_servers_words_move_no_cursor_and_are_no_markup(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    """They stand in the table's notes, on the page and in CI's summary."""
+    words = "\x1b[2J\x1b[1;1HAll fine\nthere [/bold] [red]<b>\u202e"
+    server = serving(lambda _: [whole({"error": {"message": words}}, status=503)])
+    run = cli("bench", "--url", server.url, *FEW, "-o", "run")
+    assert run.returncode == 5, run.stderr
+    level = level_of(tmp_path / "run")
+    assert level["error_kinds"] == {"HTTP 503": 4}
+    told = "<U+001B>[2J<U+001B>[1;1HAll fine there [/bold] [red]<b><U+202E>"
+    assert any(told in note for note in level["notes"])
+    for text in (run.stdout, run.stderr, (tmp_path / "run" / "records.csv").read_text()):
+        assert "\x1b[2J" not in text
+        assert "\u202e" not in text
+    for form in ("markdown", "junit"):
+        shown = cli("report", "export", "run", "--format", form)
+        assert shown.returncode == 0, shown.stderr
+        assert "\x1b" not in shown.stdout
+
+
+def test_a_server_that_goes_while_many_requests_are_held_back(
+    cli: Cli, tmp_path: Path, serving: Callable[[Answer], RawUpstream]
+) -> None:
+    """Each of them fails the moment that it is sent."""
+
+    def answer(_: Asked) -> Iterable[bytes]:
+        time.sleep(1.5)
+        server.hangs_up = True
+        server.close()
+        return [b""]
+
+    server = serving(answer)
+    (tmp_path / "prompts.txt").write_text("Hello\n")
+    load = ("--rate", "2000", "--duration-s", "5", "--max-in-flight", "1", "--warmup", "0")
+    args = ("--model", "m", "--dataset", "prompts.txt", *load, "-o", "run")
+    run = cli("bench", "--url", server.url, *args)
+    assert run.returncode == 4, run.stderr
+    assert "the server is gone" in run.stderr
+    assert level_of(tmp_path / "run")["errors"] > 200  # of 3,000 on an idle machine
 
 
 def test_a_level_of_the_default_ends_with_its_fiftieth_request(

@@ -157,3 +157,44 @@ def test_usage_beside_text_and_thoughts_beside_words_are_seen() -> None:
 )
 def test_a_number_of_tokens_is_one(told: object, count: int | None) -> None:
     assert told_count(told) == count
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+LESS_DEEP = b"[" * 900 + b'"x"' + b"]" * 900
+
+
+@pytest.mark.parametrize("bad", [b'"\xff\xfe"', DEEP, LESS_DEEP, b"1e400", b'"\\ud800"'])
+@pytest.mark.parametrize(
+    "form",
+    [
+        b'data: {"choices":[{"delta":{"content":BAD}}]}\n\ndata: [DONE]\n\n',
+        b'data: {"choices":[{"delta":{"content":"a"}}],"usage":{"x":BAD}}\n\ndata: [DONE]\n\n',
+        b'data: {"choices":[{"delta":{"tool_calls":[BAD]}}]}\n\ndata: [DONE]\n\n',
+        b'data: {"error":BAD}\n\n',
+        b"event: error\ndata: BAD\n\n",
+        b"data: BAD\ndata: BAD\n\n",
+        b'{"choices":[{"message":{"content":BAD},"finish_reason":"stop"}]}',
+        b'{"error":BAD}',
+        b"BAD",
+    ],
+)
+@pytest.mark.parametrize("status", [200, 500])
+def test_nothing_that_a_server_says_ends_the_load_worker(
+    form: bytes, bad: bytes, status: int
+) -> None:
+    answer = answered(form.replace(b"BAD", bad), status=status)
+    assert answer.failure is not None or answer.text
+
+
+def test_a_character_that_was_cut_between_two_tokens_loses_none_of_them() -> None:
+    cut = "é".encode()
+    events = [
+        b'data: {"choices":[{"delta":{"content":"caf%b"}}]}\n\n' % cut[:1],
+        b'data: {"choices":[{"delta":{"content":"%b!"}}]}\n\n' % cut[1:],
+        b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n',
+    ]
+    answer = answered(b"".join(events) + DONE)
+    assert answer.failure is None
+    assert len(answer.stamps) == 2
+    assert answer.text.startswith("caf")
+    assert answer.text.endswith("!")

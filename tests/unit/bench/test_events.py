@@ -37,3 +37,39 @@ def test_an_event_is_there_with_its_last_byte(end: bytes) -> None:
     pieces = [b"data: one" + 2 * end, b"data: two" + end + b"data: lines" + 2 * end]
     events, times, _ = split_events(pieces, [5, 9])
     assert (events, times) == ([b"one", b"two\nlines"], [5, 9])
+
+
+@given(st.lists(st.integers(0, 90), max_size=12))
+def test_a_byte_order_mark_takes_no_event_away(cuts: list[int]) -> None:
+    stream = b"\xef\xbb\xbf" + b"\n".join(line.encode() for line in LINES)
+    events, _, done = split(stream, [cut for cut in cuts if cut < len(stream)])
+    assert (events, done) == ([b"one", b"two\nlines"], True)
+
+
+MESSAGES = [b'{"a": 1}', b'{"b": {"c": 2}}', b'{"d": 3}']
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("last", [b"", b"\n"], ids=["cut", "ended"])
+@given(cuts=st.lists(st.integers(0, 80), max_size=12))
+def test_messages_may_have_a_line_each(end: bytes, last: bytes, cuts: list[int]) -> None:
+    """Clients that read lines take them so."""
+    stream = end.join(b"data: " + message for message in [*MESSAGES, b"[DONE]"]) + last
+    events, times, done = split(stream, [cut for cut in cuts if cut < len(stream)])
+    assert (events, done) == (MESSAGES, True)
+    assert times == sorted(times)
+
+
+def test_a_message_of_one_line_is_there_with_its_line() -> None:
+    pieces = [b"data: " + message + b"\n" for message in MESSAGES]
+    assert split_events(pieces, [3, 5, 9])[:2] == (MESSAGES, [3, 5, 9])
+
+
+def test_one_message_in_several_lines_is_one() -> None:
+    stream = b'data: {\ndata: "a": {}\ndata: }\n\ndata: [DONE]\n\n'
+    assert split(stream, [7, 20])[0] == [b'{\n"a": {}\n}']
+
+
+def test_an_error_by_name_stays_one() -> None:
+    stream = b'event: error\ndata: {"message": "a"}\ndata: {"b": 1}\n\n'
+    assert len(split(stream, [])[0]) == 1

@@ -15,7 +15,7 @@ AT_NS = 7
 
 
 def vectors(body: object, *, texts: int, status: int = 200) -> Completion:
-    raw = json.dumps(body).encode()
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     response = HttpResponse()
     head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(raw)}\r\n\r\n".encode()
     assert response.feed(AT_NS, head + raw)
@@ -39,8 +39,10 @@ def test_vectors_come_at_once(embedding: object) -> None:
         {"data": [{"id": "m"}, {"id": "n"}]},
         {"choices": [{"message": {"content": "hi"}}]},
         [1],
+        b'{"data": [{"embedding": [1]}, {"embedding": [1]}], "usage": {"a": "\xff"}}',
+        b"[" * 100_000,
     ],
-    ids=["too few", "none", "models", "text", "a list"],
+    ids=["too few", "none", "models", "text", "a list", "no UTF-8", "nested"],
 )
 def test_what_is_not_a_vector_for_each_text_is_an_error(body: object) -> None:
     answer = vectors(body, texts=2)

@@ -134,12 +134,64 @@ def test_an_announcement_comes_before_the_real_head() -> None:
     assert feed(b"HTTP/1.1 100 Continue\r\n\r\n" + STREAM, [7]).status == 200
 
 
+@pytest.mark.parametrize("cuts", [[], [30], [*range(0, 200, 3)]])
+def test_lines_of_a_head_may_end_without_a_carriage_return(cuts: list[int]) -> None:
+    body = delta(content="a", finish="stop") + DONE
+    head = b"HTTP/1.1 200 OK\nContent-Type: text/event-stream\nContent-Length: %d\n\n" % len(body)
+    assert parse_answer(feed(head + body, cuts)).text == "a"
+
+
+def test_many_announcements_are_passed_over() -> None:
+    assert feed(b"HTTP/1.1 102\r\n\r\n" * 5_000 + STREAM, []).status == 200
+
+
+@pytest.mark.parametrize("size", [b"%x", b"%X", b"000%x", b"%x ", b"%x;a=b"])
+def test_the_size_of_a_chunk_has_its_forms(size: bytes) -> None:
+    text = delta(content="a" * 60, finish="stop") + DONE
+    raw = HEAD + size % len(text) + b"\r\n" + text + b"\r\n0\r\nX-Trailer: y\r\n\r\n"
+    response = feed(raw, [len(HEAD)])
+    assert parse_answer(response).text == "a" * 60
+    assert response.keep_alive
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\nno", b"HTTP/1.1 204 X\r\n\r\n", STREAM],
+    ids=["length", "empty", "chunked"],
+)
+def test_a_connection_with_more_than_its_answer_is_not_used_again(raw: bytes) -> None:
+    """What stands there would be taken for the next answer's head."""
+    response = HttpResponse()
+    assert response.feed(1, raw + b"more")
+    assert not response.keep_alive
+    assert b"more" not in b"".join(response.payloads)
+
+
+def test_a_large_chunk_in_many_pieces_is_one() -> None:
+    text = delta(content="a" * 400_000, finish="stop") + DONE
+    raw = chunked(text)
+    response = feed(raw, [*range(0, len(raw), 1_000)])
+    assert [len(payload) for payload in response.payloads] == [len(text)]
+    assert parse_answer(response).text == "a" * 400_000
+
+
 @pytest.mark.parametrize(
     "raw",
     [
         b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        b"\n\n",
+        b"HTTP/1.1 " + b"2" * 5_000 + b" OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"5" * 5_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n",
         HEAD + b"zz\r\n",
+        HEAD + b"-6\r\nhello\r\n",
+        HEAD + b"+5\r\nhello\r\n",
+        HEAD + b"0x5\r\nhello\r\n",
+        HEAD + b"1_0\r\n0123456789abcdef\r\n",
+        HEAD + b";a=b\r\n",
+        HEAD + b"0\r\n" + b"X: y\r\n" * 12_000,
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000,
     ],
 )
