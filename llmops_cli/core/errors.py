@@ -59,21 +59,32 @@ def unknown_name(
     kind: str,
     name: str,
     known: Iterable[str],
+    *,
+    listed_by: str = "",
 ) -> UsageError:
-    """An error for a name that is not in a table, with the nearest one that is."""
-    return UsageError(f"unknown {kind} '{name}'", hint=nearest_name(name, known))
+    """An error for a name that is not in a table, with the nearest one that is.
+
+    `listed_by`: a command that shows all of a long table.
+    """
+    hint = nearest_name(name, known, listed_by=listed_by)
+    return UsageError(f"unknown {kind} '{name}'", hint=hint)
 
 
+MOST_LISTED = 60
+"""Names that are read in one line; of a longer table a command shows all."""
 NAME_MOST = 200
 """Comparing costs the product of the lengths, and a name may be a stranger's."""
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str:
-    """A hint: the name of the table that looks most like it, or all of them."""
+def nearest_name(name: str, known: Iterable[str], *, listed_by: str = "") -> str:
+    """A hint: the name of the table that looks most like it, or all of a table of some length."""
     names = sorted(known)
     nearest = _nearest(name, names)
     if nearest is not None:
         return f"did you mean '{nearest}'?"
+    if len(names) > MOST_LISTED:
+        none = f"none of {len(names)} known names is like it"
+        return f"{none}: {listed_by}" if listed_by else none
     listed = ", ".join(names)
     return f"known: {listed}"
 

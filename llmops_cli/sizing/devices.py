@@ -120,6 +120,9 @@ PCIE4 = 32.0
 PCIE5 = 64.0
 DEVICES = (
     _gpu("b300", gib=268.6, tflops=2250, gb_per_s=7750, link=900, network=100, fp8=4500, flash=0.3),
+    _gpu(
+        "gb300", gib=268.6, tflops=2500, gb_per_s=8000, link=900, network=100, fp8=5000, flash=0.3
+    ),
     _gpu("gb200", gib=185, tflops=2500, gb_per_s=8000, link=900, network=50, fp8=5000, flash=0.3),
     _gpu("b200", gib=180, tflops=2250, gb_per_s=7700, link=900, network=50, fp8=4500, flash=0.3),
     _hopper("h200", gib=141, gb_per_s=4800),
@@ -147,7 +150,7 @@ DEVICES = (
     _gpu("3090", gib=24, tflops=71, gb_per_s=936, link=PCIE4, f32=35.6),
     _gpu("v100", gib=32, tflops=125, gb_per_s=900, link=150),
     _gpu("t4", gib=16, tflops=65, gb_per_s=320, link=16.0),
-    _gpu("mi300x", gib=192, tflops=1307, gb_per_s=5300, link=448, network=50, share=0.6),
+    _gpu("mi300x", gib=192, tflops=1307, gb_per_s=5300, link=448, network=50, fp8=2615, share=0.6),
     _gpu("mi250x", gib=128, tflops=383, gb_per_s=3277, link=150, share=0.7),
 )
 BY_NAME = {device.name: device for device in DEVICES}
@@ -170,6 +173,7 @@ NVML_NAMES = {
     "H100 NVL": "h100-nvl",
     "GH200": "gh200",
     "H100": "h100",
+    "GB300": "gb300",
     "GB200": "gb200",
     "B200": "b200",
     "B300": "b300",

@@ -8,15 +8,19 @@ from collections.abc import Mapping
 import msgspec
 
 from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.sizing.devices import ALIASES, BY_NAME, GIGA, Device
-from llmops_cli.sizing.gpu_facts import DESKTOP, FACTS, NAMED, GpuFacts
+from llmops_cli.sizing.devices import ALIASES, BY_NAME, GIB, GIGA, Device
+from llmops_cli.sizing.gpu_facts import APPLE, DESKTOP, FACTS, NAMED, GpuFacts
 from llmops_cli.sizing.gpu_features import features_on
 
 F32_OF_TENSOR = 0.5
 """Where a card's f32 rate is not in the table: as of GeForce cards since Ampere."""
+SAME_MEMORY = 0.15
+"""By so much names differ from what a card has: an H200's 141 GB, an RTX PRO 6000's 96."""
+APPLE_SHARE = 0.75
 _WORDS = re.compile(r"\b(?:nvidia|geforce|amd|radeon|apple|tesla|unit|gpus?|sxm\d?|server)\b")
 _COUNT = re.compile(r"^(\d{1,4}) ?x ?(?=\D)")
 _MEMORY = re.compile(r"-(\d{1,3})(?:\.\d+)? ?(?:gib|gb|g)$")
+_TOLD_MEMORY = re.compile(r"(?<![\w.])(\d{1,3})(?:\.\d+)? ?(?:gib|gb|g)\b(?!/s)")
 _SPEED = re.compile(r"([\d.]+) ?(gb|tb)/s")
 
 
@@ -37,13 +41,14 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_flash_attention(self) -> bool | None:
         """FlashAttention 2. None: no NVIDIA card."""
-        return self._has("FlashAttention 2")
+        return self.has("FlashAttention 2")
 
     @property
     def has_fp8(self) -> bool | None:
-        return self._has("FP8 products (W8A8)")
+        return self.has("FP8 products (W8A8)")
 
-    def _has(self, name: str) -> bool | None:
+    def has(self, name: str) -> bool | None:
+        """A feature of sizing.gpu_features. None: no NVIDIA card."""
         capability = self.facts.capability
         if capability is None:
             return None
@@ -78,6 +83,7 @@ def read_gpus(text: str, own: OwnGpus | None = None) -> NamedGpus:
     told = _SPEED.search(plain)
     plain = re.sub(r"\(.*", "", plain).strip()
     plain = re.sub(r",.*", "", plain)
+    plain = re.sub(r"(\d) (gib|gb)\b", r"\1\2", plain)
     count = 1
     counted = _COUNT.match(plain)
     if counted:
@@ -92,20 +98,39 @@ def read_gpus(text: str, own: OwnGpus | None = None) -> NamedGpus:
     return NamedGpus(gpu=gpu, count=count)
 
 
+def _with_memory(gpu: Gpu, plain: str) -> Gpu:
+    """A card that is sold with several memories has the one that its name tells.
+
+    Names round, and of an Apple's memory a program has three quarters.
+    """
+    told = _TOLD_MEMORY.search(plain)
+    if told is None:
+        return gpu
+    memory_bytes = float(told.group(1)) * GIB
+    if gpu.facts.source == APPLE:
+        memory_bytes *= APPLE_SHARE
+    known = gpu.device.memory_bytes
+    if abs(memory_bytes - known) <= SAME_MEMORY * known:
+        return gpu
+    device = msgspec.structs.replace(gpu.device, memory_bytes=memory_bytes)
+    return msgspec.structs.replace(gpu, device=device)
+
+
 def _found(plain: str, text: str, own: OwnGpus) -> Gpu:
     for spelling in _spellings(plain):
         if spelling in own:
             return own[spelling]
         name = NAMED.get(spelling, ALIASES.get(spelling, spelling))
         if name in KNOWN:
-            return Gpu(device=KNOWN[name], facts=FACTS.get(name, GpuFacts()))
-    raise unknown_name("GPU", text, [*KNOWN, *own])
+            known = Gpu(device=KNOWN[name], facts=FACTS.get(name, GpuFacts()))
+            return _with_memory(known, plain)
+    raise unknown_name("GPU", text, [*KNOWN, *own], listed_by="llmops plan gpus")
 
 
 def _spellings(plain: str) -> list[str]:
     """From the fullest to the barest: what a card is told apart by may be its memory."""
     whole = re.sub(r"[\s_]+", "-", plain).strip("-")
-    bare = re.sub(r"[\s_]+", "-", _WORDS.sub(" ", plain).strip()).strip("-")
+    bare = re.sub(r"[\s_-]+", "-", _WORDS.sub(" ", plain).strip()).strip("-")
     without_rtx = re.sub(r"^(?:rtx|gtx)-?", "", bare)
     found = []
     for each in (whole, bare, without_rtx):

@@ -75,3 +75,51 @@ def test_features_by_capability(capability: float, has: list[str], has_not: list
     assert set(has) <= on
     assert set(has_not) <= off
     assert not on & off
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "gib"),
+    [
+        ("Tesla V100-SXM2-16GB", "v100", 16),
+        ("RTX 3060 8GB", "3060", 8),
+        ("RTX 4060 Ti 8 GB", "4060-ti", 8),
+        ("NVIDIA GeForce RTX 4090 48GB", "4090", 48),
+        ("M4 Max 36GB", "m4-max", 27),
+        ("M2 Ultra 192GB", "m2-ultra", 144),
+        ("NVIDIA L40S 48GB", "l40s", 44.99),
+        ("A10G", "a10g", 24),
+        ("2x RTX 3090 (24 GB)", "3090", 24),
+        ("A100-80G (2039 GB/s)", "a100-80", 80),
+    ],
+)
+def test_a_memory_in_the_name_wins_unless_it_only_rounds(text: str, name: str, gib: float) -> None:
+    """Cards are sold with several; of an Apple's a program has three quarters."""
+    found = read_gpus(text).gpu
+    assert found.name == name
+    assert found.device.memory_bytes == pytest.approx(gib * 2**30)
+
+
+@pytest.mark.parametrize(
+    ("name", "gib", "gb_per_s", "tflops", "fp8"),
+    [
+        ("A100-40GB", 40, 1555, 312, None),
+        ("H100 SXM", 80, 3350, 989, 1979),
+        ("B200", 180, 8000, 2250, 4500),
+        ("L4", 24, 300, 121, 242),
+        ("A10", 24, 600, 125, None),
+        ("T4", 16, 320, 65, None),
+        ("RTX 4090", 24, 1008, 165, 330),
+        ("RTX 5090", 32, 1792, 209.5, 419),
+        ("MI300X", 192, 5300, 1307, 2615),
+        ("MI325X", 256, 6000, 1307, 2615),
+    ],
+)
+def test_data_sheets_are_read_dense(
+    name: str, gib: float, gb_per_s: float, tflops: float, fp8: float | None
+) -> None:
+    """Sheets print twice as much, for matrices that are half zeros."""
+    device = read_gpus(name).gpu.device
+    assert device.memory_bytes == pytest.approx(gib * 2**30, rel=0.05)
+    assert device.memory_bytes_per_s == pytest.approx(gb_per_s * 1e9, rel=0.05)
+    assert device.bf16_flops == pytest.approx(tflops * 1e12, rel=0.02)
+    assert device.fp8_flops == (None if fp8 is None else pytest.approx(fp8 * 1e12, rel=0.02))
