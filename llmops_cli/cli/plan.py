@@ -1,4 +1,4 @@
-"""`llmops plan serve|layouts|compare|cost|gpus|check|fit|train`."""
+"""`llmops plan serve|layouts|compare|cost|gpus|models|check|fit|train`."""
 
 from __future__ import annotations
 
@@ -106,9 +106,8 @@ def serve(
 
         table = plan_table(detail, explains=explain)
         print_table(Narrowed(table, wraps=explain, folds=() if explain else PLAN_FOLDS))
-    if as_json and detail.keeps_slo is None:
-        return
-    for line in (*detail.advice, *detail.notes):
+    advice = () if as_json and detail.keeps_slo is None else detail.advice
+    for line in (*advice, *detail.notes):
         say(f"- {line}")
 
 
@@ -244,6 +243,22 @@ def gpus(
     from llmops_cli.show.tables import Narrowed
 
     print_table(Narrowed(cards_table(rows), droppable=CARDS_DROPPABLE))
+
+
+@group.command()
+def models(as_json: bool = JSON) -> None:
+    """Every model that a plan knows by name, and what it has."""
+    from llmops_cli.cli.screen import print_json, print_table
+    from llmops_cli.plan.known_models import model_rows
+
+    rows = model_rows()
+    if as_json:
+        print_json(rows)
+        return
+    from llmops_cli.plan.show import MODELS_DROPPABLE, models_table
+    from llmops_cli.show.tables import Narrowed
+
+    print_table(Narrowed(models_table(rows), droppable=MODELS_DROPPABLE))
 
 
 def _parts(text: str | None) -> list[str]:

@@ -8,6 +8,7 @@ import msgspec
 
 from llmops_cli.plan import answers_sizes as sizes
 from llmops_cli.plan import answers_train as train
+from llmops_cli.plan.answers_drafts import speedup
 from llmops_cli.plan.answers_speed import ENGINES, speed
 from llmops_cli.plan.references import Answer, Reference
 from llmops_cli.sizing.calibration import Group
@@ -53,5 +54,6 @@ ANSWERS: dict[str, Rule] = {
     "training_time": train.days,
     "train_state_memory_per_gpu": train.states,
     "finetune_memory": train.fine_tuning,
+    "speculation_speedup": speedup,
     **dict.fromkeys(ENGINES, _speed),
 }

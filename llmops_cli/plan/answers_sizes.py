@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmops_cli.plan.references import Answer, Reference, Unanswered, exact
-from llmops_cli.plan.row_models import row_gpus, row_load, row_model, told_shape
-from llmops_cli.sizing.families import architecture_of
+from llmops_cli.plan.row_models import row_gpus, row_load, row_model
+from llmops_cli.sizing.families import text_part
 from llmops_cli.sizing.format_bits import GGUF, check_bits
-from llmops_cli.sizing.parameters import parameter_count
 from llmops_cli.sizing.public_models import config_named
+from llmops_cli.sizing.served_models import served_model
+from llmops_cli.sizing.towers import VISION
 from llmops_cli.sizing.zero import zero_estimate
 
 GIB = 2**30
@@ -23,12 +24,16 @@ WIDE_COPIES = 3
 ROW_COPIES = 4
 """What a block was given and what its network is, and the norm's copy in f32."""
 TORCH_SPREAD = 0.02
+STATES_SPREAD = 0.1
+"""How often vLLM keeps a state depends on its prefix cache."""
 KEPT_BYTES = {"f32": 4, "float32": 4, "float16": 2, "bfloat16": 2, "int8": 1, "int4": 0.5}
 
 
 def parameters(row: Reference, _context: object) -> Answer:
-    config = config_named(row_model(row).name)
-    return exact(parameter_count(architecture_of(config)), 0.001)
+    """All that a checkpoint has, a tower for pictures included."""
+    name = row_model(row).name
+    model = served_model(config_named(name), name=name, source=name)
+    return exact(model.parameters_total + model.extra_parameters.get(VISION, 0), 0.001)
 
 
 def file_size(row: Reference, _context: object) -> Answer:
@@ -120,9 +125,6 @@ def vllm_concurrency(row: Reference, _context: object) -> Answer:
     if context is None:
         raise Unanswered("max_model_len is not told")
     cards = row_gpus(row)
-    shape = told_shape(row)
-    if {"full", "kv_heads", "head_dim"} <= set(shape):
-        raise Unanswered("a hybrid model that is in no table: its states are not told")
     load = row_load(row)
     ways = int(row.number("tp") or cards.count)
     share = row.number("gpu_memory_utilization") or 0.9
@@ -137,6 +139,10 @@ def cache_tokens(row: Reference, _context: object) -> Answer:
     if available is None:
         raise Unanswered("available_kv_gib is not told")
     load = row_load(row, cache_type=row.text("kv"))
+    context = row.number("max_model_len")
+    if load.state_bytes and context is not None:
+        # vLLM tells sequences of the longest length, times that length, where layers have states
+        return exact(available * GIB / load.cache_bytes(context) * context, STATES_SPREAD)
     return exact(available * GIB / load.cache_bytes_per_token, 0.05)
 
 
@@ -179,7 +185,7 @@ def torch_memory(row: Reference, _context: object) -> Answer:
     load = row_load(row)
     prompt = row.number("input_len") or 0
     tokens = prompt + (row.number("gen") or 0)
-    config = config_named(row_model(row).name)
+    config = text_part(config_named(row_model(row).name))
     width = float(config.get("intermediate_size", 4 * load.hidden_size))
     widest = prompt * (width * WIDE_COPIES + load.hidden_size * ROW_COPIES) * 2
     value = load.weights_bytes + load.cache_bytes(tokens) + widest

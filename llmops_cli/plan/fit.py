@@ -83,10 +83,30 @@ def read_bench(place: Path, *, model: str | None, gpu: str | None, quant: str | 
     return Bench(
         engine=engine,
         load=load,
-        place=Placement(gpu=card),
+        place=_place(card, recipe),
         source=str(place),
         levels=tuple(_levels(report.levels)),
     )
+
+
+def _place(card: Gpu, recipe: dict[str, Any]) -> Placement:  # Any: a saved recipe
+    """Over as many cards as the engine's options say."""
+    options = recipe.get("options")
+    told = options if isinstance(options, dict) else {}
+    return Placement(
+        gpu=card,
+        tensor=_degree(told, "tensor"),
+        pipeline=_degree(told, "pipeline"),
+    )
+
+
+def _degree(options: dict[str, Any], kind: str) -> int:  # Any: an engine's options
+    """Under our name and vLLM's; 1 where it is not told."""
+    for name in (f"{kind}_parallel", f"{kind}_parallel_size", f"{kind}-parallel-size"):
+        told = str(options.get(name, ""))
+        if told.isdigit() and int(told) > 0:
+            return int(told)
+    return 1
 
 
 def _scheme(recipe: dict[str, Any]) -> str | None:  # Any: a saved recipe

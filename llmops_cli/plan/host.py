@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.plan.memory import BATCHED_TOKENS, GIB, MICRO_BATCH, card_other_bytes
+from llmops_cli.plan.memory import BATCHED_TOKENS, GIB, MICRO_BATCH, card_other_bytes, rules_of
 from llmops_cli.plan.recipe import PlanRecipe
 from llmops_cli.sizing.devices import GIGA
 from llmops_cli.sizing.load import ServingLoad
@@ -81,7 +81,7 @@ def card_layers(recipe: PlanRecipe, load: ServingLoad, place: Placement) -> int:
     left = place.device.memory_bytes * recipe.memory_share - other
     left *= place.tensor * place.pipeline
     wanted = -(-(recipe.concurrency or 1) // place.data)
-    cache = load.cache_bytes(recipe.context) * wanted
+    cache = load.allocated_bytes(recipe.context, rules_of(LLAMACPP)) * wanted
     if left >= load.weights_bytes + cache:
         return load.layers + 1
     return min(load.layers, max(0, int(left // (_layer_bytes(load) + cache / load.layers))))

@@ -6,8 +6,9 @@ import math
 
 import msgspec
 
+from llmops_cli.sizing.cache_rules import EXACT, CacheRules
 from llmops_cli.sizing.load import ServingLoad
-from llmops_cli.sizing.placement import Placement, card_cache_bytes, stages_of
+from llmops_cli.sizing.placement import Placement, allocated_card_bytes, stages_of
 
 GIB = 2**30
 CONTEXT_BYTES = 0.5 * GIB
@@ -22,6 +23,17 @@ MICRO_BATCH = 512
 LOGIT_BYTES = 4
 UNKNOWN_BYTES = 1.5 * GIB
 """Either way: what activations, graphs and buffers can differ by."""
+
+
+RULES = {
+    "llamacpp": CacheRules(allocator="llamacpp", micro_batch_tokens=MICRO_BATCH),
+    "vllm": CacheRules(allocator="vllm", batched_tokens=BATCHED_TOKENS),
+}
+"""How engines allocate a cache; the others have what a sequence holds."""
+
+
+def rules_of(engine: str) -> CacheRules:
+    return RULES.get(engine, EXACT)
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +66,9 @@ def room(
     card = place.device.memory_bytes * memory_share
     other = card_other_bytes(load, place, engine=engine)
     unknown = min(UNKNOWN_BYTES, 0.8 * other)
+    unknown += load.spread * load.weights_bytes / (place.tensor * place.pipeline)
     stages = stages_of(load, place)
-    each = card_cache_bytes(load, place, context)
+    each = allocated_card_bytes(load, place, context, rules_of(engine))
 
     def pool(more: float) -> float:
         left = [max(0.0, card - stage.weights_bytes - other + more) for stage in stages]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmops_cli.plan.memory import rules_of
 from llmops_cli.plan.setting import Setting
 from llmops_cli.sizing.figures import Figure, counted, decided, missing
 
@@ -13,12 +14,14 @@ def held_figures(setting: Setting) -> dict[str, Figure]:
         "weights_bytes": counted(
             setting.load.weights_bytes,
             f"{setting.load.parameters:,.0f} parameters as {setting.load.scheme}",
-            "the model's shape",
+            _source(setting),
+            spread=setting.load.spread,
         ),
         "kv_bytes_per_token": counted(
             setting.load.cache_bytes_per_token,
             f"cached values of {setting.load.layers} layers as {setting.recipe.kv_type}",
-            "the model's shape",
+            _source(setting),
+            spread=setting.load.spread,
         ),
         "kv_pool_bytes": Figure(
             value=setting.room.pool,
@@ -29,6 +32,12 @@ def held_figures(setting: Setting) -> dict[str, Figure]:
         ),
         "max_concurrency": _max_concurrency(setting),
     }
+
+
+def _source(setting: Setting) -> str:
+    if setting.load.spread:
+        return "extrapolated: the shape of another family"
+    return "the model's shape"
 
 
 def _fits(setting: Setting) -> Figure:
@@ -53,14 +62,18 @@ def _fits(setting: Setting) -> Figure:
 
 
 def _max_concurrency(setting: Setting) -> Figure:
-    each = setting.load.cache_bytes(setting.recipe.context)
+    rules = rules_of(setting.engine)
+    each = setting.load.allocated_bytes(setting.recipe.context, rules)
     if each == 0:
         return missing("a model without a cache: its states are small")
     return Figure(
         value=setting.room.sequences,
         low=setting.room.sequences_low,
         high=setting.room.sequences_high,
-        formula=f"pool / {each:,.0f} bytes of {setting.recipe.context} tokens{_copied(setting)}",
+        formula=(
+            f"pool / {each:,.0f} bytes of {setting.recipe.context} tokens as {setting.engine} "
+            f"allocates them{_copied(setting)}"
+        ),
         source="kv_pool_bytes",
     )
 

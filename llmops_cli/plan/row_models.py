@@ -12,12 +12,6 @@ from llmops_cli.sizing.gpus import NamedGpus, read_gpus
 from llmops_cli.sizing.load import CachePart, ServingLoad
 
 _IN_NAME = re.compile(r"\b(w8a8|w4a16|nvfp4|fp8|bf16|fp16|awq|gptq(?:-int[48])?)$", re.IGNORECASE)
-_SHAPE = {
-    "layers": re.compile(r"(\d+) layers"),
-    "full": re.compile(r"(\d+) full-attn"),
-    "kv_heads": re.compile(r"(\d+) kv heads"),
-    "head_dim": re.compile(r"hd (\d+)"),
-}
 UNSTATED = ("unstated", "unknown", "not named")
 
 
@@ -61,17 +55,6 @@ def row_load(row: Reference, *, cache_type: str | None = None) -> ServingLoad:
 def _cache_type(row: Reference) -> str:
     """Floats of 16 bits unless the row says `kv`; FP8 weights do not make an FP8 cache."""
     return row.text("kv") or "F16"
-
-
-def told_shape(row: Reference) -> dict[str, int]:
-    """Sizes that the row itself tells, in its model's name."""
-    text = row.text("model") or ""
-    found = {}
-    for name, pattern in _SHAPE.items():
-        match = pattern.search(text)
-        if match:
-            found[name] = int(match[1])
-    return found
 
 
 def row_gpus(row: Reference) -> NamedGpus:

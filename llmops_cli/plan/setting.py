@@ -48,7 +48,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         return self.recipe.context - self.output_tokens
 
     def correction(self, quantity: str) -> Correction:
-        return correction(self.groups, engine=self.engine, machine=self.machine, quantity=quantity)
+        found = correction(self.groups, engine=self.engine, machine=self.machine, quantity=quantity)
+        return msgspec.structs.replace(found, spread=found.spread + self.load.spread)
 
     @property
     def can_run(self) -> bool:
@@ -113,7 +114,13 @@ def _count(recipe: PlanRecipe, cards: NamedGpus) -> int | None:
     """None where the model decides."""
     if recipe.this_machine:
         return 1
-    count = recipe.gpus or (cards.count if cards.count > 1 else None)
+    named = cards.count if cards.count > 1 else None
+    if named is not None and recipe.gpus not in {None, named}:
+        raise UsageError(
+            f"--gpu '{recipe.gpu}' is {named} cards, and --gpus says {recipe.gpus}",
+            hint="say how many once",
+        )
+    count = recipe.gpus or named
     if count is not None and count > MOST_CARDS:
         raise UsageError(
             f"{count:,} cards are more than any plan has",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from llmops_cli.plan.cards import CardRow
+from llmops_cli.plan.known_models import ModelRow
 from llmops_cli.plan.money import CostReport, CostRow
 from llmops_cli.plan.report import Checked, LayoutRow, PlanDetail
 from llmops_cli.show.tables import MISSING, cell
@@ -34,6 +35,7 @@ PLANS_DROPPABLE = ("weights GiB", "sequences", "one stream tok/s", "TPOT ms", "T
 BAND = f"{BAND_RATE:.0%} band"
 PLAN_FOLDS = (BAND,)
 CARD_COLUMNS = ("GiB", "GB/s", "BF16 TFLOP/s", "FP8 TFLOP/s", "capability", "$/hour")
+MODELS_DROPPABLE = ("positions", "family", "active")
 CARDS_DROPPABLE = ("listed", "capability", "FP8 TFLOP/s")
 LAYOUTS_DROPPABLE = ("GiB/card", "sequences", "TPOT ms")
 COST_DROPPABLE = ("replica-hours", "busy", "USD/1K requests", "break-even/day")
@@ -99,6 +101,29 @@ def cards_table(rows: Sequence[CardRow]) -> Table:
             row.date or "",
         )
     return table
+
+
+def models_table(rows: Sequence[ModelRow]) -> Table:
+    """A row a model."""
+    table = Table()
+    table.add_column("model")
+    table.add_column("family")
+    for column in ("parameters", "active", "KV bytes/token", "positions"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            cell(row.name),
+            cell(row.family),
+            _billions(row.parameters),
+            _billions(row.active_parameters),
+            f"{row.kv_bytes_per_token:,.0f}",
+            MISSING if row.positions is None else f"{row.positions:,}",
+        )
+    return table
+
+
+def _billions(count: int) -> str:
+    return f"{count / 1e9:,.3g}B" if count < 1e11 else f"{count / 1e9:,.0f}B"
 
 
 def layouts_table(rows: Sequence[LayoutRow]) -> Table:

@@ -9,12 +9,17 @@ import msgspec
 
 
 class Latent(msgspec.Struct, frozen=True, kw_only=True):
-    """Keys and values from one small vector (MLA, arXiv:2405.04434, section 2.1)."""
+    """Keys and values from one small vector (MLA, arXiv:2405.04434, section 2.1).
+
+    index_heads, index_dim: of what chooses the tokens to look at (DeepSeek-V3.2); 0: all of them.
+    """
 
     query_rank: int | None
     kv_rank: int
     plain_dim: int
     rotary_dim: int
+    index_heads: int = 0
+    index_dim: int = 0
 
 
 class Attention(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,19 +81,28 @@ class Experts(msgspec.Struct, frozen=True, kw_only=True):
     shared_width: int = 0
     has_shared_gate: bool = False
     has_bias: bool = False
+    router_bias: bool = False
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
-    """One layer. `norms`: names of those over the hidden size, in the order of the model."""
+    """One layer. `norms`: names of those over the hidden size, in the order of the model.
+
+    activation_values: learned numbers of the activation function.
+    """
 
     attention: Attention
     norms: tuple[str, ...]
     feed_forward: FeedForward | None = None
     experts: Experts | None = None
+    activation_values: int = 0
 
 
 class Architecture(msgspec.Struct, frozen=True, kw_only=True):
-    """A decoder. `norm`: how Transformers computes it, which decides what it keeps."""
+    """A decoder. `norm`: how Transformers computes it, which decides what it keeps.
+
+    A `plain` norm has no weights. norm_bias: each has a bias. learned_positions: rows of a table.
+    is_guess: its family is in no table.
+    """
 
     model_type: str
     hidden_size: int
@@ -96,7 +110,11 @@ class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     blocks: tuple[Block, ...]
     is_tied: bool
     norm: str
+    norm_bias: bool = False
+    head_bias: bool = False
+    embedding_norm: bool = False
     max_positions: int | None = None
     learned_positions: int = 0
     logits_softcap: bool = False
+    is_guess: bool = False
     notes: tuple[str, ...] = ()

@@ -16,8 +16,10 @@ from llmops_cli.sizing.architecture import (
     FeedForward,
     Latent,
 )
+from llmops_cli.sizing.config_spellings import plain_spelling, with_class_sizes
 from llmops_cli.sizing.config_values import (
     HINT,
+    Config,
     count_in,
     head_size,
     is_set,
@@ -29,82 +31,15 @@ from llmops_cli.sizing.config_values import (
     require_no_more,
     size_in,
 )
+from llmops_cli.sizing.family_table import ALIASES, FAMILIES, UNSUPPORTED, Family
 from llmops_cli.sizing.windows import windows
 
-Config = Mapping[str, Any]  # Any: each architecture has fields of its own
-PRE_NORMS = ("input_layernorm", "post_attention_layernorm")
-POST_NORMS = ("post_attention_layernorm", "post_feedforward_layernorm")
-SANDWICH = (*PRE_NORMS, "pre_feedforward_layernorm", "post_feedforward_layernorm")
-
-
-class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """What a family does that its config doesn't say, and what holds where a key is missing."""
-
-    norm: str = "rms"
-    norms: tuple[str, ...] = PRE_NORMS
-    is_tied: bool = False
-    head_dim: int | None = None
-    kv_heads: int | None = None
-    query_bias: bool | None = None
-    """None: as `attention_bias` says; the same for the output's."""
-    output_bias: bool | None = None
-    norm_per_head: bool = False
-    norm_per_row: bool = False
-    is_fused: bool = False
-    reads_mlp_bias: bool = False
-    sinks: bool = False
-    expert_bias: bool = False
-    softcaps: bool = False
-    experts_key: str | None = None
-    expert_width_key: str = "moe_intermediate_size"
-
-
-FAMILIES: dict[str, Family] = {
-    "llama": Family(reads_mlp_bias=True),
-    "mistral": Family(kv_heads=8, query_bias=False, output_bias=False),
-    "ministral": Family(kv_heads=8, query_bias=False, output_bias=False),
-    "qwen2": Family(query_bias=True, output_bias=False),
-    "qwen3": Family(head_dim=128, norm_per_head=True),
-    "phi3": Family(query_bias=False, output_bias=False, is_fused=True),
-    "gemma": Family(norm="gemma", is_tied=True, head_dim=256),
-    "gemma2": Family(norm="gemma", norms=SANDWICH, is_tied=True, head_dim=256, softcaps=True),
-    "gemma3_text": Family(
-        norm="gemma", norms=SANDWICH, is_tied=True, head_dim=256, norm_per_head=True
-    ),
-    "olmo2": Family(norms=POST_NORMS, norm_per_row=True),
-    "smollm3": Family(kv_heads=4, is_tied=True, reads_mlp_bias=True),
-    "granite": Family(reads_mlp_bias=True),
-    "mixtral": Family(
-        kv_heads=8,
-        query_bias=False,
-        output_bias=False,
-        experts_key="num_local_experts",
-        expert_width_key="intermediate_size",
-    ),
-    "qwen2_moe": Family(query_bias=True, output_bias=False, experts_key="num_experts"),
-    "qwen3_moe": Family(norm_per_head=True, experts_key="num_experts"),
-    "deepseek_v2": Family(reads_mlp_bias=True, experts_key="n_routed_experts"),
-    "deepseek_v3": Family(experts_key="n_routed_experts"),
-    "gpt_oss": Family(
-        head_dim=64,
-        sinks=True,
-        expert_bias=True,
-        experts_key="num_local_experts",
-        expert_width_key="intermediate_size",
-    ),
-}
-ALIASES = {"gemma3": "gemma3_text"}
-UNSUPPORTED = {
-    "gemma3n": "tables of words by layer, and layers that share a cache",
-    "gemma3n_text": "tables of words by layer, and layers that share a cache",
-    "openelm": "heads and widths that differ by layer",
-    "recurrentgemma": "gated linear recurrences",
-    "recurrent_gemma": "gated linear recurrences",
-    "rwkv": "no attention, and a state of its own form",
-    "zamba": "blocks that several layers share",
-    "zamba2": "blocks that several layers share",
-}
-"""Families that reading as Llama's would make quite wrong, with what they have."""
+__all__ = ["ALIASES", "FAMILIES", "UNSUPPORTED", "Config", "Family"]
+PARTS = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Under which keys a multi-modal config has its decoder."""
+EXPERT_KEYS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+STATE_KEYS = ("ssm_cfg", "mamba_d_state", "ssm_state_size", "attn_type_list", "linear_attn_config")
+STATE_KINDS = frozenset({"linear_attention", "mamba", "conv", "recurrent"})
 
 
 def architecture_of(config: Config) -> Architecture:
@@ -113,8 +48,7 @@ def architecture_of(config: Config) -> Architecture:
     Raises: UsageError for one that lacks what every decoder's config has.
     """
     config = text_part(config)
-    model_type = name_in(config, "model_type")
-    model_type = ALIASES.get(model_type, model_type)
+    model_type = family_name(config)
     if model_type == "gpt2":
         return _gpt2(config)
     if model_type in UNSUPPORTED:
@@ -128,14 +62,25 @@ def architecture_of(config: Config) -> Architecture:
     family = FAMILIES.get(model_type)
     if family is None:
         notes = (_unknown(model_type),)
-        return _decoder(config, FAMILIES["llama"], model_type=model_type, notes=notes)
-    return _decoder(config, family, model_type=model_type, notes=())
+        return _decoder(config, _nearest(config), model_type=model_type, notes=notes)
+    return _decoder(
+        plain_spelling(config, name_in(config, "model_type")),
+        family,
+        model_type=model_type,
+        notes=(),
+    )
+
+
+def family_name(config: Config) -> str:
+    """The row of FAMILIES that it is built as, or what the config calls it."""
+    model_type = name_in(config, "model_type")
+    return ALIASES.get(model_type, ALIASES.get(model_type.lower(), model_type))
 
 
 def is_plain(config: Config) -> bool:
     """Whether its family is of this table: every layer has attention and a network."""
-    model_type = name_in(config, "model_type")
-    return model_type == "gpt2" or ALIASES.get(model_type, model_type) in FAMILIES
+    name = family_name(config)
+    return name == "gpt2" or name in FAMILIES
 
 
 def _unknown(model_type: str) -> str:
@@ -149,14 +94,46 @@ def _unknown(model_type: str) -> str:
     return f"{said} ({nearest}): its sizes are read as Llama's, which other layers make wrong"
 
 
+def _nearest(config: Config) -> Family:
+    """Llama's, with experts where the config has some."""
+    keys = [key for key in EXPERT_KEYS if count_in(config, key) > 1]
+    if not keys:
+        return FAMILIES["llama"]
+    has_width = config.get("moe_intermediate_size") is not None
+    return msgspec.structs.replace(
+        FAMILIES["llama"],
+        experts_key=keys[0],
+        expert_width_key="moe_intermediate_size" if has_width else "intermediate_size",
+    )
+
+
+def require_attention(config: Config) -> None:
+    """Raises: UsageError for a family in no table whose config tells of layers that keep a state.
+
+    Read as Llama's they would have a cache that they do not have.
+    """
+    signs = [key for key in STATE_KEYS if config.get(key) is not None]
+    kinds = config.get("layer_types")
+    if isinstance(kinds, list) and any(kind in STATE_KINDS for kind in kinds):
+        signs.append("layer_types")
+    if signs and not is_plain(config):
+        raise UsageError(
+            f"family '{name_in(config, 'model_type')}' is not known, and '{signs[0]}' tells of "
+            "layers that keep a state instead of a cache",
+            hint="the .gguf file of it tells its tensors, where llama.cpp has made one",
+        )
+
+
 def text_part(config: Config) -> Config:
     """A multi-modal model's own decoder. Raises: UsageError for a part that is no object."""
-    part = config.get("text_config")
-    if part is not None and not isinstance(part, Mapping):
-        raise UsageError("the model's config has no usable 'text_config'", hint=HINT)
-    if part is not None:
-        outer = {key: value for key, value in config.items() if key == "tie_word_embeddings"}
-        return {**outer, **part}
+    for key in PARTS:
+        part = config.get(key)
+        if part is None:
+            continue
+        if not isinstance(part, Mapping):
+            raise UsageError(f"the model's config has no usable '{key}'", hint=HINT)
+        outer = {name: value for name, value in config.items() if name == "tie_word_embeddings"}
+        return text_part({**outer, **with_class_sizes(part)})
     return config
 
 
@@ -181,9 +158,14 @@ def _decoder(
         experts = _experts(config, family, index)
         feed_forward = _feed_forward(config, family) if experts is None else None
         block = Block(
-            attention=attention, norms=family.norms, feed_forward=feed_forward, experts=experts
+            attention=attention,
+            norms=_norms(config, family),
+            feed_forward=feed_forward,
+            experts=experts,
+            activation_values=family.activation_values,
         )
         blocks.append(block)
+    positions = positions_in(config)
     return Architecture(
         model_type=model_type,
         hidden_size=size_in(config, "hidden_size"),
@@ -191,32 +173,52 @@ def _decoder(
         blocks=tuple(blocks),
         is_tied=is_set(config, "tie_word_embeddings", default=family.is_tied),
         norm=family.norm,
-        max_positions=positions_in(config),
+        norm_bias=family.norm_bias,
+        head_bias=_is_on(config, family.head_bias_key, default=family.head_bias),
+        embedding_norm=family.embedding_norm,
+        max_positions=positions,
+        learned_positions=_position_rows(family, positions),
         logits_softcap=bool(config.get("final_logit_softcapping", family.softcaps)),
+        is_guess=bool(notes),
         notes=notes,
     )
 
 
+def _norms(config: Config, family: Family) -> tuple[str, ...]:
+    return family.norms[:1] if _is_on(config, family.parallel_key) else family.norms
+
+
+def _is_on(config: Config, key: str | None, *, default: bool = False) -> bool:
+    return default if key is None else is_set(config, key, default=default)
+
+
+def _position_rows(family: Family, positions: int | None) -> int:
+    if family.extra_positions is None or positions is None:
+        return 0
+    return positions + family.extra_positions
+
+
 def _attention(config: Config, family: Family, *, window: int | None) -> Attention:
     heads = size_in(config, "num_attention_heads")
-    has_bias = bool(_given(config, "attention_bias", family.sinks))
+    has_bias = bool(_given(config, "attention_bias", family.attention_bias))
     query_bias = has_bias if family.query_bias is None else family.query_bias
     output_bias = has_bias if family.output_bias is None else family.output_bias
     if config.get("kv_lora_rank") is not None:
-        return _latent_attention(config, heads, has_bias=has_bias)
+        return _latent_attention(config, family, heads, has_bias=has_bias)
     kv_heads = size_in(config, "num_key_value_heads", family.kv_heads or heads)
     require_multiple("num_attention_heads", heads, "num_key_value_heads", kv_heads)
     head_dim = head_size(config, heads, default=family.head_dim)
+    has_norms = _is_on(config, family.head_norm_key, default=family.head_norm_key is None)
     return Attention(
         heads=heads,
         kv_heads=kv_heads,
         head_dim=head_dim,
         value_dim=head_dim,
         query_bias=bool(_given(config, "qkv_bias", query_bias)),
-        output_bias=output_bias,
+        output_bias=_is_on(config, family.output_bias_key, default=output_bias),
         is_fused=family.is_fused,
-        norm_per_head=family.norm_per_head,
-        norm_per_row=family.norm_per_row,
+        norm_per_head=family.norm_per_head and has_norms,
+        norm_per_row=family.norm_per_row and has_norms,
         softcap=bool(config.get("attn_logit_softcapping", family.softcaps)),
         sinks=family.sinks,
         dropout=bool(config.get("attention_dropout")),
@@ -224,7 +226,13 @@ def _attention(config: Config, family: Family, *, window: int | None) -> Attenti
     )
 
 
-def _latent_attention(config: Config, heads: int, *, has_bias: bool) -> Attention:
+def _latent_attention(
+    config: Config,
+    family: Family,
+    heads: int,
+    *,
+    has_bias: bool,
+) -> Attention:
     rotary_dim = size_in(config, "qk_rope_head_dim")
     plain_dim = size_in(config, "qk_nope_head_dim")
     latent = Latent(
@@ -232,6 +240,8 @@ def _latent_attention(config: Config, heads: int, *, has_bias: bool) -> Attentio
         kv_rank=size_in(config, "kv_lora_rank"),
         plain_dim=plain_dim,
         rotary_dim=rotary_dim,
+        index_heads=size_in(config, "index_n_heads", 64) if family.has_indexer else 0,
+        index_dim=size_in(config, "index_head_dim", 128) if family.has_indexer else 0,
     )
     return Attention(
         heads=heads,
@@ -245,38 +255,52 @@ def _latent_attention(config: Config, heads: int, *, has_bias: bool) -> Attentio
 
 
 def _feed_forward(config: Config, family: Family) -> FeedForward:
-    has_bias = family.reads_mlp_bias and bool(config.get("mlp_bias"))
+    bias_key = "mlp_bias" if family.reads_mlp_bias else None
     return FeedForward(
         width=size_in(config, "intermediate_size"),
-        is_fused=family.is_fused,
-        has_bias=has_bias,
+        is_gated=family.is_gated,
+        is_fused=family.is_fused and family.is_gated,
+        has_bias=_is_on(config, bias_key, default=family.mlp_bias),
     )
 
 
 def _experts(config: Config, family: Family, index: int) -> Experts | None:
     """None where the block has one network for all tokens."""
-    if family.experts_key is None or _is_dense(config, index):
+    if family.experts_key is None or _is_dense(config, family, index):
         return None
     count = size_in(config, family.experts_key)
     width = size_in(config, family.expert_width_key)
-    shared_width = count_in(config, "shared_expert_intermediate_size")
-    shared_count = count_in(config, "n_shared_experts")
+    gated_width = count_in(config, "shared_expert_intermediate_size")
     active = size_in(config, "num_experts_per_tok", 1)
     require_no_more("num_experts_per_tok", active, family.experts_key, count)
     return Experts(
         count=count,
         active=active,
         width=width,
-        shared_width=shared_width or shared_count * width,
-        has_shared_gate=shared_width > 0,
+        shared_width=gated_width or _shared_width(config, family, width),
+        has_shared_gate=gated_width > 0,
         has_bias=family.expert_bias,
+        router_bias=family.router_bias,
     )
 
 
-def _is_dense(config: Config, index: int) -> bool:
+def _shared_width(config: Config, family: Family, width: int) -> int:
+    if family.shared_width_key is not None:
+        return count_in(config, family.shared_width_key)
+    return width * count_in(config, "n_shared_experts", family.shared_count)
+
+
+def _is_dense(config: Config, family: Family, index: int) -> bool:
+    """Whether a layer of a family with experts has none. Transformers' names of it, old and new."""
+    kinds = config.get("mlp_layer_types")
+    if isinstance(kinds, list) and index < len(kinds):
+        return bool(kinds[index] == "dense")
+    turns = config.get("moe_layer_freq")
+    if isinstance(turns, list) and index < len(turns):
+        return not turns[index]
     if index in (numbers_in(config, "mlp_only_layers") or []):
         return True
-    if index < count_in(config, "first_k_dense_replace"):
+    if index < count_in(config, "first_k_dense_replace", family.dense_layers):
         return True
     every = size_in(config, "decoder_sparse_step", 1)
     return (index + 1) % every != 0

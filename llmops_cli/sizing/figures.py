@@ -35,12 +35,13 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         return float(self.value)
 
 
-def counted(value: float, formula: str, source: str) -> Figure:
-    """What arithmetic tells."""
+def counted(value: float, formula: str, source: str, *, spread: float = 0.0) -> Figure:
+    """What arithmetic tells. `spread`: by what share what it starts from may be off."""
+    share = max(EXACT_SHARE, spread)
     return Figure(
         value=value,
-        low=value * (1 - EXACT_SHARE),
-        high=value * (1 + EXACT_SHARE),
+        low=value * (1 - share),
+        high=value * (1 + share),
         formula=formula,
         source=source,
     )

@@ -11,6 +11,7 @@ GROUP_INT4 = 4 + (16 + 4) / 128
 """AWQ and GPTQ: for each 128 weights a 16-bit scale and a 4-bit zero point."""
 FOLDERS = {
     "FP8": 8.0,
+    "FP8-BLOCK": 8.002,
     "W8A8": 8.0,
     "INT8": 8.0,
     "GPTQ-INT8": 8 + (16 + 8) / 128,
@@ -20,8 +21,10 @@ FOLDERS = {
     "GPTQ": GROUP_INT4,
     "W4A16": GROUP_INT4,
     "MXFP4": 4.25,
+    "MXFP4-ALL": 4.25,
     "NVFP4": 4.5,
     "NF4": 4.127,
+    "NF4-SINGLE": 4.5,
 }
 """Formats that leave embeddings, head and norms in 16 bits. NF4 is with double quantization."""
 GGUF = {
@@ -55,7 +58,9 @@ GGUF = {
 }
 """Means over Llama-3.1-8B (llama.cpp, tools/quantize/README.md); other shapes differ by a percent
 or two, for the type of each tensor depends on its place."""
-KNOWN = FLOATS | FOLDERS | GGUF
+RARE_GGUF = {"MXFP4_MOE": 4.6, "TQ1_0": 1.9, "TQ2_0": 2.3}
+"""Of one family or few; no file is called so by its number of bits."""
+KNOWN = FLOATS | FOLDERS | GGUF | RARE_GGUF
 _DEFAULTS = {
     "GPTQ": "GPTQ-INT4",
     "AWQ": "AWQ-INT4",

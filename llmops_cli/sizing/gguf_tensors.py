@@ -31,6 +31,8 @@ KEPT = re.compile(
     r"|wpe|altup\w*|laurel\w*|per_layer_model_projection)\.weight$"
 )
 """Matrices that the quantizer leaves alone, or that the converter writes as f32."""
+WORDS = re.compile(r"(embed_tokens|wte)\.weight$")
+"""The one table that may be the head; Gemma 3n has another for each layer."""
 NOT_WEIGHTS = re.compile(r"(A_log|dt_bias|\.bias|_bias|sinks|\.D)$")
 
 
@@ -79,7 +81,7 @@ def category_of(tensor: Tensor) -> Category:
     if tensor.role == HEAD:
         return "output"
     if tensor.role == EMBEDDING:
-        return "embedding"
+        return "embedding" if WORDS.search(tensor.name) else "other"
     plain = tensor.name.removesuffix(".weight").rpartition(".")[2]
     if plain == "c_proj":
         return "down" if ".mlp." in tensor.name else "o"

@@ -109,10 +109,12 @@ def features_not_on(capability: float) -> tuple[Feature, ...]:
 
 FORMAT_FEATURES = {
     "FP8": "FP8 products (W8A8)",
+    "FP8-BLOCK": "FP8 products (W8A8)",
     "W8A8": "INT8 products (W8A8)",
     "INT8": "INT8 products (W8A8)",
     "NVFP4": "FP4 products (NVFP4)",
     "MXFP4": "FP4 products (MXFP4)",
+    "MXFP4-ALL": "FP4 products (MXFP4)",
     "AWQ-INT4": "AWQ and GPTQ kernels (Marlin)",
     "GPTQ-INT4": "AWQ and GPTQ kernels (Marlin)",
     "BF16": "bf16 products",
@@ -125,7 +127,7 @@ def lacking(capability: float, *, scheme: str, engine: str) -> Iterator[Feature]
     if engine not in {"vllm", "sglang"}:
         return
     wanted = {"FlashAttention 2", FORMAT_FEATURES.get(scheme.upper(), "")}
-    if scheme.upper() == "FP8":
+    if scheme.upper().startswith("FP8"):
         wanted.add("FP8 weights")
     for feature in features_not_on(capability):
         if feature.name in wanted:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
+
+from llmops_cli.sizing.cache_rules import CacheRules
+
+TWO_KINDS = 2
+ALIKE_KINDS = 1.25
+"""Kinds of layers whose numbers differ by less are one group each."""
 
 
 class CachePart(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +27,10 @@ class CachePart(msgspec.Struct, frozen=True, kw_only=True):
         held = tokens if self.window is None else min(tokens, self.window)
         return self.bytes_per_token * held
 
+    def allocated_bytes(self, tokens: int, rules: CacheRules) -> float:
+        """As an engine allocates it, of `rules.sequences` sequences."""
+        return self.bytes_per_token * rules.cells(tokens, self.window)
+
 
 class ServingLoad(msgspec.Struct, frozen=True, kw_only=True):
     """A model in one format.
@@ -31,7 +43,7 @@ class ServingLoad(msgspec.Struct, frozen=True, kw_only=True):
     Of the same bytes, by where they can lie: whole_bytes, those that each card of a tensor group
     has; key_value_bytes, matrices that make keys and values; table_bytes, head_bytes, the first and
     the last matrix (none of its own where it is tied). heads: of queries. positions: those that the
-    model was made for; None: not told.
+    model was made for; None: not told. spread: by what share sizes may be off that are a guess.
     """
 
     name: str
@@ -58,6 +70,7 @@ class ServingLoad(msgspec.Struct, frozen=True, kw_only=True):
     kv_heads: int | None = None
     positions: int | None = None
     expert_layers: int = 0
+    spread: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
@@ -85,7 +98,33 @@ class ServingLoad(msgspec.Struct, frozen=True, kw_only=True):
         """Of one sequence."""
         return self.state_bytes + sum(part.size_bytes(tokens) for part in self.cache)
 
+    def allocated_parts(self, rules: CacheRules) -> tuple[CachePart, ...]:
+        """Those that an engine has; vLLM makes groups of layers as large as one another."""
+        return _grouped(self.cache) if rules.allocator == "vllm" else self.cache
+
+    def allocated_bytes(self, tokens: int, rules: CacheRules) -> float:
+        """Of `rules.sequences` sequences, as an engine allocates it."""
+        parts = self.allocated_parts(rules)
+        states = self.state_bytes * rules.sequences
+        return states + sum(part.allocated_bytes(tokens, rules) for part in parts)
+
     @property
     def cache_bytes_per_token(self) -> float:
         """While no window is full."""
         return sum(part.bytes_per_token for part in self.cache)
+
+
+def _grouped(parts: tuple[CachePart, ...]) -> tuple[CachePart, ...]:
+    """Layers with a window and those without, in whole groups as large as the smaller of both.
+
+    Source: _get_kv_cache_groups_uniform_page_size of vLLM's kv_cache_utils.py.
+    """
+    if len(parts) != TWO_KINDS:
+        return parts
+    sizes = [part.bytes_per_token for part in parts]
+    least = min(sizes)
+    group = max(sizes) if max(sizes) < least * ALIKE_KINDS else least
+    return tuple(
+        msgspec.structs.replace(part, bytes_per_token=group * math.ceil(size / group))
+        for part, size in zip(parts, sizes, strict=True)
+    )

@@ -7,10 +7,17 @@ import re
 import msgspec
 
 from llmops_cli.sizing.cache_rules import cache_bits
+from llmops_cli.sizing.gguf_mix import MIXES
 from llmops_cli.sizing.load import CachePart, ServingLoad
 from llmops_cli.sizing.parameters import EMBEDDING, EXPERT, HEAD, STATE, Tensor
-from llmops_cli.sizing.served import BITS, ServedModel, state_bytes, tensor_sizes
+from llmops_cli.sizing.served import BITS, ServedModel, is_head, state_bytes, tensor_sizes
+from llmops_cli.sizing.towers import VISION
+from llmops_cli.sizing.weight_formats import OwnRules
 
+GUESS_SPREAD = 0.3
+"""Either way: of a family that is in no table and is read as another."""
+TOWER_BYTES = 2
+"""Of each number of a tower for pictures, which folders leave in 16 bits; a GGUF file has none."""
 KEY_VALUE = re.compile(r"\.(?:k_proj|v_proj|attn_k|attn_v)\.")
 SPLIT_LATENT = re.compile(r"\.(?:q_proj|q_b_proj|kv_b_proj|o_proj|attn_q|attn_output)\.")
 """Matrices of MLA that have heads, which engines split and Transformers' plan does not."""
@@ -35,24 +42,29 @@ def load_of(
     *,
     scheme: str,
     is_own: bool = False,
+    own: OwnRules | None = None,
     cache_type: str = "f16",
 ) -> ServingLoad:
     """`scheme`: a format's name. is_own: sizes are those of the model's file, and it only a name.
 
+    own: what the model's config says of that format.
+
     Raises: UsageError for a format or a cache type that is not known.
     """
     counted = _Counted()
-    sizes = tensor_sizes(model, None if is_own else scheme)
+    sizes = tensor_sizes(model, None if is_own else scheme, own=own)
     for tensor in model.tensors:
         size_bytes = sizes[tensor.name]
-        _count(counted, tensor, size_bytes=size_bytes, is_tied=model.is_tied)
+        _count(counted, tensor, size_bytes=size_bytes, is_head=is_head(model, tensor))
         _place(counted, tensor, size_bytes=size_bytes)
+    beside = 0 if is_own or scheme in MIXES else model.extra_parameters.get(VISION, 0)
+    counted.rest_bytes += beside * TOWER_BYTES
     experts = max(1, model.gguf.experts)
     shares = [tensor.active_share for tensor in model.tensors if tensor.active_share < 1]
     return ServingLoad(
         name=model.name,
         scheme=scheme,
-        parameters=model.parameters_total,
+        parameters=model.parameters_total + beside,
         layers=len(model.layers),
         hidden_size=model.hidden_size,
         dense_bytes=counted.dense_bytes,
@@ -74,6 +86,7 @@ def load_of(
         kv_heads=_least_heads(model),
         positions=model.context,
         expert_layers=len({each.layer for each in model.tensors if each.active_share < 1}),
+        spread=GUESS_SPREAD if model.is_guess else 0.0,
         notes=model.notes,
     )
 
@@ -104,11 +117,12 @@ def _count(
     tensor: Tensor,
     *,
     size_bytes: int,
-    is_tied: bool,
+    is_head: bool,
 ) -> None:
+    """A table that is only looked up lies in memory, and is not read."""
     if not tensor.is_matrix:
         counted.dense_bytes += size_bytes
-    elif tensor.role == EMBEDDING and not is_tied:
+    elif tensor.role == EMBEDDING and not is_head:
         counted.rest_bytes += size_bytes
     elif tensor.active_share < 1:
         counted.expert_bytes += size_bytes

@@ -18,12 +18,12 @@ from llmops_cli.sizing.parameters import (
     Tensor,
     attention_tensors,
     expert_tensors,
-    gated_tensors,
     linear_tensors,
+    network_tensors,
     norm_tensor,
     stacked,
 )
-from llmops_cli.sizing.served import Layer, ServedModel, of_tensors
+from llmops_cli.sizing.served import Layer, LayerKind, ServedModel, of_tensors
 
 
 class UngatedExperts(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +42,9 @@ Network = FeedForward | Experts | UngatedExperts
 class MixedBlock(msgspec.Struct, frozen=True, kw_only=True):
     """One layer. `chunk`: tokens that attention sees at once, those of its own chunk.
 
-    has_output_gate: queries come with a gate of their own size.
+    has_output_gate: queries come with a gate of their own size. shares_cache: keys and values are
+    another layer's. is_cross: they are of a picture, not of the text. key_is_value: one matrix
+    makes both. experts: beside `network`, for layers with both. parts: what else it has.
     """
 
     norms: tuple[str, ...]
@@ -51,10 +53,15 @@ class MixedBlock(msgspec.Struct, frozen=True, kw_only=True):
     has_output_gate: bool = False
     mixer: Mixer | None = None
     network: Network | None = None
+    shares_cache: bool = False
+    is_cross: bool = False
+    key_is_value: bool = False
+    experts: Experts | None = None
+    parts: tuple[Tensor, ...] = ()
 
 
 class MixedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A decoder of such layers."""
+    """A decoder of such layers. `parts`: what it has outside of them beside words and head."""
 
     model_type: str
     hidden_size: int
@@ -62,6 +69,7 @@ class MixedModel(msgspec.Struct, frozen=True, kw_only=True):
     blocks: tuple[MixedBlock, ...]
     is_tied: bool
     max_positions: int | None = None
+    parts: tuple[Tensor, ...] = ()
 
 
 def served_mixed(model: MixedModel, *, name: str, source: str, dtype: str) -> ServedModel:
@@ -84,22 +92,35 @@ def served_mixed(model: MixedModel, *, name: str, source: str, dtype: str) -> Se
 
 def mixed_tensors(model: MixedModel) -> Iterator[Tensor]:
     size = model.hidden_size
-    return stacked(
+    yield from stacked(
         (_block_tensors(block, size) for block in model.blocks),
         words=(model.vocab_size, size),
         is_tied=model.is_tied,
     )
+    yield from model.parts
 
 
 def _block_tensors(block: MixedBlock, size: int) -> Iterator[Tensor]:
     if block.attention is not None:
+        left_out = _left_out(block)
         for tensor in attention_tensors(block.attention, size):
-            yield _with_gate(tensor) if block.has_output_gate else tensor
+            if not any(name in tensor.name for name in left_out):
+                yield _with_gate(tensor) if block.has_output_gate else tensor
     if block.mixer is not None:
         yield from block.mixer.tensors(size, "mamba")
     yield from _network_tensors(block.network, size)
+    if block.experts is not None:
+        yield from expert_tensors(block.experts, size)
     for name in block.norms:
         yield norm_tensor(name, size)
+    yield from block.parts
+
+
+def _left_out(block: MixedBlock) -> tuple[str, ...]:
+    """Parts of attention that a layer does without."""
+    if block.shares_cache:
+        return (".k_proj.", ".v_proj.", ".k_norm.")
+    return (".v_proj.",) if block.key_is_value else ()
 
 
 def _with_gate(tensor: Tensor) -> Tensor:
@@ -115,29 +136,8 @@ def _network_tensors(network: Network | None, size: int) -> Iterator[Tensor]:
         yield from expert_tensors(network, size)
     elif isinstance(network, UngatedExperts):
         yield from _ungated_experts(network, size)
-    elif network is not None and network.is_gated:
-        yield from gated_tensors(network, size, prefix="mlp")
     elif network is not None:
-        yield from _ungated("mlp", size, network.width, bias=network.has_bias)
-
-
-def _ungated(prefix: str, size: int, width: int, *, bias: bool = False) -> Iterator[Tensor]:
-    yield from linear_tensors(
-        f"{prefix}.up_proj",
-        inputs=size,
-        outputs=width,
-        role=FEED_FORWARD,
-        split="column",
-        bias=bias,
-    )
-    yield from linear_tensors(
-        f"{prefix}.down_proj",
-        inputs=width,
-        outputs=size,
-        role=FEED_FORWARD,
-        split="row",
-        bias=bias,
-    )
+        yield from network_tensors(network, size, prefix="mlp")
 
 
 def _ungated_experts(experts: UngatedExperts, size: int) -> Iterator[Tensor]:
@@ -153,7 +153,8 @@ def _ungated_experts(experts: UngatedExperts, size: int) -> Iterator[Tensor]:
             active_share=experts.active / experts.count,
         )
     yield Tensor(name="mlp.gate.weight", shape=(experts.count, size), role=FEED_FORWARD)
-    yield from _ungated("mlp.shared_experts", size, experts.shared_width)
+    shared = FeedForward(width=experts.shared_width, is_gated=False)
+    yield from network_tensors(shared, size, prefix="mlp.shared_experts")
     if experts.inputs != size:
         yield from _latent("mlp.fc1_latent_proj", size, experts.inputs)
         yield from _latent("mlp.fc2_latent_proj", experts.inputs, size)
@@ -174,24 +175,32 @@ def _layer(block: MixedBlock) -> Layer:
             conv_values=conv_values,
             state_values=state_values,
         )
+    if block.is_cross:
+        return Layer(kind="none")
+    flops = 2.0 * attention.heads * (attention.head_dim + attention.value_dim)
     return Layer(
-        kind="full" if block.chunk is None else "chunk",
+        kind=_kind(block),
         token_values=attention.key_size + attention.value_size,
-        window=block.chunk,
+        window=attention.window if block.chunk is None else block.chunk,
+        shares_cache=block.shares_cache,
         conv_values=conv_values,
         state_values=state_values,
-        attention_flops=2.0 * attention.heads * (attention.head_dim + attention.value_dim),
+        attention_flops=flops,
         cache_heads=attention.kv_heads,
     )
 
 
+def _kind(block: MixedBlock) -> LayerKind:
+    if block.chunk is not None:
+        return "chunk"
+    has_window = block.attention is not None and block.attention.window is not None
+    return "window" if has_window else "full"
+
+
 def _gguf_shape(model: MixedModel) -> GgufShape:
     attentions = [block.attention for block in model.blocks if block.attention is not None]
-    counts = [
-        block.network.count
-        for block in model.blocks
-        if isinstance(block.network, Experts | UngatedExperts)
-    ]
+    networks = [each for block in model.blocks for each in (block.network, block.experts)]
+    counts = [each.count for each in networks if isinstance(each, Experts | UngatedExperts)]
     return GgufShape(
         layers=len(model.blocks),
         gqa=attentions[0].heads // attentions[0].kv_heads if attentions else 1,

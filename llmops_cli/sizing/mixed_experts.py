@@ -45,10 +45,15 @@ def qwen3_next_blocks(config: Config) -> list[MixedBlock]:
     return blocks
 
 
+def qwen3_5_blocks(config: Config) -> list[MixedBlock]:
+    """As Qwen3-Next, with heads of 256; a model without experts has one network a layer."""
+    return qwen3_next_blocks({"head_dim": 256, **config})
+
+
 def _qwen_network(config: Config, index: int) -> Network:
     every = size_in(config, "decoder_sparse_step", 1)
     dense = numbers_in(config, "mlp_only_layers") or []
-    if (index + 1) % every or index in dense:
+    if (index + 1) % every or index in dense or config.get("num_experts") is None:
         return FeedForward(width=size_in(config, "intermediate_size"))
     return Experts(
         count=size_in(config, "num_experts"),

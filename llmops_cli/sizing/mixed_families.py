@@ -23,9 +23,29 @@ from llmops_cli.sizing.config_values import (
 )
 from llmops_cli.sizing.mixed import MixedBlock, MixedModel, Network, UngatedExperts
 from llmops_cli.sizing.mixed_attention import RECURRENT, mixed_attention
-from llmops_cli.sizing.mixed_experts import TWO_NORMS, llama4_blocks, qwen3_next_blocks
+from llmops_cli.sizing.mixed_experts import (
+    TWO_NORMS,
+    llama4_blocks,
+    qwen3_5_blocks,
+    qwen3_next_blocks,
+)
+from llmops_cli.sizing.mixed_gemma import (
+    gemma3n_blocks,
+    gemma3n_parts,
+    gemma4_blocks,
+    layer_words,
+)
 from llmops_cli.sizing.mixed_nemotron import nemotron_blocks
+from llmops_cli.sizing.mixed_others import (
+    lfm2_blocks,
+    mimo_blocks,
+    mllama_blocks,
+    mllama_parts,
+    openelm_blocks,
+    openelm_config,
+)
 from llmops_cli.sizing.mixers import Mamba, Mamba2
+from llmops_cli.sizing.parameters import Tensor
 
 Config = Mapping[str, Any]  # Any: each architecture has fields of its own
 RANK_DIVISOR = 16
@@ -41,10 +61,12 @@ def mixed_model(config: Config) -> MixedModel | None:
     if blocks_of is None:
         return None
     blocks = blocks_of(config)
+    if model_type in RENAMED:
+        config = RENAMED[model_type](config)
     for block in blocks:
-        if isinstance(block.network, Experts | UngatedExperts):
-            active = block.network.active
-            require_no_more("num_experts_per_tok", active, "experts", block.network.count)
+        for network in (block.network, block.experts):
+            if isinstance(network, Experts | UngatedExperts):
+                require_no_more("num_experts_per_tok", network.active, "experts", network.count)
     return MixedModel(
         model_type=model_type,
         hidden_size=size_in(config, "hidden_size"),
@@ -52,6 +74,7 @@ def mixed_model(config: Config) -> MixedModel | None:
         blocks=tuple(blocks),
         is_tied=is_set(config, "tie_word_embeddings", default=model_type in TIED),
         max_positions=positions_in(config),
+        parts=PARTS[model_type](config) if model_type in PARTS else (),
     )
 
 
@@ -210,5 +233,30 @@ FAMILIES: dict[str, Callable[[Config], list[MixedBlock]]] = {
     "nemotron_h": nemotron_blocks,
     "llama4_text": llama4_blocks,
     "llama4": llama4_blocks,
+    "qwen3_5_text": qwen3_5_blocks,
+    "qwen3_5": qwen3_5_blocks,
+    "qwen3_5_moe_text": qwen3_5_blocks,
+    "qwen3_5_moe": qwen3_5_blocks,
+    "gemma3n_text": gemma3n_blocks,
+    "gemma3n": gemma3n_blocks,
+    "gemma4_text": gemma4_blocks,
+    "gemma4": gemma4_blocks,
+    "lfm2": lfm2_blocks,
+    "lfm2_moe": lfm2_blocks,
+    "openelm": openelm_blocks,
+    "mllama_text_model": mllama_blocks,
+    "mllama": mllama_blocks,
+    "mimo_v2_flash": mimo_blocks,
 }
-TIED = frozenset({"mamba", "falcon_mamba"})
+PARTS: dict[str, Callable[[Config], tuple[Tensor, ...]]] = {
+    "gemma3n_text": gemma3n_parts,
+    "gemma3n": gemma3n_parts,
+    "gemma4_text": layer_words,
+    "gemma4": layer_words,
+    "mllama_text_model": mllama_parts,
+    "mllama": mllama_parts,
+}
+"""What lies outside of the layers."""
+RENAMED: dict[str, Callable[[Config], Config]] = {"openelm": openelm_config}
+GEMMAS = frozenset({"gemma3n", "gemma3n_text", "gemma4", "gemma4_text"})
+TIED = frozenset({"mamba", "falcon_mamba", "lfm2", "lfm2_moe"}) | GEMMAS

@@ -118,7 +118,29 @@ class DeltaNet(msgspec.Struct, frozen=True, kw_only=True):
         yield from _state_linear(f"{prefix}.out_proj", values, size)
 
 
-Mixer = Mamba | Mamba2 | DeltaNet
+class ShortConv(msgspec.Struct, frozen=True, kw_only=True):
+    """A gated convolution over a few tokens, as LFM2 has it."""
+
+    channels: int
+    kernel: int
+    bias: bool = False
+
+    @property
+    def conv_values(self) -> int:
+        return self.channels * self.kernel
+
+    @property
+    def state_values(self) -> int:
+        return 0
+
+    def tensors(self, size: int, prefix: str) -> Iterator[Tensor]:
+        """`size`: of the hidden state."""
+        yield from _state_linear(f"{prefix}.in_proj", size, 3 * self.channels, bias=self.bias)
+        yield from _conv(prefix, self.channels, self.kernel, bias=self.bias)
+        yield from _state_linear(f"{prefix}.out_proj", self.channels, size, bias=self.bias)
+
+
+Mixer = Mamba | Mamba2 | DeltaNet | ShortConv
 
 
 def _state_linear(

@@ -11,7 +11,14 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from llmops_cli.sizing.architecture import Architecture, Attention, Block, Experts, FeedForward
+from llmops_cli.sizing.architecture import (
+    Architecture,
+    Attention,
+    Block,
+    Experts,
+    FeedForward,
+    Latent,
+)
 
 ATTENTION = "attention"
 FEED_FORWARD = "feed_forward"
@@ -20,6 +27,8 @@ NORM = "norm"
 EMBEDDING = "embedding"
 HEAD = "head"
 STATE = "state"
+PLAIN_NORM = "plain"
+"""A norm without weights."""
 
 
 class Tensor(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +82,32 @@ def active_count(architecture: Architecture) -> int:
 
 def _decoder_tensors(architecture: Architecture) -> Iterator[Tensor]:
     size = architecture.hidden_size
-    return stacked(
-        (_block_tensors(block, size) for block in architecture.blocks),
-        words=(architecture.vocab_size, size),
-        is_tied=architecture.is_tied,
-    )
+    blocks = (_block_tensors(block, architecture) for block in architecture.blocks)
+    ends = _ends(architecture)
+    words = (architecture.vocab_size, size)
+    yield from stacked(blocks, words=words, is_tied=architecture.is_tied, ends=ends)
+    if architecture.learned_positions:
+        places = (architecture.learned_positions, size)
+        yield Tensor(name="model.embed_positions.weight", shape=places, role=EMBEDDING)
+    if architecture.embedding_norm:
+        yield from _norm("model.embed_layernorm", architecture)
+
+
+def _ends(architecture: Architecture) -> tuple[Tensor, ...]:
+    """What is behind the last layer beside the head's matrix."""
+    found = [] if architecture.norm == PLAIN_NORM else list(_norm("model.norm", architecture))
+    if architecture.head_bias:
+        words = (architecture.vocab_size,)
+        found.append(Tensor(name="lm_head.bias", shape=words, role=HEAD, split_dim=0))
+    return tuple(found)
+
+
+def _norm(name: str, architecture: Architecture) -> Iterator[Tensor]:
+    size = architecture.hidden_size
+    if architecture.norm_bias:
+        yield from _layer_norm(name, size)
+    else:
+        yield norm_tensor(name, size)
 
 
 def stacked(
@@ -85,10 +115,11 @@ def stacked(
     *,
     words: tuple[int, int],
     is_tied: bool,
+    ends: tuple[Tensor, ...] | None = None,
 ) -> Iterator[Tensor]:
     """Layers between a table of words and a head, which is none of its own where they are tied.
 
-    `words`: the table's shape, vocabulary by hidden size.
+    `words`: the table's shape, vocabulary by hidden size. `ends`: None for one norm.
     """
     yield Tensor(name="model.embed_tokens.weight", shape=words, role=EMBEDDING, split_dim=0)
     for number, block in enumerate(blocks):
@@ -96,23 +127,27 @@ def stacked(
             yield msgspec.structs.replace(
                 tensor, name=f"model.layers.{number}.{tensor.name}", layer=number
             )
-    yield norm_tensor("model.norm", words[1])
+    yield from (norm_tensor("model.norm", words[1]),) if ends is None else ends
     if not is_tied:
         yield Tensor(name="lm_head.weight", shape=words, role=HEAD, split_dim=0)
 
 
-def _block_tensors(block: Block, size: int) -> Iterator[Tensor]:
+def _block_tensors(block: Block, architecture: Architecture) -> Iterator[Tensor]:
+    size = architecture.hidden_size
     attention = block.attention
     if attention.latent is None:
         yield from attention_tensors(attention, size)
     else:
         yield from _latent_tensors(attention, size)
     if block.feed_forward is not None:
-        yield from gated_tensors(block.feed_forward, size, prefix="mlp")
+        yield from network_tensors(block.feed_forward, size, prefix="mlp")
     if block.experts is not None:
         yield from expert_tensors(block.experts, size)
     for name in block.norms:
-        yield norm_tensor(name, size)
+        yield from _norm(name, architecture)
+    if block.activation_values:
+        shape = (block.activation_values,)
+        yield Tensor(name="mlp.act_fn.alpha", shape=shape, role=FEED_FORWARD)
 
 
 def norm_tensor(name: str, size: int) -> Tensor:
@@ -202,12 +237,53 @@ def _latent_tensors(attention: Attention, size: int) -> Iterator[Tensor]:
             split=None,
             bias=bias,
         )
+    if latent.index_heads:
+        yield from _indexer_tensors(latent, size)
+
+
+def _indexer_tensors(latent: Latent, size: int) -> Iterator[Tensor]:
+    """Source: arXiv:2512.02556, section 2.1; DeepseekV32Indexer of Transformers."""
+    assert latent.query_rank is not None
+    dim = latent.index_dim
+    sizes = {
+        "wq_b": (latent.query_rank, latent.index_heads * dim),
+        "wk": (size, dim),
+        "weights_proj": (size, latent.index_heads),
+    }
+    for name, (inputs, outputs) in sizes.items():
+        yield from linear_tensors(
+            f"self_attn.indexer.{name}", inputs=inputs, outputs=outputs, role=ATTENTION, split=None
+        )
+    yield from _layer_norm("self_attn.indexer.k_norm", dim)
 
 
 def _expanded(attention: Attention) -> int:
     """Keys without their rotary part, and values, of all heads."""
     assert attention.latent is not None
     return attention.heads * (attention.latent.plain_dim + attention.value_dim)
+
+
+def network_tensors(network: FeedForward, size: int, *, prefix: str) -> Iterator[Tensor]:
+    """Two matrices up and one down where it is gated, else one up and one down."""
+    if network.is_gated:
+        yield from gated_tensors(network, size, prefix=prefix)
+        return
+    yield from linear_tensors(
+        f"{prefix}.up_proj",
+        inputs=size,
+        outputs=network.width,
+        role=FEED_FORWARD,
+        split="column",
+        bias=network.has_bias,
+    )
+    yield from linear_tensors(
+        f"{prefix}.down_proj",
+        inputs=network.width,
+        outputs=size,
+        role=FEED_FORWARD,
+        split="row",
+        bias=network.has_bias,
+    )
 
 
 def gated_tensors(network: FeedForward, size: int, *, prefix: str) -> Iterator[Tensor]:
@@ -259,9 +335,12 @@ def _router(experts: Experts, size: int) -> Iterator[Tensor]:
     name = "router" if experts.has_bias else "gate"
     shape = (experts.count, size)
     yield Tensor(name=f"mlp.{name}.weight", shape=shape, role=FEED_FORWARD)
+    count = experts.count
+    if experts.router_bias:
+        bias = "mlp.gate.e_score_correction_bias"
+        yield Tensor(name=bias, shape=(1, count), role=NORM)
     if not experts.has_bias:
         return
-    count = experts.count
     yield Tensor(name="mlp.router.bias", shape=(count,), role=FEED_FORWARD)
     yield Tensor(
         name="mlp.experts.gate_up_proj_bias", shape=(count, 2 * experts.width), role=EXPERT

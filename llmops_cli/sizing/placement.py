@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from llmops_cli.sizing.cache_rules import CacheRules
 from llmops_cli.sizing.devices import Device
 from llmops_cli.sizing.gpus import Gpu
 from llmops_cli.sizing.load import ServingLoad
@@ -118,6 +119,19 @@ def card_cache_bytes(load: ServingLoad, place: Placement, tokens: float) -> floa
     total = load.state_bytes / place.tensor
     for part in load.cache:
         total += part.size_bytes(tokens) * head_share(part.heads, place.tensor)
+    return total
+
+
+def allocated_card_bytes(
+    load: ServingLoad,
+    place: Placement,
+    tokens: int,
+    rules: CacheRules,
+) -> float:
+    """What an engine sets aside for one sequence on one card that has all layers."""
+    total = load.state_bytes / place.tensor
+    for part in load.allocated_parts(rules):
+        total += part.allocated_bytes(tokens, rules) * head_share(part.heads, place.tensor)
     return total
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from llmops_cli.sizing.cache_rules import EXACT, CacheRules, cache_bits
 from llmops_cli.sizing.parameters import EMBEDDING, HEAD, Tensor
-from llmops_cli.sizing.weight_formats import GgufShape, tensor_bytes
+from llmops_cli.sizing.weight_formats import GgufShape, OwnRules, tensor_bytes
 
 LayerKind = Literal["full", "window", "chunk", "latent", "recurrent", "none"]
 BITS = 8
@@ -44,7 +44,7 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     parameters_active: those that one token is multiplied with or looks up. heads: of queries.
     extra_parameters: of towers for pictures and sound, and of heads that predict further tokens;
-    they are in no other number.
+    they are in no other number. is_guess: its family is in no table, and its sizes are another's.
     """
 
     name: str
@@ -63,6 +63,7 @@ class ServedModel(msgspec.Struct, frozen=True, kw_only=True):
     is_tied: bool = False
     formats: Mapping[str, int] | None = None
     extra_parameters: Mapping[str, int] = msgspec.field(default_factory=dict)
+    is_guess: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -80,6 +81,7 @@ def of_tensors(
     context: int | None,
     heads: int | None,
     is_tied: bool,
+    is_guess: bool = False,
     notes: tuple[str, ...] = (),
 ) -> ServedModel:
     """With its parameters counted."""
@@ -98,6 +100,7 @@ def of_tensors(
         context=context,
         heads=heads,
         is_tied=is_tied,
+        is_guess=is_guess,
         notes=notes,
     )
 
@@ -110,11 +113,19 @@ def weights_bytes(model: ServedModel, weight_format: str | None = None) -> int:
     return sum(tensor_sizes(model, weight_format).values())
 
 
-def tensor_sizes(model: ServedModel, weight_format: str | None = None) -> dict[str, int]:
-    """Bytes by tensor, scales and zero points included."""
+def tensor_sizes(
+    model: ServedModel,
+    weight_format: str | None = None,
+    *,
+    own: OwnRules | None = None,
+) -> dict[str, int]:
+    """Bytes by tensor, scales and zero points included. `own`: what its config says of its format.
+
+    Raises: UsageError for a format that is not known.
+    """
     if weight_format is None and model.formats is not None:
         return dict(model.formats)
-    return tensor_bytes(model.tensors, weight_format or model.dtype, shape=model.gguf)
+    return tensor_bytes(model.tensors, weight_format or model.dtype, shape=model.gguf, own=own)
 
 
 def kv_bytes_per_token(model: ServedModel, dtype: str = "f16") -> float:
@@ -171,7 +182,7 @@ def active_weight_bytes_per_token(
     sizes = tensor_sizes(model, weight_format)
     total = 0.0
     for tensor in model.tensors:
-        if tensor.role == EMBEDDING and not _is_head(model, tensor):
+        if tensor.role == EMBEDDING and not is_head(model, tensor):
             continue
         share = 1 - (1 - tensor.active_share) ** batch
         total += sizes.get(tensor.name, 0) * share
@@ -182,7 +193,7 @@ def flops_per_token(model: ServedModel, context: int) -> float:
     """Of one token that looks back at `context` tokens, forward: two for each weight it meets."""
     total = 0.0
     for tensor in model.tensors:
-        if tensor.is_matrix and (tensor.role != EMBEDDING or _is_head(model, tensor)):
+        if tensor.is_matrix and (tensor.role != EMBEDDING or is_head(model, tensor)):
             total += 2 * tensor.elements * tensor.active_share
     for layer in model.layers:
         reach = context if layer.window is None else min(context, layer.window)
@@ -190,8 +201,8 @@ def flops_per_token(model: ServedModel, context: int) -> float:
     return total
 
 
-def _is_head(model: ServedModel, tensor: Tensor) -> bool:
-    """Whether a table of embeddings is also the head."""
+def is_head(model: ServedModel, tensor: Tensor) -> bool:
+    """Whether a table of embeddings is the head, or also the head."""
     if tensor.role == HEAD:
         return True
     return model.is_tied and tensor.shape == (model.vocab_size, model.hidden_size)

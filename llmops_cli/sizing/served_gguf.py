@@ -13,10 +13,19 @@ from llmops_cli.sizing.parameters import ATTENTION, EMBEDDING, EXPERT, HEAD, Ten
 from llmops_cli.sizing.served import Layer, LayerKind, ServedModel
 from llmops_cli.sizing.windows import windows
 
-FAMILIES = {"gemma3": "gemma3_text", "gpt-oss": "gpt_oss"}
+FAMILIES = {
+    "gemma3": "gemma3_text",
+    "gemma3n": "gemma3n_text",
+    "gemma4": "gemma4_text",
+    "gpt-oss": "gpt_oss",
+}
 """llama.cpp's names of architectures whose windows the configs of Transformers call otherwise."""
 _LAYER = re.compile(r"blk\.(\d+)\.(.+)")
 TABLE = "token_embd.weight"
+TABLES = frozenset({TABLE, "per_layer_token_embd.weight", "position_embd.weight"})
+"""What is looked up, and not multiplied with."""
+SHARED_LAYERS = {"gemma3n": 15}
+"""Layers at the end that read another's cache, where a file does not tell."""
 OUTPUT = "output.weight"
 
 
@@ -56,7 +65,9 @@ def _key(model: GgufModel, name: str) -> int | None:
 
 def _tensor(tensor: GgufTensor, share: float) -> Tensor:
     """Shapes as Transformers has them: the numbers of a row last."""
-    role = {TABLE: EMBEDDING, OUTPUT: HEAD}.get(tensor.name, ATTENTION)
+    role = HEAD if tensor.name == OUTPUT else ATTENTION
+    if tensor.name in TABLES:
+        role = EMBEDDING
     is_expert = "_exps." in tensor.name
     return Tensor(
         name=tensor.name,
@@ -70,13 +81,21 @@ def _layers(
     model: GgufModel,
     tensors: Mapping[str, GgufTensor],
 ) -> tuple[Layer, ...]:
-    found = (_LAYER.fullmatch(name) for name in tensors)
-    numbers = {int(match[1]) for match in found if match}
+    matches = (_LAYER.fullmatch(name) for name in tensors)
+    numbers = {int(match[1]) for match in matches if match}
     count = len(numbers)
     if not numbers or max(numbers) >= count:
         raise UsageError(f"{model.path} has no whole list of layers", hint="download it again")
     reach = _reach(model, count)
-    return tuple(_layer(model, tensors, number, window=reach[number]) for number in range(count))
+    shared = _key(model, "attention.shared_kv_layers")
+    if shared is None:
+        shared = SHARED_LAYERS.get(model.architecture or "", 0)
+    found = []
+    for number in range(count):
+        is_shared = number >= count - shared
+        layer = _layer(model, tensors, number, window=reach[number], is_shared=is_shared)
+        found.append(layer)
+    return tuple(found)
 
 
 def _reach(model: GgufModel, count: int) -> list[int | None]:
@@ -92,25 +111,49 @@ def _layer(
     number: int,
     *,
     window: int | None,
+    is_shared: bool,
 ) -> Layer:
     prefix = f"blk.{number}."
     latent = tensors.get(f"{prefix}attn_kv_a_mqa.weight")
     if latent is not None:
-        return Layer(kind="latent", token_values=latent.shape[-1], cache_heads=1)
+        return Layer(
+            kind="latent",
+            token_values=latent.shape[-1],
+            cache_heads=1,
+            attention_flops=_latent_flops(model),
+        )
+    state = _recurrent(model) if f"{prefix}ssm_conv1d.weight" in tensors else None
     values = _cached_values(model, tensors, prefix)
     if values:
-        flops = 4.0 * _query_size(tensors, prefix)
         kind: LayerKind = "full" if window is None else "window"
         return Layer(
             kind=kind,
             token_values=values,
             window=window,
-            attention_flops=flops,
+            shares_cache=is_shared,
+            conv_values=0 if state is None else state.conv_values,
+            state_values=0 if state is None else state.state_values,
+            attention_flops=4.0 * _query_size(tensors, prefix),
             cache_heads=_key(model, "attention.head_count_kv"),
         )
-    if f"{prefix}ssm_conv1d.weight" in tensors:
-        return _recurrent(model)
+    if state is not None:
+        return state
+    if f"{prefix}shortconv.conv.weight" in tensors:
+        return Layer(kind="recurrent", conv_values=_short_values(model))
     return Layer(kind="none")
+
+
+def _latent_flops(model: GgufModel) -> float:
+    """Two products of two operations each, of all heads."""
+    heads = _key(model, "attention.head_count") or 0
+    key = _key(model, "attention.key_length_mla") or _key(model, "attention.key_length") or 0
+    value = _key(model, "attention.value_length_mla") or _key(model, "attention.value_length") or 0
+    return 2.0 * heads * (key + value)
+
+
+def _short_values(model: GgufModel) -> int:
+    kernel = _key(model, "shortconv.l_cache") or 1
+    return (kernel - 1) * (_key(model, "embedding_length") or 0)
 
 
 def _query_size(tensors: Mapping[str, GgufTensor], prefix: str) -> int:

@@ -13,12 +13,24 @@ from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.models.config import read_config
 from llmops_cli.sizing.architecture import Architecture, Attention, Block
 from llmops_cli.sizing.config_values import count_in
-from llmops_cli.sizing.families import architecture_of, is_plain, text_part
+from llmops_cli.sizing.families import (
+    architecture_of,
+    is_plain,
+    require_attention,
+    text_part,
+)
 from llmops_cli.sizing.gguf_mix import gguf_shape
 from llmops_cli.sizing.parameters import Tensor, tensors_of
 from llmops_cli.sizing.served import Layer, ServedModel, of_tensors
+from llmops_cli.sizing.towers import VISION, tower_parameters
 
 MTP = "mtp"
+MTP_KEYS = (
+    "num_nextn_predict_layers",
+    "num_mtp_layers",
+    "mtp_num_hidden_layers",
+    "num_mtp_modules",
+)
 Config = Mapping[str, Any]  # Any: each architecture has fields of its own
 
 
@@ -65,19 +77,29 @@ def served_model(config: Config, *, name: str, source: str) -> ServedModel:
 
 
 def _extra_parameters(config: Config, model: ServedModel) -> dict[str, int]:
-    """Of layers that predict further tokens: a block each, and what joins it to the text before.
+    """Of a tower for pictures, and of layers that predict further tokens.
 
-    Tables of words and the head are the model's own (arXiv:2412.19437, section 2.2).
+    Those are a block each, and what joins it to the text before; tables of words and the head are
+    the model's own (arXiv:2412.19437, section 2.2).
     """
-    count = count_in(text_part(config), "num_nextn_predict_layers")
+    found = {}
+    tower = tower_parameters(config, model.hidden_size)
+    if tower is not None:
+        found[VISION] = tower
+    count = _predicting_layers(text_part(config))
     numbers = [tensor.layer for tensor in model.tensors if tensor.layer is not None]
     if not count or not numbers:
-        return {}
+        return found
     last = max(numbers)
     size = model.hidden_size
     joining = 2 * size * size + 3 * size
     block = sum(tensor.elements for tensor in model.tensors if tensor.layer == last)
-    return {MTP: count * (block + joining)}
+    return {**found, MTP: count * (block + joining)}
+
+
+def _predicting_layers(config: Config) -> int:
+    """Under the names that families have for it."""
+    return next((count for count in (count_in(config, key) for key in MTP_KEYS) if count), 0)
 
 
 def _text_model(config: Config, *, name: str, source: str) -> ServedModel:
@@ -88,6 +110,7 @@ def _text_model(config: Config, *, name: str, source: str) -> ServedModel:
         mixed = mixed_model(text_part(config))
         if mixed is not None:
             return served_mixed(mixed, name=name, source=source, dtype=own_dtype(config))
+        require_attention(text_part(config))
     architecture = architecture_of(config)
     layers = tuple(_layer(block) for block in architecture.blocks)
     return assembled(
@@ -103,6 +126,8 @@ def _text_model(config: Config, *, name: str, source: str) -> ServedModel:
 def _left_out(config: Config, extra: Mapping[str, int]) -> tuple[str, ...]:
     """Parts that a config tells of and that are in no other number."""
     towers = [key for key in ("vision_config", "audio_config") if config.get(key) is not None]
+    if VISION in extra:
+        towers.remove("vision_config")
     notes = [f"the tower of '{key}' is not counted: its weights come on top" for key in towers]
     if MTP in extra:
         notes.append(
@@ -134,6 +159,7 @@ def assembled(
         context=architecture.max_positions,
         heads=min(block.attention.heads for block in architecture.blocks),
         is_tied=architecture.is_tied,
+        is_guess=architecture.is_guess,
         notes=architecture.notes,
     )
 
@@ -141,7 +167,8 @@ def assembled(
 def own_dtype(config: Config) -> str:
     """As the config has it; 16 bits where it does not tell."""
     told = config.get("dtype") or config.get("torch_dtype")
-    names = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+    told = told or text_part(config).get("dtype") or text_part(config).get("torch_dtype")
+    names = {"float32": "F32", "float": "F32", "float16": "F16", "bfloat16": "BF16"}
     return names.get(str(told).removeprefix("torch."), "BF16")
 
 

@@ -69,7 +69,14 @@ class Speculation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SMALL_TYPES = ("IQ1", "IQ2", "IQ3", "Q1", "Q2", "Q3", "TQ")
-FLOATS = ("F16", "BF16", "F32", "FP16", "FP32", "FP8", "W8A8")
+FLOATS = ("F16", "BF16", "F32", "FP16", "FP32", "FP8", "FP8-BLOCK", "W8A8")
+EIGHT_BITS = ("FP8", "FP8-BLOCK")
+FOUR_BITS = {"NVFP4": "FP4 products (NVFP4)"}
+INT8_WORDS = "INT8 products (W8A8)"
+INT8_TIMES = 2
+"""Products of INT8 over those of 16 bits, on every card that has them."""
+FP4_TIMES = 2
+"""Products of FP4 over those of FP8 (NVIDIA Blackwell architecture, dense)."""
 
 
 def is_packed(scheme: str) -> bool:
@@ -172,12 +179,22 @@ def token_flops(load: ServingLoad, context: float) -> float:
 
 
 def peak_flops(load: ServingLoad, place: Placement) -> float:
-    """Of all cards that work on one step; 8-bit formats use 8-bit products where there are."""
-    device = place.device
-    peak = device.bf16_flops
-    if load.scheme.upper() in {"FP8", "W8A8"} and device.fp8_flops is not None:
-        peak = device.fp8_flops
-    return peak * place.tensor
+    """Of all cards that work on one step, in products of 8 and 4 bits where both have them."""
+    return _card_peak(load.scheme.upper(), place.gpu) * place.tensor
+
+
+def _card_peak(scheme: str, gpu: Gpu) -> float:
+    device = gpu.device
+    fp8 = device.fp8_flops
+    if scheme == "W8A8" and gpu.has(INT8_WORDS):
+        return fp8 or device.bf16_flops * INT8_TIMES
+    if fp8 is None:
+        return device.bf16_flops
+    if scheme in {*EIGHT_BITS, "W8A8"}:
+        return fp8
+    if scheme in FOUR_BITS and gpu.has(FOUR_BITS[scheme]):
+        return fp8 * FP4_TIMES
+    return device.bf16_flops
 
 
 def sum_s(load: ServingLoad, place: Placement, *, tokens: float) -> float:

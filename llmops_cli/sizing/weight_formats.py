@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -40,6 +41,20 @@ class FolderFormat(msgspec.Struct, frozen=True, kw_only=True):
     only_experts: bool = False
 
 
+class OwnRules(Protocol):
+    """What a model's config says of its format beside the name.
+
+    group: inputs that share a scale, below 0 for all of them; None: as is usual.
+    """
+
+    @property
+    def group(self) -> int | None: ...
+
+    def keeps(self, tensor_name: str) -> bool:
+        """Whether that matrix stays in 16 bits."""
+        ...
+
+
 F32_BITS = 32
 FOLDERS = {
     "FP8": FolderFormat(bits=8, scale_bits=32),
@@ -51,6 +66,7 @@ FOLDERS = {
     "AWQ-INT4": FolderFormat(bits=4, scale_bits=16, group=128, zero_bits=4),
     "W4A16": FolderFormat(bits=4, scale_bits=16, group=128),
     "MXFP4": FolderFormat(bits=4, scale_bits=8, group=32, only_experts=True),
+    "MXFP4-ALL": FolderFormat(bits=4, scale_bits=8, group=32),
     "NVFP4": FolderFormat(bits=4, scale_bits=8, group=16, tensor_bits=64),
     "NF4-SINGLE": FolderFormat(bits=4, scale_bits=F32_BITS, group=64),
     "NF4": FolderFormat(bits=4, scale_bits=8, group=64, tensor_bits=32, scale_group=256),
@@ -91,15 +107,35 @@ def tensor_bytes(
     weight_format: str,
     *,
     shape: GgufShape,
+    own: OwnRules | None = None,
 ) -> dict[str, int]:
-    """By tensor. Raises: UsageError for a format that is not known."""
+    """By tensor. `own`: what a config says of its format. Raises: UsageError for one not known."""
     plain = format_named(weight_format)
     if plain in FLOAT_BITS:
         return {each.name: each.elements * FLOAT_BITS[plain] // 8 for each in tensors}
     if plain in FOLDERS:
-        kept = FOLDERS[plain]
-        return {each.name: folder_tensor_bytes(each, kept) for each in tensors}
+        kept = _fitted(FOLDERS[plain], tensors, own)
+        return {each.name: _own_bytes(each, kept, own) for each in tensors}
     return gguf_tensor_bytes(tensors, plain, shape=shape)
+
+
+def _fitted(
+    folder: FolderFormat,
+    tensors: Sequence[Tensor],
+    own: OwnRules | None,
+) -> FolderFormat:
+    """With the config's own groups; a format of experts is one of all matrices without them."""
+    if folder.only_experts and not any(each.role == EXPERT for each in tensors):
+        folder = msgspec.structs.replace(folder, only_experts=False)
+    if own is None or own.group is None:
+        return folder
+    return msgspec.structs.replace(folder, group=own.group if own.group > 0 else None)
+
+
+def _own_bytes(tensor: Tensor, folder: FolderFormat, own: OwnRules | None) -> int:
+    if own is not None and own.keeps(tensor.name):
+        return tensor.elements * KEPT_BITS // 8
+    return folder_tensor_bytes(tensor, folder)
 
 
 def folder_tensor_bytes(tensor: Tensor, folder: FolderFormat) -> int:

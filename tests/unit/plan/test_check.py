@@ -70,6 +70,38 @@ def test_what_cannot_be_answered_is_named_and_not_guessed(tmp_path: Path) -> Non
     assert report.by_quantity["decode_tps_batch1"].unanswered == 2
 
 
+def test_states_take_room_from_the_tokens_that_vllm_tells(tmp_path: Path) -> None:
+    """16 of 64 layers cache; the others keep 48 heads of 128 x 128 numbers in f32."""
+    asked = {"model": "Qwen3.5-27B", "quant": "BF16", "kv": "f16", "available_kv_gib": 10.0}
+    rows = [
+        _row("vllm_kv_tokens", 1, **asked, unit="tokens"),
+        _row("vllm_kv_tokens", 1, **asked, max_model_len=32_768, unit="tokens"),
+    ]
+    plain, told = (float(str(row.value)) for row in _checked(tmp_path, rows).rows)
+    token = 16 * 2 * 4 * 256 * 2
+    state = 48 * (48 * 128 * 128 * 4 + (2 * 16 + 48) * 128 * 4 * 2)
+    assert plain == pytest.approx(10 * 2**30 / token)
+    assert told == pytest.approx(10 * 2**30 / (token * 32_768 + state) * 32_768)
+
+
+def test_drafts_gain_alone_and_lose_under_load(tmp_path: Path) -> None:
+    asked = {"model": "Llama-3-70B", "gpu": "4xH100", "unit": "x"}
+    rows = [
+        _row("speculation_speedup", 1, **asked, draft="ngram"),
+        _row("speculation_speedup", 1, **asked, draft="Qwama-0.5B"),
+        _row("speculation_speedup", 1, **asked, draft="ngram", qps="high"),
+        _row("speculation_speedup", 1, **asked, draft="another"),
+        _row("speculation_speedup", 1, **asked),
+    ]
+    *answered, unsized, unnamed = _checked(tmp_path, rows).rows
+    looked_up, model, loaded = (float(str(row.value)) for row in answered)
+    assert looked_up == pytest.approx((1 - 0.7**5) / 0.3)
+    assert 1 < model < looked_up
+    assert loaded < 1
+    assert "another" in str(unsized.missing)
+    assert "no draft" in str(unnamed.missing)
+
+
 def test_rows_of_fitted_sources_move_the_others_and_are_not_judged(tmp_path: Path) -> None:
     asked = {"model": "Llama-3.1-8B", "quant": "Q4_K_M", "gpu": "RTX 4090"}
     rows = [_row("decode_tps_batch1", 75, **asked, source=f"blog {number}") for number in range(6)]

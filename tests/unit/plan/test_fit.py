@@ -10,7 +10,7 @@ import pytest
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.plan.compare import compare_plans
-from llmops_cli.plan.fit import fit_results
+from llmops_cli.plan.fit import fit_results, raw_service, read_bench
 from llmops_cli.plan.fitted import write_fit
 from llmops_cli.plan.recipe import PlanRecipe
 from llmops_cli.plan.report import ServePlan
@@ -52,6 +52,20 @@ def test_a_plan_after_a_fit_is_where_the_simulated_truth_is(tmp_path: Path) -> N
     plan = _serve(file)
     assert abs(plan.tpot_ms.number - 4) < min(before, 1.2)
     assert "fitted on 5 measurements" in plan.tpot_ms.source
+
+
+def test_a_run_over_several_cards_is_fitted_as_such(tmp_path: Path) -> None:
+    """A step of two cards is about half of one's, which is no merit of the engine."""
+    report = json.loads(SIM_RUN.read_text())
+    runs = []
+    for ways in (1, 2):
+        report["manifest"]["recipe"]["options"] = {"tensor_parallel": ways}
+        runs.append(tmp_path / f"run{ways}.json")
+        runs[-1].write_text(json.dumps(report))
+    one, two = (read_bench(run, model="qwen2.5-7b", gpu="l4", quant=None) for run in runs)
+    assert (one.place.tensor, two.place.tensor) == (1, 2)
+    steps = [raw_service(bench, bench.levels[0]).step_s(1) for bench in (one, two)]
+    assert steps[1] < 0.7 * steps[0]
 
 
 def test_a_run_of_another_machine_is_refused_unless_its_card_is_said(tmp_path: Path) -> None:

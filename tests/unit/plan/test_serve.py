@@ -11,15 +11,16 @@ from rich.console import Console
 from llmops_cli.core.errors import UsageError
 from llmops_cli.plan.cards import card_rows
 from llmops_cli.plan.compare import KEPT_ORDER, compare_plans
+from llmops_cli.plan.known_models import model_rows
 from llmops_cli.plan.page import plan_page
 from llmops_cli.plan.recipe import PlanRecipe
 from llmops_cli.plan.report import PlanDetail, ServePlan
 from llmops_cli.plan.run import plan_serve
-from llmops_cli.plan.show import PLANS_DROPPABLE, plans_table
+from llmops_cli.plan.show import PLANS_DROPPABLE, models_table, plans_table
 from llmops_cli.plan.slo import Kept
 from llmops_cli.show.tables import Narrowed
 from llmops_cli.sizing.gpus import gpu_named
-from llmops_cli.sizing.public_models import config_named
+from llmops_cli.sizing.public_models import CONFIGS, config_named
 from tests.gguf_bytes import Tensor, gguf
 
 CONFIGURATIONS = Path(__file__).parent.parent.parent / "data" / "configurations.json"
@@ -52,6 +53,38 @@ def test_a_smaller_cache_type_holds_more_and_a_longer_context_less() -> None:
     usual = _plan().max_concurrency.number
     assert _plan(kv_type="FP8").max_concurrency.number == pytest.approx(2 * usual, abs=2)
     assert _plan(context=8192).max_concurrency.number == pytest.approx(usual / 2, abs=1)
+
+
+GEMMA_CELL = 2 * 4 * 256 * 2
+"""Bytes of a token in one layer of Gemma 3 4B, which has 29 layers of 1,024 tokens and 5 of all."""
+
+
+@pytest.mark.parametrize(
+    ("engine", "cells"),
+    [
+        ("vllm", 5 * 16_384 + 30 * (1024 - 1 + 2048 + 1 + 16)),
+        ("llamacpp", 5 * 16_384 + 29 * (1024 + 512)),
+        ("sglang", 5 * 16_384 + 29 * 1024),
+    ],
+)
+def test_each_engine_holds_what_it_allocates(engine: str, cells: int) -> None:
+    """vLLM: a window, a step's tokens and a block, in groups of 5 layers; llama.cpp: a micro-batch.
+
+    Sources: kv_cache_interface.py and kv_cache_utils.py of vLLM, llama-kv-cache-iswa.cpp.
+    """
+    plan = _plan("gemma-3-4b", engine=engine, context=16_384)
+    expected = plan.kv_pool_bytes.number // (cells * GEMMA_CELL)
+    assert plan.max_concurrency.number == pytest.approx(expected, abs=1)
+    assert plan.kv_bytes_per_token.number == 34 * GEMMA_CELL
+
+
+def test_a_table_that_is_only_looked_up_is_not_read() -> None:
+    """Gemma 3n's words for each layer are a third of its weights and no part of a step."""
+    plan = _plan("gemma-3n-e4b", gpu="l4")
+    table = 262_144 * 35 * 256 * 2
+    whole = 300e9 / plan.weights_bytes.number
+    least = 300e9 / (plan.weights_bytes.number - table)
+    assert whole < plan.decode_tps.high <= 1.001 * least
 
 
 def test_decoding_never_passes_the_bandwidth() -> None:
@@ -170,6 +203,7 @@ def test_a_malformed_card_file_is_one_line(tmp_path: Path, text: str, said: str)
         ({"rate": 1.0, "concurrency": 2}, "two kinds"),
         ({"context": 10, "output_tokens": 10}, "no room"),
         ({"gpus": 3, "tensor_parallel": 2}, "no multiple"),
+        ({"gpu": "8xH100", "gpus": 4}, "is 8 cards, and --gpus says 4"),
         ({"fitted": "none.json"}, "cannot be read"),
     ],
 )
@@ -218,6 +252,21 @@ def test_a_spot_price_is_taken_beside_the_tables_own(tmp_path: Path) -> None:
 def test_a_comparison_of_no_cards_is_refused() -> None:
     with pytest.raises(UsageError, match="no card"):
         compare_plans(PlanRecipe(model="qwen3-8b"), gpus=[])
+
+
+def test_a_guess_has_the_band_of_one(tmp_path: Path) -> None:
+    """What is read as another family's is not exact to half a percent."""
+    config = {**config_named("llama-3.1-8b"), "model_type": "newest"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    guess = _plan(str(tmp_path), quant="BF16").figures()
+    for name, figure in _plan().figures().items():
+        if name in {"fits", "decode_tps"}:
+            continue
+        assert float(guess[name].low or 0) < float(figure.low or 0), name
+        assert float(guess[name].high or 0) > float(figure.high or 0), name
+    weights = guess["weights_bytes"]
+    assert float(weights.low or 0) == pytest.approx(0.7 * weights.number)
+    assert weights.source.startswith("extrapolated")
 
 
 def test_a_hybrid_caches_for_its_attention_and_keeps_states(tmp_path: Path) -> None:
@@ -367,3 +416,13 @@ def test_every_card_is_listed_with_its_source_and_can_be_planned_with(tmp_path: 
     assert all(row.source for row in rows.values())
     for name in set(rows) - {"mine"}:
         assert gpu_named(name).name == name
+
+
+def test_every_known_model_is_listed_with_what_it_has() -> None:
+    rows = {row.name: row for row in model_rows()}
+    assert set(rows) == set(CONFIGS)
+    assert rows["llama-3.1-8b"].parameters == 8_030_261_248
+    assert rows["deepseek-v3"].kv_bytes_per_token == 61 * 576 * 2
+    assert rows["qwen2.5-vl-7b"].parameters == 8_292_166_656
+    table = models_table(list(rows.values()))
+    assert table.row_count == len(CONFIGS)

@@ -93,3 +93,40 @@ def test_a_file_that_is_no_decoder_is_refused(shapes: Shapes, tmp_path: Path) ->
     with pytest.raises(UsageError) as found:
         read_model(written(tmp_path, shapes))
     assert found.value.hint is not None
+
+
+def test_attention_beside_a_state_has_both(tmp_path: Path) -> None:
+    """As Falcon-H1: keys and values, and what a sequence leaves in the state space."""
+    shapes = [
+        EMBEDDINGS,
+        ("blk.0.attn_k.weight", (64, 16)),
+        ("blk.0.attn_v.weight", (64, 16)),
+        ("blk.0.ssm_conv1d.weight", (4, 48)),
+    ]
+    keys = {f"llama.ssm.{name}": value for name, value in STATE_KEYS.items()}
+    model = read_model(written(tmp_path, shapes, keys))
+    assert kv_bytes_per_token(model) == 2 * 32
+    assert state_bytes(model) == 3 * (32 + 2 * 8) * 2 + 32 * 8 * 4
+
+
+STATE_KEYS = {"inner_size": 32, "state_size": 8, "group_count": 1, "conv_kernel": 4}
+
+
+def test_layers_at_the_end_that_share_a_cache_have_none(tmp_path: Path) -> None:
+    layers = [
+        (f"blk.{number}.attn_{part}.weight", (64, 16)) for number in range(5) for part in "kv"
+    ]
+    keys = {"llama.attention.shared_kv_layers": 2}
+    model = read_model(written(tmp_path, [EMBEDDINGS, *layers], keys))
+    assert kv_bytes_per_token(model) == 3 * 32 * 2
+
+
+def test_latent_attention_costs_operations_of_all_heads(tmp_path: Path) -> None:
+    shapes = [EMBEDDINGS, ("blk.0.attn_kv_a_mqa.weight", (64, 20)), OUTPUT]
+    keys = {
+        "llama.attention.head_count": 4,
+        "llama.attention.key_length_mla": 24,
+        "llama.attention.value_length_mla": 16,
+    }
+    layer = read_model(written(tmp_path, shapes, keys)).layers[0]
+    assert layer.attention_flops == 2 * 4 * (24 + 16)
