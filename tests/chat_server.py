@@ -49,6 +49,7 @@ class ChatServer:
         self.answer = answer
         self.model = model
         self.asked = 0
+        self.retry_after = str(RETRY_AFTER_S)
         self.keys: set[str | None] = set()
         self.bodies: list[bytes] = []
         outer = self
@@ -73,7 +74,7 @@ class ChatServer:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(raw)))
                 if status >= 400:
-                    self.send_header("Retry-After", str(RETRY_AFTER_S))
+                    self.send_header("Retry-After", outer.retry_after)
                 self.end_headers()
                 self.wfile.write(raw)
 

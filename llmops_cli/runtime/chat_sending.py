@@ -32,7 +32,7 @@ SPENT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 BACKOFF_S = 0.5
 LONGEST_WAIT_S = 30.0
 LONGEST_ASKED_S = 120.0
-"""A server that names a longer wait is asked again after this one."""
+"""A server that names a longer wait, or a date by a wrong clock, is asked again after this one."""
 
 
 class Counted(Protocol):
@@ -122,7 +122,7 @@ class Sender:
             if retry.cost is Cost.NOTHING:
                 taken = Spend(requests=1)
             if retry.is_busy:
-                self._pace.hold(retry.after_s or 0.0)
+                self._pace.hold(min(retry.after_s or 0.0, LONGEST_ASKED_S))
             raise
         finally:
             self._budget.settle(reserved, taken)

@@ -196,6 +196,24 @@ def test_a_wait_that_is_asked_for_is_waited() -> None:
         assert time.monotonic() - start >= 0.05
 
 
+@pytest.mark.parametrize("wait", ["99999999", "Wed, 21 Oct 2815 07:28:00 GMT"])
+def test_a_wait_beyond_all_patience_holds_nobody_longer(
+    wait: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a server whose clock is wrong, for the request itself and for all others."""
+    monkeypatch.setattr("llmops_cli.runtime.chat_sending.LONGEST_ASKED_S", 0.05)
+    busy = (429, {"error": {"message": "later"}})
+
+    async def both(url: str) -> list[Answer]:
+        async with ChatClient(ChatEndpoint(url=url, model="m"), SETTINGS) as client:
+            asked = [client.answer(HI, repeat=repeat) for repeat in range(3)]
+            return await asyncio.wait_for(asyncio.gather(*asked), 10)
+
+    with serving(lambda number: numbered(number) if number else busy) as server:
+        server.retry_after = wait
+        assert len(asyncio.run(both(server.url))) == 3
+
+
 def test_an_overload_inside_a_200_is_asked_again_and_no_quota_is_not() -> None:
     overload = {"type": "error", "error": {"type": "overloaded_error", "message": "later"}}
     replies = iter([(200, overload), numbered(1)])
