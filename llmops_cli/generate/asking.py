@@ -11,11 +11,13 @@ from llmops_cli.generate.recipe import GenerateRecipe
 from llmops_cli.generate.rows import BadRow, Fields, Form, Row, prompt_of
 from llmops_cli.runtime.chat import ChatEndpoint, Declined, Filtered, Message, Unanswered, message
 from llmops_cli.runtime.chat_dialects import spelling_of
-from llmops_cli.runtime.chat_reading import HeardReply, heard
-from llmops_cli.runtime.chat_request import ChatRequest, TokenBound, seed_of
+from llmops_cli.runtime.chat_reading import HeardReply, decoded_reply, heard
+from llmops_cli.runtime.chat_request import CHARS_PER_TOKEN, ChatRequest, TokenBound, seed_of
 
 OWN_FIELDS = ("usage", "error")
 """Of an answered row, beside the answer's own."""
+SAID_FIELDS = ("content", "text", "reasoning_content")
+"""Of a choice, or of its message: what was written for the tokens."""
 LIMIT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 DEMO = "demo"
 NO_ANSWER = "no answer in the reply"
@@ -35,6 +37,7 @@ class Taken(msgspec.Struct, frozen=True):
     """What of the server's own reply is counted; the rest is passed on as it is."""
 
     usage: dict[str, Any] | None = None  # Any: servers add fields of their own
+    error: Any = None  # Any: as above
 
 
 class RowAnswer(NamedTuple):
@@ -178,11 +181,17 @@ def _batch_id(fields: Fields) -> str:
 
 
 def _batch_answer(fields: Fields, raw: bytes) -> RowAnswer:
-    """The reply as it came. A line break in JSON stands between its parts, never in a text."""
+    """The reply as it came. A line break in JSON stands between its parts, never in a text.
+
+    Raises: Unanswered, and Retry, also for a 200 that holds an error.
+    """
     try:
-        usage = _taken(raw).usage or {}
+        taken = _taken(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Unanswered(NO_ANSWER) from None
+    usage = taken.usage or {}
+    if taken.error or not usage:
+        usage = _estimated(fields["body"], decoded_reply(raw))
     line = {
         "id": _batch_id(fields),
         "custom_id": fields["custom_id"],
@@ -198,6 +207,20 @@ def _batch_answer(fields: Fields, raw: bytes) -> RowAnswer:
         _count(usage, "prompt_tokens", "input_tokens"),
         _count(usage, "completion_tokens", "output_tokens"),
     )
+
+
+def _estimated(body: Fields, reply: Fields) -> Fields:
+    """Tokens of a server that counts none."""
+    said = 0
+    choices = reply.get("choices")
+    for choice in choices if isinstance(choices, list) else []:
+        message = choice.get("message", choice) if isinstance(choice, dict) else {}
+        texts = [message.get(name) for name in SAID_FIELDS] if isinstance(message, dict) else []
+        said += sum(len(text) for text in texts if isinstance(text, str))
+    return {
+        "prompt_tokens": len(_encode(body)) // CHARS_PER_TOKEN,
+        "completion_tokens": said // CHARS_PER_TOKEN,
+    }
 
 
 def _count(usage: dict[str, Any], *names: str) -> int:  # Any: the server's own

@@ -156,6 +156,10 @@ class Journal:
             end = raw.find(b"\n")
             if end >= 0:
                 return raw[:end]
+            if len(raw) < size_bytes:
+                raise UsageError(
+                    f"{self.path} was cut while it was written", hint="the same command goes on"
+                )
             size_bytes *= 4
 
     def _read(self) -> None:

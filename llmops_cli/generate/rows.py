@@ -14,6 +14,8 @@ PARQUET = ".parquet"
 TEXT = ".txt"
 ROWS_AT_ONCE = 256
 PROMPT_FIELDS = ("prompt", "text")
+ASKING_FIELDS = ("messages", "body")
+"""Of a row of Parquet: what is sent."""
 FORMS_HINT = 'rows like {"prompt": "..."}, {"messages": [...]} or an OpenAI batch file'
 
 Fields = dict[str, Any]  # Any: whatever JSON a row holds
@@ -137,6 +139,25 @@ def _require_messages(messages: Any) -> None:  # Any: JSON
             raise BadRow("a message without a role")
 
 
+def _without_gaps(fields: Fields) -> Fields:
+    """A column of Parquet has in each row every field that any row has; a request has its own."""
+    asking = {name: _filled(fields[name]) for name in ASKING_FIELDS if name in fields}
+    return {**fields, **asking}
+
+
+def _filled(value: Any) -> Any:  # Any: JSON
+    """Without fields that say nothing; a message without text has its `content` all the same."""
+    if isinstance(value, list):
+        return [_filled(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _filled(each)
+        for name, each in value.items()
+        if each is not None or (name == "content" and "role" in value)
+    }
+
+
 def _parquet_rows(path: Path) -> Iterator[Fields]:
     try:
         from pyarrow import ArrowException
@@ -148,6 +169,6 @@ def _parquet_rows(path: Path) -> Iterator[Fields]:
     try:
         with ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
-                yield from batch.to_pylist()
+                yield from map(_without_gaps, batch.to_pylist())
     except ArrowException as error:
         raise UsageError(f"{path} is no Parquet file", hint="it may be cut short") from error

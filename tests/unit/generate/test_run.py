@@ -97,6 +97,45 @@ def test_parquet_and_plain_text_are_rows_too(server: ChatServer, tmp_path: Path)
     ]
 
 
+def test_rows_of_parquet_are_sent_without_the_fields_that_they_lack(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    """A column of structs has in each row what any row has."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = [
+        [{"role": "user", "content": "a", "name": "Ann"}],
+        [{"role": "user", "content": "b"}, {"role": "assistant", "content": None}],
+        [{"role": "user", "content": "c"}],
+    ]
+    parquet.write_table(pyarrow.table({"messages": rows}), tmp_path / "in.parquet")
+    run_batch(tmp_path / "in.parquet", tmp_path / "out.jsonl", server.url, concurrency=1)
+    assert [json.loads(body)["messages"] for body in server.bodies] == rows
+
+
+def test_an_error_inside_a_200_is_no_answer_to_a_batch_row(tmp_path: Path) -> None:
+    overload = {"error": {"type": "overloaded_error", "message": "later"}}
+    wrong = {"error": {"type": "invalid_request_error", "message": "no"}}
+    replies = iter([(200, overload), says("fine"), (200, wrong)])
+    source = write_rows(tmp_path / "in.jsonl", [batch_row(number) for number in range(2)])
+    with serving(lambda _: next(replies)) as server:
+        report = run_batch(source, tmp_path / "out.jsonl", server.url, retries=1, concurrency=1)
+    assert (report.answered, report.error_kinds) == (1, {"error in the reply": 1})
+    assert read_rows(tmp_path / "out.jsonl")[1]["error"]["message"] == "no"
+
+
+def test_tokens_that_no_server_counts_are_estimated(tmp_path: Path) -> None:
+    def answer(_: int) -> Reply:
+        return 200, {"choices": [{"message": {"role": "assistant", "content": "x" * 400}}]}
+
+    source = write_rows(tmp_path / "in.jsonl", [batch_row(0, max_tokens=100)])
+    with serving(answer) as server:
+        report = run_batch(source, tmp_path / "out.jsonl", server.url, max_total_tokens=1000)
+    assert report.output_tokens == 100
+    assert 10 < report.input_tokens < 60
+
+
 def test_a_batch_row_keeps_its_own_model_unless_one_is_named(
     server: ChatServer, tmp_path: Path
 ) -> None:
