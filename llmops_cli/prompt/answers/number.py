@@ -1,13 +1,15 @@
-"""Numbers: 7, 7.0 and 7.00 are one, as are 1,200 and 1200."""
+"""Numbers: 7, 7.0 and 7.00 are one, as are 1,200, 1200 and 1.2e3."""
 
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 
 from llmops_cli.prompt.answers.form import behind_marker, marked_line
 
-NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|[-+]?\.\d+")
+NUMBER = re.compile(
+    r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+(?![\w.]))?"
+)
 MOST_DIGITS = 400
 
 
@@ -43,7 +45,9 @@ def plain_number(text: str) -> str:
         return digits
     try:
         number = Decimal(digits).normalize()
-    except InvalidOperation:
+    except (InvalidOperation, Overflow):
+        return digits
+    if abs(number.adjusted()) > MOST_DIGITS:
         return digits
     plain = format(number, "f")
     return "0" if plain in ("-0", "0") else plain
