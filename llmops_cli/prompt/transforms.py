@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ _PART = re.compile(
     r"""
       \.(?P<call>trim|toLowerCase|toUpperCase|trimStart|trimEnd)\(\)
     | \.split\((?P<quote>['"])(?P<cut>(?:\\.|(?!(?P=quote)).)*)(?P=quote)\)
-    | \.(?P<pop>pop|at)\((?P<at>-?\d*)\)
+    | \.(?:(?P<pop>pop)\(\)|at\((?P<at>-?\d+)\))
     | \??\.?\[(?P<number>\d+)\]
     | \[(?P<mark>['"])(?P<key>[^'"]*)(?P=mark)\]
     | \??\.(?P<name>[A-Za-z_$][\w$]*)(?!\s*\()
@@ -106,9 +107,9 @@ def _step(found: re.Match[str]) -> Step:
     if found["call"]:
         return CALLS[found["call"]]
     if found["cut"] is not None:
-        cut = found["cut"].encode().decode("unicode_escape")
+        cut = _unescaped(found["cut"])
         return lambda text: _text(text).split(cut) if cut else list(_text(text))
-    if found["pop"]:
+    if found["pop"] or found["at"]:
         at = int(found["at"] or -1)
         return lambda items: items[at]
     if found["number"]:
@@ -118,6 +119,25 @@ def _step(found: re.Match[str]) -> Step:
     if name == "length":
         return len
     return lambda mapping: mapping[name]
+
+
+_ESCAPE = re.compile(
+    r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}|(.))", re.DOTALL
+)
+_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
+
+
+def _unescaped(text: str) -> str:
+    """As JavaScript reads what stands between quotes; halves of a character are put together."""
+
+    def char_of(found: re.Match[str]) -> str:
+        code = found[1] or found[2] or found[3]
+        if code is None:
+            return _LETTERS.get(found[4], found[4])
+        return chr(min(int(code, 16), sys.maxunicode))
+
+    read = _ESCAPE.sub(char_of, text)
+    return read.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _text(value: Any) -> str:  # Any: a text, or what JSON holds

@@ -141,7 +141,7 @@ async def graded(check: Check, given: Given, judge: Judge) -> Verdict:
     for criterion in texts_of(check):
         names = {"criteria": criterion, "input": given.question, "output": given.text}
         said = await _asked(GRADED, names, given, judge)
-        scores.append(_number(said.get("score")) / TEN)
+        scores.append(_number(said.get("score"), most=TEN) / TEN)
         reasons.append(str(said.get("reason") or ""))
     mean = math.fsum(scores) / len(scores)
     return reaches(min(1.0, mean), check, usual=0.7, name="the grade")
@@ -250,13 +250,14 @@ def _json(said: str) -> dict[str, Any]:  # Any: the judge's JSON
     return found[-1]
 
 
-def _number(value: Any) -> float:  # Any: the judge's JSON
+def _number(value: Any, *, most: float = 1.0) -> float:  # Any: the judge's JSON
+    """Raises: JudgeFailed for none, and for one on another scale than was asked for."""
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise JudgeFailed("the judge gave no score") from None
-    if not math.isfinite(number):
-        raise JudgeFailed("the judge gave no score")
+    if not 0 <= number <= most:
+        raise JudgeFailed(f"the judge's score is not from 0 to {most:g}")
     return number
 
 

@@ -93,16 +93,14 @@ def valid_tool_calls(check: Check, given: Given) -> Verdict:
 
 def _wrong_call(calls: list[Any], tools: tuple[Any, ...]) -> str | None:  # Any: OpenAI's form
     offered = {}
-    for tool in tools:
-        function = tool.get("function", tool)
-        offered[function.get("name")] = function.get("parameters")
-    for call in calls:
-        function = call.get("function", call)
+    for tool in map(_function, tools):
+        offered[tool.get("name")] = tool.get("parameters")
+    for function in map(_function, calls):
         name = function.get("name")
-        if name not in offered:
+        if not isinstance(name, str) or name not in offered:
             return f"no tool '{name}' was offered"
         try:
-            arguments = json.loads(function.get("arguments") or "{}")
+            arguments = _arguments(function.get("arguments"))
         except (TypeError, ValueError):
             return f"the arguments of {name} are no JSON"
         schema = offered[name]
@@ -110,6 +108,19 @@ def _wrong_call(calls: list[Any], tools: tuple[Any, ...]) -> str | None:  # Any:
         if wrong is not None:
             return f"{name}: {wrong}"
     return None
+
+
+def _function(part: Any) -> dict[str, Any]:  # Any: a tool or a call in one of several forms
+    """What names it; empty for what is neither."""
+    if not isinstance(part, dict):
+        return {}
+    inner = part.get("function", part)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _arguments(written: Any) -> Any:  # Any: JSON, or a text of it
+    """Raises: TypeError, ValueError for what is no JSON."""
+    return written if isinstance(written, dict) else json.loads(written or "{}")
 
 
 def tool_call_f1(check: Check, given: Given) -> Verdict:

@@ -288,12 +288,22 @@ def _not_allowed(statements: list[Any], value: dict[str, Any]) -> str | None:  #
         allowed = value.get(key)
         if allowed is None:
             continue
-        patterns = [str(each).rpartition("::")[2] for each in allowed]
+        patterns = _patterns(allowed, key)
         for statement in statements:
             for found in statement.find_all(kind):
-                if not any(re.fullmatch(pattern, found.name) for pattern in patterns):
+                if not any(pattern.fullmatch(found.name) for pattern in patterns):
                     return f"{found.name} is not in {key}"
     return None
+
+
+def _patterns(allowed: Any, key: str) -> list[re.Pattern[str]]:  # Any: YAML
+    """Raises: Misused."""
+    if not isinstance(allowed, list):
+        raise Misused(f"{key} is a list")
+    try:
+        return [re.compile(str(each).rpartition("::")[2]) for each in allowed]
+    except re.error as error:
+        raise Misused(f"{key}: a pattern is broken: {error}") from error
 
 
 def _sqlglot() -> Any:  # Any: a module that may not be there

@@ -121,7 +121,9 @@ def _counted(count: int, check: Check, unit: str) -> Verdict:
     if isinstance(value, dict):
         low = value.get("min", 0)
         high = value.get("max", count)
-        if not value.keys() & {"min", "max"} or low > value.get("max", low):
+        are_numbers = _is_number(low) and _is_number(high)
+        is_range = are_numbers and low <= value.get("max", low)
+        if not value.keys() & {"min", "max"} or not is_range:
             raise Misused(f"{check.name} needs min, max or both, in this order")
         words = f"have {_range(value)} {unit}, has {count}"
         return holds(low <= count <= high, check, words)
@@ -130,6 +132,10 @@ def _counted(count: int, check: Check, unit: str) -> Verdict:
     except (TypeError, ValueError):
         raise Misused(f"{check.name} needs a number, or min and max") from None
     return holds(count == wanted, check, f"have {wanted:g} {unit}, has {count}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _range(value: dict[str, Any]) -> str:  # Any: YAML

@@ -1,9 +1,11 @@
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmops_cli.core.errors import UsageError
 from llmops_cli.prompt.case_file.suite import Check, CheckSet
 from llmops_cli.prompt.checks.overlap import edits
 from llmops_cli.prompt.checks.scoring import scored
@@ -116,12 +118,15 @@ def test_calls_of_tools_have_to_fit_what_was_offered() -> None:
         ("word-count", "many"),
         ("regex", "("),
         ("is-json", "[1]"),
+        ("word-count", {"min": "2"}),
         ("is-sql", {"databaseType": "abacus"}),
+        ("is-sql", {"allowedTables": "users"}),
+        ("is-sql", {"allowedTables": ["select::(::t("]}),
     ],
 )
 def test_a_value_that_can_judge_nothing(kind: str, value: object) -> None:
     with pytest.raises(Misused):
-        verdict(kind, value, '{"a": 1}')
+        verdict(kind, value, "SELECT 1" if kind == "is-sql" else '{"a": 1}')
 
 
 def test_no_type_stands_in_two_tables() -> None:
@@ -177,6 +182,50 @@ def test_edits_are_a_distance(left: str, right: str) -> None:
     assert abs(len(left) - len(right)) <= found <= max(len(left), len(right))
 
 
+def table_distance(left: str, right: str) -> int:
+    """As the textbook has it."""
+    row = list(range(len(right) + 1))
+    for i, char in enumerate(left, start=1):
+        above = row[0]
+        row[0] = i
+        for j, other in enumerate(right, start=1):
+            replaced = above + (char != other)
+            above = row[j]
+            row[j] = min(above + 1, row[j - 1] + 1, replaced)
+    return row[-1]
+
+
+@given(st.text("abc", max_size=80), st.text("abcd", max_size=80))
+def test_edits_are_those_of_the_table(left: str, right: str) -> None:
+    assert edits(left, right) == table_distance(left, right)
+
+
+def test_long_texts_are_compared_as_a_whole_and_soon() -> None:
+    begin = time.process_time()
+    same = "x" * 30_000
+    assert not verdict("levenshtein", same + "a" * 9, same + "b" * 9).passed
+    words = [f"{number}ing" for number in range(2000)]
+    assert verdict("meteor", " ".join(words), " ".join(reversed(words)), threshold=0.4).passed
+    assert time.process_time() - begin < 5
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        ("look",),
+        ({"function": None},),
+        ({"function": {"name": ["look"]}},),
+        ({"function": {"name": "look", "arguments": "{"}},),
+        (7, None),
+    ],
+)
+def test_calls_of_another_form_are_wrong_and_end_nothing(calls: tuple[object, ...]) -> None:
+    tools = ({"type": "function", "function": {"name": "look"}},)
+    given = Given(text="", value=[], tool_calls=calls, tools=tools)
+    for kind, value in (("is-valid-openai-tools-call", None), ("tool-call-f1", "put")):
+        assert not function_of(kind)(Check(kind=kind, value=value), given).passed
+
+
 @given(st.text(max_size=60), st.text(min_size=1, max_size=20))
 def test_a_negation_is_the_opposite(text: str, wanted: str) -> None:
     for kind in ("contains", "icontains", "starts-with", "ends-with", "equals"):
@@ -191,6 +240,13 @@ def test_a_negation_is_the_opposite(text: str, wanted: str) -> None:
         ("JSON.parse(output)", '{"a":1}', '{"a":1}'),
         ("output.split('####')[1].trim()", "x #### 4", "4"),
         ('JSON.parse(output)["the key"]', '{"the key": "v"}', "v"),
+        ("output.split('→')[1]", "é→ü", "ü"),
+        ("output.split('\\n\\n')[1]", "a\n\nb", "b"),
+        ("output.split('\\u2192')[0]", "é→ü", "é"),
+        ("output.split('\\x')[1]", "axb", "b"),
+        ("output.split('\\ud83d\\ude00')[1]", "a😀b", "b"),
+        ("output.split(',').pop()", "a,b", "b"),
+        ("output.split(',').at(-2)", "a,b", "a"),
         (
             "JSON.parse(JSON.parse(output)[0].arguments).city",
             '[{"arguments": "{\\"city\\": \\"O\\"}"}]',
@@ -200,6 +256,12 @@ def test_a_negation_is_the_opposite(text: str, wanted: str) -> None:
 )
 def test_declared_transforms(code: str, answer: str, found: str) -> None:
     assert as_text(read_transform(code)(answer)) == found
+
+
+@pytest.mark.parametrize("code", ["output.at()", "output.at(-)", "output.pop(1)", "run(output)"])
+def test_what_is_no_declared_step_is_refused(code: str) -> None:
+    with pytest.raises(UsageError, match="is code"):
+        read_transform(code)
 
 
 def test_a_transform_of_an_answer_that_has_no_such_part() -> None:

@@ -59,6 +59,8 @@ def test_a_verdict_and_its_negation(kind: str, good: object, bad: object) -> Non
         {"pass": True, "score": 0},
         {"pass": "yes", "score": 1},
         {"pass": True, "score": "high"},
+        {"pass": True, "score": 85},
+        {"pass": True, "score": -1},
         JudgeFailed("gone"),
         "[1]",
     ],
@@ -93,3 +95,7 @@ def test_the_best_is_one_of_the_answers() -> None:
     assert asyncio.run(best_of("short", ["a", "b"], judge)) == 1
     with pytest.raises(JudgeFailed):
         asyncio.run(best_of("short", ["a"], judge))
+
+
+def test_a_grade_on_another_scale_is_none() -> None:
+    assert verdict("g-eval", {"score": 80}).error
