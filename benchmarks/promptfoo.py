@@ -1,11 +1,13 @@
 """The same pass and fail as promptfoo's own package, on its example files and on every assertion.
 
     npm install promptfoo            # in a folder of its own
-    python benchmarks/promptfoo.py --package FOLDER [--examples FOLDER]
+    python benchmarks/promptfoo.py --package FOLDER [--examples FOLDER] [--sample 400] [--seed 0]
 
 Both ask one scripted server in this process. `--examples` holds folders with promptfoo's
 `promptfooconfig.yaml` as they are; without it only the second part runs: each assertion type
-against each of many answers, through promptfoo's `echo` provider.
+against each of many answers, through promptfoo's `echo` provider. `--sample N` takes so many of
+these pairs, of every assertion equally many (and at least one), drawn by `--seed`: all of them take
+promptfoo's package more than half an hour.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -175,6 +178,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--package", type=Path, required=True)
     parser.add_argument("--examples", type=Path)
+    parser.add_argument("--sample", type=int, help="Pairs of assertion and text; all without it.")
+    parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -183,7 +188,7 @@ def main() -> None:
     if arguments.examples:
         for config in sorted(arguments.examples.glob("*/promptfooconfig.yaml")):
             compare_example(config, promptfoo, url)
-    compare_assertions(promptfoo, url)
+    compare_assertions(promptfoo, url, most=arguments.sample, seed=arguments.seed)
 
 
 def compare_example(config: Path, promptfoo: Path, url: str) -> None:
@@ -341,16 +346,30 @@ def _positions(config: Path, case: object) -> list[int]:
     return places
 
 
-def compare_assertions(promptfoo: Path, url: str) -> None:
-    """Each type against each text, as `echo` gives it back; a case of its own for each."""
+def sampled(assertions: int, *, most: int | None, seed: int) -> list[tuple[int, int]]:
+    """Numbers of texts and assertions: of each assertion as many texts, in the order of texts."""
+    if most is None:
+        return [(text, each) for text in range(len(TEXTS)) for each in range(assertions)]
+    chance = random.Random(seed)
+    each_has = min(len(TEXTS), max(1, most // assertions))
+    pairs = [
+        (text, each)
+        for each in range(assertions)
+        for text in chance.sample(range(len(TEXTS)), each_has)
+    ]
+    return sorted(pairs)
+
+
+def compare_assertions(promptfoo: Path, url: str, *, most: int | None, seed: int) -> None:
+    """Each type against texts, as `echo` gives them back; a case of its own for each."""
     both = [*ASSERTIONS]
     for each in ASSERTIONS:
         both.append({**each, "type": f"not-{each['type']}"})
     tests = []
-    for text_number, text in enumerate(TEXTS):
-        for number, assertion in enumerate(both):
-            values = {"text": text, "id": f"{text_number}/{number}"}
-            tests.append({"vars": values, "assert": [assertion], "providerOutput": text})
+    for text_number, number in sampled(len(both), most=most, seed=seed):
+        text = TEXTS[text_number]
+        values = {"text": text, "id": f"{text_number}/{number}"}
+        tests.append({"vars": values, "assert": [both[number]], "providerOutput": text})
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "promptfooconfig.yaml"
         suite = {"prompts": ["{{text}}"], "providers": ["echo"], "tests": tests}
