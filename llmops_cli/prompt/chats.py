@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,8 @@ from llmops_cli.prompt.case_file.suite import Case, PromptSource
 from llmops_cli.prompt.templates import names_in, render, settle_variables
 from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml
 
+WRITES_JSON = re.compile(r"\{%|\|\s*(?:dump|tojson)\b")
+"""Signs that a template writes parts of a chat itself: its logic, or a value with its quotes."""
 Messages = list[dict[str, Any]]  # Any: a text, or parts of several kinds
 
 
@@ -31,8 +34,7 @@ def _filled(text: str, variables: Mapping[str, Any]) -> Messages:  # Any: a case
     if chat is not None:
         return [_deep(message, variables) for message in chat]
     rendered = render(text, variables)
-    has_logic = "{%" in text
-    if has_logic and text.lstrip()[:1] in "[{-":
+    if WRITES_JSON.search(text) and text.lstrip()[:1] in "[{-":
         chat = read_chat(rendered)
         if chat is not None:
             return chat
@@ -69,13 +71,15 @@ def read_chat(text: str) -> Messages | None:
 
 
 def _is_message(part: Any) -> bool:  # Any: JSON
-    return isinstance(part, dict) and isinstance(part.get("role"), str) and "content" in part
+    if not isinstance(part, dict) or not isinstance(part.get("role"), str):
+        return False
+    return "content" in part or "tool_calls" in part
 
 
 def question_of(messages: Messages) -> str:
     """What the user said last, which judges are told of."""
     for message in reversed(messages):
-        content = message["content"]
+        content = message.get("content")
         if message["role"] == "user":
             return content if isinstance(content, str) else json.dumps(content)
     return ""

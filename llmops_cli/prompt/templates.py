@@ -76,7 +76,15 @@ def _environment() -> SandboxedEnvironment:
     import jinja2
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    found = ImmutableSandboxedEnvironment(
+    class Nunjucks(ImmutableSandboxedEnvironment):
+        """Texts and lists have a length, as JavaScript's do."""
+
+        def getattr(self, obj: Any, attribute: str) -> Any:  # Any: a case's value
+            if attribute == "length" and isinstance(obj, str | list):
+                return len(obj)
+            return super().getattr(obj, attribute)
+
+    found = Nunjucks(
         autoescape=False,
         undefined=jinja2.ChainableUndefined,
         finalize=_as_javascript,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from llmops_cli.core.errors import UsageError, nearest_name
@@ -151,6 +152,8 @@ def number_of(item: LinedDict, key: str) -> float | None:
         return None
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise UsageError(f"{item.where_is(key)}: {key} is a number")
+    if math.isnan(found):
+        raise UsageError(f"{item.where_is(key)}: {key} is no number: nothing reaches it")
     return float(found)
 
 

@@ -6,6 +6,7 @@ are words.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.yaml_text import UNREADABLE, fault_of
 
+JSON_FILES = (".json", ".jsonl")
+_UNLIKE_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What a text of JSON may hold as it is, and YAML folds, takes for a line's end or refuses."""
+MOST_SHOWN = 40
 DEEPEST = 100
 """Steps of a file's nesting, so that an alias in itself ends."""
 
@@ -67,6 +72,8 @@ def read_lined(path: Path) -> Any:  # Any: YAML
 
 def lined(text: str, path: Path, *, first_line: int = 1) -> Any:  # Any: YAML
     """A text of that file. Raises: as `read_lined`."""
+    if path.suffix in JSON_FILES:
+        text = _as_yaml(text)
     try:
         node = yaml.compose(text, Loader=_Core)
     except UNREADABLE as error:
@@ -76,6 +83,15 @@ def lined(text: str, path: Path, *, first_line: int = 1) -> Any:  # Any: YAML
     if node is None:
         return None
     return _Built(path, first_line).of(node, DEEPEST)
+
+
+def _as_yaml(text: str) -> str:
+    """The same JSON without what YAML reads otherwise: tabs between its parts, some characters."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return _UNLIKE_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\t", " "))
 
 
 class _Core(yaml.SafeLoader):
@@ -169,14 +185,22 @@ class _Built:
             return text.lower() == "true"
         if kind == "null":
             return None
-        if kind == "int":
-            return _whole(text)
-        if kind == "float":
-            return _real(text)
+        try:
+            if kind == "int":
+                return _whole(text)
+            if kind == "float":
+                return _real(text)
+        except ValueError as error:
+            raise UsageError(f"{self._where(node)}: no number: {_shortened(text)}") from error
         return _joined(text)
 
     def _where(self, node: yaml.Node) -> Where:
         return Where(self._path, self._first_line + node.start_mark.line)
+
+
+def _shortened(text: str) -> str:
+    """The beginning, for an error."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _joined(text: str) -> str:

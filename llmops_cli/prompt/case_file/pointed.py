@@ -19,9 +19,12 @@ def is_pointer(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value.startswith(SCHEME)
 
 
-def place_of(pointer: str, where: Where) -> Path:
-    """Beside the file that points to it."""
-    return where.path.parent / pointer.removeprefix(SCHEME)
+def place_of(pointer: str, where: Where, findings: Findings) -> Path:
+    """Beside the file that points to it, else, as promptfoo has it, beside the suite itself."""
+    name = pointer.removeprefix(SCHEME)
+    beside = where.path.parent / name
+    beside_suite = findings.path.parent / name
+    return beside if beside.exists() or not beside_suite.exists() else beside_suite
 
 
 def is_code(pointer: str) -> bool:
@@ -38,7 +41,7 @@ def read_pointed(pointer: str, where: Where, findings: Findings) -> Any:  # Any:
     if is_code(pointer):
         findings.leave_out(where, f"{pointer} is code, which is not run")
         return None
-    path = place_of(pointer, where)
+    path = place_of(pointer, where, findings)
     findings.files.append(path)
     if path.suffix in STRUCTURED:
         return read_lined(path)
@@ -53,13 +56,16 @@ def read_plain(path: Path, where: Where) -> str:
         raise UsageError(f"{where}: no file {path}", hint="a path from the cases' folder") from None
 
 
-def pointed_files(pointer: str, where: Where) -> list[Path]:
-    """The files of a pattern. Raises: UsageError for none."""
+def pointed_files(pointer: str, where: Where, findings: Findings) -> list[Path]:
+    """The files of a pattern, in one of the two places. Raises: UsageError for none."""
     name = pointer.removeprefix(SCHEME)
-    base = where.path.parent
     if not any(mark in name for mark in "*?["):
-        return [base / name]
-    found = sorted(base.glob(name))
-    if not found:
-        raise UsageError(f"{where}: no file matches {name}")
-    return found
+        return [place_of(pointer, where, findings)]
+    pattern = Path(name)
+    within = str(pattern.relative_to(pattern.anchor))
+    places = [where.path.parent, findings.path.parent]
+    for root in [Path(pattern.anchor)] if pattern.is_absolute() else places:
+        found = sorted(root.glob(within))
+        if found:
+            return found
+    raise UsageError(f"{where}: no file matches {name}")

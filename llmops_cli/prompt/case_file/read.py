@@ -9,11 +9,12 @@ from typing import Any
 from llmops_cli.core.errors import UsageError
 from llmops_cli.prompt.case_file.cases import RawCase, finished, read_case
 from llmops_cli.prompt.case_file.findings import Findings, require_supported
-from llmops_cli.prompt.case_file.lined import LinedDict, LinedList, Where, plain, read_lined
+from llmops_cli.prompt.case_file.lined import LinedDict, LinedList, Where, read_lined
 from llmops_cli.prompt.case_file.pointed import SCHEME, is_code, pointed_files
+from llmops_cli.prompt.case_file.providers import read_providers
 from llmops_cli.prompt.case_file.rows import csv_cases, jsonl_cases
 from llmops_cli.prompt.case_file.sources import listed_prompts
-from llmops_cli.prompt.case_file.suite import Case, NamedProvider, Suite
+from llmops_cli.prompt.case_file.suite import Case, Suite
 
 TOP_KEYS = ("prompts", "providers", "targets", "tests", "defaultTest", "scenarios", "description")
 TOP_UNUSED = (
@@ -38,17 +39,6 @@ TOP_UNSUPPORTED = (
     "providerPromptMap",
 )
 SCENARIO_KEYS = ("description", "config", "tests")
-MODEL_PREFIXES = ("openai:chat:", "openai:", "openrouter:", "vllm:", "litellm:", "localai:chat:")
-NO_MODELS = (
-    "embedding:",
-    "completion:",
-    "image:",
-    "realtime:",
-    "assistant:",
-    "responses:",
-    "agents:",
-)
-SETTINGS = ("temperature", "max_tokens", "tools", "response_format", "stop", "seed")
 EMPTY = RawCase(where=Where(Path(), 0))
 
 
@@ -96,7 +86,7 @@ def _finish(
         cases += finished(raw, findings)
     where = lined.where_is("prompts") if top else Where(findings.path, 1)
     prompts = listed_prompts(top.get("prompts"), where, findings)
-    providers = _providers(lined) if top else []
+    providers = read_providers(lined, findings) if top else []
     findings.require_known()
     if not cases:
         require_supported(findings.left_out)
@@ -118,7 +108,7 @@ def _default(top: LinedDict, findings: Findings) -> RawCase:
         return EMPTY
     where = top.where_is("defaultTest")
     if isinstance(found, str):
-        path = pointed_files(found, where)[0]
+        path = pointed_files(found, where, findings)[0]
         findings.files.append(path)
         found = read_lined(path)
     return read_case(found, where, findings)
@@ -155,7 +145,7 @@ def _of_files(name: str, where: Where, findings: Findings) -> Iterator[RawCase]:
     if "://" in name.removeprefix(SCHEME):
         findings.leave_out(where, f"{name} is fetched from elsewhere")
         return
-    for path in pointed_files(name, where):
+    for path in pointed_files(name, where, findings):
         findings.files.append(path)
         if path.suffix in (".csv", ".jsonl"):
             yield from _of_rows(path, findings)
@@ -182,7 +172,7 @@ def _scenarios(found: Any, where: Where, findings: Findings) -> Iterator[RawCase
     for number, item in enumerate(found):
         at = found.where_is(number)
         if isinstance(item, str):
-            path = pointed_files(item, at)[0]
+            path = pointed_files(item, at, findings)[0]
             findings.files.append(path)
             item = read_lined(path)
         for scenario in item if isinstance(item, LinedList) else [item]:
@@ -198,39 +188,6 @@ def _scenario(item: Any, where: Where, findings: Findings) -> Iterator[RawCase]:
     for config in configs:
         for test in tests or [RawCase(where=config.where)]:
             yield test.over(config)
-
-
-def _providers(top: LinedDict) -> list[NamedProvider]:
-    key = "targets" if "targets" in top else "providers"
-    found = top.get(key)
-    if found is None:
-        return []
-    items = found if isinstance(found, LinedList) else [found]
-    providers = []
-    for number, item in enumerate(items):
-        at = found.where_is(number) if isinstance(found, LinedList) else top.where_is(key)
-        providers.append(_provider(item, at))
-    return providers
-
-
-def _provider(item: Any, where: Where) -> NamedProvider:  # Any: YAML
-    settings: dict[str, Any] = {}
-    name = str(item)
-    if isinstance(item, LinedDict):
-        name = str(item.get("id") or next(iter(item), ""))
-        inner = item if "id" in item else item.get(name)
-        config = plain(inner.get("config") or {}) if isinstance(inner, dict) else {}
-        settings = {key: config[key] for key in SETTINGS if key in config}
-    return NamedProvider(id=name, where=str(where), model=_model_of(name), settings=settings)
-
-
-def _model_of(name: str) -> str | None:
-    """How an OpenAI-style server calls it; None for a provider of another kind."""
-    for prefix in MODEL_PREFIXES:
-        if name.startswith(prefix):
-            model = name.removeprefix(prefix)
-            return None if model.startswith(NO_MODELS) else model
-    return None
 
 
 def _dereferenced(value: Any, top: LinedDict, depth: int) -> Any:  # Any: YAML

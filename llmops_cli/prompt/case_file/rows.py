@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,14 @@ _CONFIG = re.compile(r"__config:__expected(?P<number>\d*):(?P<key>\w+)")
 def csv_cases(path: Path, findings: Findings) -> Iterator[tuple[Where, LinedDict]]:
     """Each row as the mapping that YAML would have. Raises: UsageError with its line."""
     text = _text(path).removeprefix("\ufeff")
-    reader = csv.reader(io.StringIO(text), strict=True, skipinitialspace=True)
+    reader = csv.reader(
+        io.StringIO(text), delimiter=_delimiter(text), strict=True, skipinitialspace=True
+    )
     try:
         heads = [name.strip() for name in next(reader, [])]
         if not heads:
             raise UsageError(f"{path} is empty", hint="its first line names the columns")
+        _require_different(heads, Where(path, 1))
         line = reader.line_num + 1
         for row in reader:
             if row:
@@ -67,9 +71,26 @@ def csv_cases(path: Path, findings: Findings) -> Iterator[tuple[Where, LinedDict
 
 def jsonl_cases(path: Path) -> Iterator[tuple[Where, Any]]:  # Any: JSON
     """Each line's case. Raises: UsageError with its line."""
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if line.strip():
             yield Where(path, number), lined(line, path, first_line=number)
+
+
+def _delimiter(text: str) -> str:
+    """A comma, or what stands between the heads of a file that has none: spreadsheets differ."""
+    heads = text.partition("\n")[0]
+    others = [sign for sign in ";\t" if sign in heads]
+    return others[0] if others and "," not in heads else ","
+
+
+def _require_different(heads: list[str], where: Where) -> None:
+    """Raises: UsageError for a column whose other half would be lost."""
+    for name, count in Counter(heads).items():
+        if name and count > 1:
+            raise UsageError(
+                f"{where}: column '{name}' stands there {count} times",
+                hint="__expected1, __expected2 for several assertions",
+            )
 
 
 def _text(path: Path) -> str:
@@ -86,14 +107,14 @@ def _case(heads: list[str], row: list[str], where: Where) -> LinedDict:
         raise UsageError(f"{where}: {len(row)} cells below {len(heads)} heads")
     cells = dict(zip(heads, row, strict=False))
     case = _mapping(where)
-    checks: list[LinedDict] = []
+    checks: dict[str, LinedDict] = {}
     variables = _mapping(where)
     metadata = _mapping(where)
     options = _mapping(where)
     for name, text in cells.items():
         if name.startswith("__expected"):
             if text.strip():
-                checks.append(_check(text.strip(), where))
+                checks[name] = _check(text.strip(), where)
         elif name.startswith("__metadata:"):
             _add_metadata(metadata, name.removeprefix("__metadata:"), text)
         elif name in ("__prefix", "__suffix"):
@@ -108,24 +129,35 @@ def _case(heads: list[str], row: list[str], where: Where) -> LinedDict:
         elif name != "__metric" and _CONFIG.fullmatch(name) is None:
             raise UsageError(f"{where}: unknown column '{name}'")
     _add_settings(checks, cells, where)
-    case |= {"vars": variables, "assert": _list(checks, where)}
+    case |= {"vars": variables, "assert": _list([*checks.values()], where)}
     case |= {"metadata": metadata, "options": options}
     return case
 
 
-def _add_settings(checks: list[LinedDict], cells: Mapping[str, str], where: Where) -> None:
-    """The metric of all, and thresholds by number."""
+def _add_settings(
+    checks: Mapping[str, LinedDict],
+    cells: Mapping[str, str],
+    where: Where,
+) -> None:
+    """The metric of all, and thresholds; `checks` are those of the row, by their columns."""
     for name, text in cells.items():
         if name == "__metric" and text:
-            for check in checks:
+            for check in checks.values():
                 check["metric"] = text
         found = _CONFIG.fullmatch(name)
         if found is None or not text.strip():
             continue
-        number = int(found["number"] or 1) - 1
-        if found["key"] != "threshold" or number >= len(checks):
+        columns = _columns_of(found["number"])
+        if found["key"] != "threshold" or not any(each in cells for each in columns):
             raise UsageError(f"{where}: column '{name}' fits no assertion")
-        checks[number]["threshold"] = _number(text, name, where)
+        for each in columns:
+            if each in checks:
+                checks[each]["threshold"] = _number(text, name, where)
+
+
+def _columns_of(number: str) -> tuple[str, ...]:
+    """Names of the column with that number; the first one has it or not."""
+    return ("__expected", "__expected1") if number in ("", "1") else (f"__expected{number}",)
 
 
 def _check(text: str, where: Where) -> LinedDict:

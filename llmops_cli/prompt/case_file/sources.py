@@ -65,7 +65,7 @@ def _of_text(text: str, where: Where, findings: Findings, *, label: str) -> list
     if not _is_place(text):
         return [PromptSource(label=label or label_of(text), text=text, where=str(where))]
     prompts = []
-    for path in pointed_files(text, where):
+    for path in pointed_files(text, where, findings):
         findings.files.append(path)
         prompts += prompts_of_file(path, label=label, where=where)
     return prompts
@@ -90,7 +90,7 @@ def prompts_of_file(
     if path.suffix == ".csv":
         parts = _csv_prompts(text)
     elif path.suffix == ".jsonl":
-        parts = text.splitlines()
+        parts = text.split("\n")
     elif path.suffix == ".txt":
         parts = SEPARATOR.split(text)
     else:

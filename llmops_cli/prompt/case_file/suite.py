@@ -117,12 +117,16 @@ class Unsupported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NamedProvider(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider that a file names. `model`: how an OpenAI-style server knows it, if it does."""
+    """A provider that a file names. `model`: how an OpenAI-style server knows it, if it does.
+
+    `unsent`: names of what it has that no request here has.
+    """
 
     id: str
     where: str
     model: str | None = None
     settings: dict[str, Any] = {}  # Any: OpenAI's own fields
+    unsent: tuple[str, ...] = ()
 
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,7 +45,7 @@ def read_variables(found: Any, where: Where, findings: Findings) -> Variables:  
 def _of_files(names: list[str], where: Where, findings: Findings) -> Variables:
     values: Variables = {}
     for name in names:
-        for path in pointed_files(name, where):
+        for path in pointed_files(name, where, findings):
             findings.files.append(path)
             held = read_lined(path)
             if not isinstance(held, dict):
@@ -62,7 +62,7 @@ def multiplied(
     expands: bool,
 ) -> list[Variables]:
     """One mapping for each combination of lists; a list of other things than texts is a value."""
-    choices = [_choices(value, where, expands=expands) for value in variables.values()]
+    choices = [_choices(value, where, findings, expands=expands) for value in variables.values()]
     count = 1
     for each in choices:
         count *= len(each)
@@ -76,9 +76,15 @@ def multiplied(
     return rows
 
 
-def _choices(value: Any, where: Where, *, expands: bool) -> list[Any]:  # Any: a case's value
+def _choices(
+    value: Any,  # Any: a case's value
+    where: Where,
+    findings: Findings,
+    *,
+    expands: bool,
+) -> list[Any]:  # Any: as above
     if is_pointer(value):
-        paths = pointed_files(value, where)
+        paths = pointed_files(value, where, findings)
         return [f"file://{path.absolute()}" for path in paths]
     is_list = isinstance(value, list) and value and isinstance(value[0], str)
     if is_list and expands:
@@ -89,7 +95,7 @@ def _choices(value: Any, where: Where, *, expands: bool) -> list[Any]:  # Any: a
 def _read(value: Any, where: Where, findings: Findings) -> Any:  # Any: a case's value
     if not is_pointer(value):
         return value
-    path = place_of(value, where)
+    path = place_of(value, where, findings)
     findings.files.append(path)
     if path.suffix in STRUCTURED[1:]:
         return json.dumps(plain(read_lined(path)), ensure_ascii=False, separators=(",", ":"))

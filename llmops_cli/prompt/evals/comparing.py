@@ -10,12 +10,14 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.prompt.case_file.suite import Case, Check
 from llmops_cli.prompt.checks.judged import JudgeFailed, best_of
-from llmops_cli.prompt.checks.scoring import Judged, Score
+from llmops_cli.prompt.checks.ranking import Ranking, ranking_of
+from llmops_cli.prompt.checks.scoring import Judged, scored
 from llmops_cli.prompt.checks.table import COMPARED
-from llmops_cli.prompt.evals.judging import ClientJudge
+from llmops_cli.prompt.checks.verdict import Misused, Verdict, no_verdict
+from llmops_cli.prompt.evals.judging import ClientJudge, filled_check, named_checks
 from llmops_cli.prompt.evals.outcome import EvalOutcome, EvalTask
 from llmops_cli.prompt.evals.plan import EvalPlan
-from llmops_cli.prompt.templates import render, settle_variables
+from llmops_cli.prompt.transforms import as_text
 
 BEST = "select-best"
 
@@ -28,12 +30,15 @@ async def compare_answers(
     """The outcomes that change: of each case one answer passes, and the others fail."""
     changed: dict[int, EvalOutcome] = {}
     for (case, _), tasks in _together(plan).items():
-        for check in _compared(plan.cases[case]):
+        checks = plan.cases[case].all_checks()
+        for place, check in enumerate(checks):
+            if check.kind not in COMPARED:
+                continue
             current = {**outcomes, **changed}
-            decided = [task.number for task in tasks if _is_decided(current.get(task.number))]
-            if decided:
-                answers = [current[number] for number in decided]
-                changed |= await _compared_by(check, plan.cases[case], answers, judge)
+            there = [current[task.number] for task in tasks if task.number in current]
+            answers = [each for each in there if _is_judged(each, len(checks))]
+            if answers and not _is_compared(check, place, answers):
+                changed |= await _compared_by(place, plan.cases[case], answers, judge)
     return changed
 
 
@@ -45,75 +50,91 @@ def _together(plan: EvalPlan) -> dict[tuple[int, int], list[EvalTask]]:
     return groups
 
 
-def _compared(case: Case) -> list[Check]:
-    return [check for check in case.all_checks() if check.kind in COMPARED]
+def _is_judged(outcome: EvalOutcome, checks: int) -> bool:
+    """By every assertion; an answer whose transform failed has no part of any."""
+    if outcome.score is None or not outcome.is_decided:
+        return False
+    return len(outcome.score.parts) == checks
 
 
-def _is_decided(outcome: EvalOutcome | None) -> bool:
-    return outcome is not None and outcome.is_decided
+def _is_compared(check: Check, place: int, answers: Sequence[EvalOutcome]) -> bool:
+    """Whether a judge has chosen already: before it does, that part of each answer counts in full.
+
+    A ranking is free, and is made anew.
+    """
+    chosen = sum(_parts(each)[place].score > 0 for each in answers)
+    return check.kind == BEST and len(answers) > 1 and chosen == 1
 
 
 async def _compared_by(
-    check: Check,
+    place: int,
     case: Case,
     answers: Sequence[EvalOutcome],
     judge: ClientJudge,
 ) -> dict[int, EvalOutcome]:
-    error = ""
-    best = 0
-    if check.kind == BEST:
-        try:
-            criterion = render(str(check.value or ""), settle_variables(case.variables))
-            best = await best_of(criterion, [each.answer for each in answers], judge)
-        except (JudgeFailed, UsageError) as failed:
-            error = f"{check.kind}: {failed}"
+    """By the assertion that stands at that place among the case's."""
+    check = case.all_checks()[place]
+    try:
+        best = await _best(filled_check(check, case.variables), case, answers, judge)
+    except (JudgeFailed, Misused) as failed:
+        verdicts = [no_verdict(f"{check.kind}: {failed}")] * len(answers)
+    except UsageError as error:
+        verdicts = [no_verdict(f"{check.where}: {error.message}")] * len(answers)
     else:
-        scores = [_other_score(each, check) for each in answers]
-        best = max(range(len(scores)), key=scores.__getitem__)
-    changed = {}
-    for number, answer in enumerate(answers):
-        part = _part(check, is_best=number == best, error=error)
-        changed[answer.number] = _with(answer, part)
-    return changed
+        verdicts = [_verdict(is_best=number == best) for number in range(len(answers))]
+    return {
+        answer.number: _with(answer, case, place, verdict)
+        for answer, verdict in zip(answers, verdicts, strict=True)
+    }
 
 
-def _other_score(answer: EvalOutcome, check: Check) -> float:
-    """By its other assertions."""
-    assert answer.score is not None
-    parts = [part for part in answer.score.parts if part.where != check.where]
-    weight = sum(part.weight for part in parts)
-    if not weight:
-        return 0.0
-    return sum(part.score * part.weight for part in parts) / weight
-
-
-def _part(check: Check, *, is_best: bool, error: str) -> Judged:
+def _verdict(*, is_best: bool) -> Verdict:
     reason = "" if is_best else "another answer is better"
-    return Judged(
-        name=check.name,
-        passed=is_best and not error,
-        score=float(is_best and not error),
-        reason=error or reason,
-        error=error,
-        metric=check.metric,
-        weight=check.weight,
-        where=check.where,
-    )
+    return Verdict(passed=is_best, score=float(is_best), reason=reason)
 
 
-def _with(answer: EvalOutcome, part: Judged) -> EvalOutcome:
-    """With that part in place of the one that waited."""
-    score = answer.score
-    assert score is not None
-    parts = tuple(part if each.where == part.where else each for each in score.parts)
-    weight = sum(each.weight for each in parts)
-    mean = sum(each.score * each.weight for each in parts) / weight if weight else 0.0
-    whole = Score(
-        passed=score.passed and part.passed,
-        score=mean,
-        reason=score.reason or part.reason,
-        error=part.error,
-        metrics=score.metrics,
-        parts=parts,
-    )
-    return msgspec.structs.replace(answer, score=whole, error=part.error)
+async def _best(
+    check: Check,
+    case: Case,
+    answers: Sequence[EvalOutcome],
+    judge: ClientJudge,
+) -> int | None:
+    """The number of the best; None where none is good enough. Raises: JudgeFailed, Misused."""
+    if check.kind == BEST:
+        return await best_of(as_text(check.value or ""), [each.answer for each in answers], judge)
+    options = ranking_of(check)
+    kinds = [each.kind for each in case.all_checks()]
+    scores = [_total(each, kinds, options) for each in answers]
+    best = max(range(len(scores)), key=scores.__getitem__)
+    return None if scores[best] < options.threshold else best
+
+
+def _total(answer: EvalOutcome, kinds: Sequence[str], options: Ranking) -> float:
+    """Of its other assertions."""
+    score = 0.0
+    weight = 0.0
+    for kind, part in zip(kinds, _parts(answer), strict=True):
+        if kind in COMPARED:
+            continue
+        own = options.weights.get(part.name, part.weight)
+        score += part.score * own
+        weight += own
+    if options.method == "sum":
+        return score
+    return score / weight if weight else 0.0
+
+
+def _parts(answer: EvalOutcome) -> Sequence[Judged]:
+    """One for each assertion of its case, in their order."""
+    return () if answer.score is None else answer.score.parts
+
+
+def _with(answer: EvalOutcome, case: Case, place: int, verdict: Verdict) -> EvalOutcome:
+    """Scored anew, with that verdict in its place."""
+    verdicts = [
+        Verdict(passed=part.passed, score=part.score, reason=part.reason, error=part.error)
+        for part in _parts(answer)
+    ]
+    verdicts[place] = verdict
+    score = scored(named_checks(case), verdicts, threshold=case.threshold)
+    return msgspec.structs.replace(answer, score=score, error=score.error)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.prompt.case_file.suite import Case, Check
+from llmops_cli.prompt.case_file.suite import Case, Check, CheckSet
 from llmops_cli.prompt.checks.judged import JudgeFailed, Message, judged
 from llmops_cli.prompt.checks.scoring import Score, scored
 from llmops_cli.prompt.checks.table import COMPARED, JUDGED, function_of, judged_function
@@ -44,7 +45,8 @@ class Embedder(msgspec.Struct, frozen=True, kw_only=True):
         except (KeyError, TypeError, ValueError):
             raise JudgeFailed("the embeddings endpoint gave no embeddings") from None
         lengths = {len(each) for each in places}
-        if len(places) != len(texts) or len(lengths) != 1:
+        are_finite = all(math.isfinite(part) for each in places for part in each)
+        if len(places) != len(texts) or len(lengths) != 1 or not are_finite:
             raise JudgeFailed("the embeddings endpoint gave other embeddings than asked")
         return places
 
@@ -82,7 +84,7 @@ async def judge_answer(case: Case, given: Given, judge: ClientJudge) -> Score:
     except CannotTransform as error:
         return Score(passed=False, score=0.0, reason=f"transform: {error}")
     verdicts = [await _verdict(check, given, judge) for check in case.all_checks()]
-    return scored(case.checks, verdicts, threshold=case.threshold)
+    return scored(named_checks(case), verdicts, threshold=case.threshold)
 
 
 def transformed(given: Given, text: str) -> Given:
@@ -118,5 +120,24 @@ def filled_check(check: Check, variables: dict[str, Any]) -> Check:  # Any: a ca
         value = render(value, settled)
     elif isinstance(value, list):
         value = [render(each, settled) if isinstance(each, str) else each for each in value]
-    metric = render(check.metric, settled) if check.metric else ""
-    return msgspec.structs.replace(check, value=value, metric=metric)
+    return msgspec.structs.replace(check, value=value)
+
+
+def named_checks(case: Case) -> Sequence[Check | CheckSet]:
+    """A case's assertions, with its values in the names of their metrics."""
+    metrics = [each.metric for each in (*case.checks, *case.all_checks())]
+    if not any("{{" in metric for metric in metrics):
+        return case.checks
+    return [_named(each, case.variables) for each in case.checks]
+
+
+def _named(check: Check | CheckSet, variables: dict[str, Any]) -> Check | CheckSet:  # Any: as above
+    """A template that cannot be filled stays as it is written: it decides nothing."""
+    try:
+        metric = render(check.metric, settle_variables(variables))
+    except UsageError:
+        metric = check.metric
+    if isinstance(check, Check):
+        return msgspec.structs.replace(check, metric=metric)
+    inner = tuple(_named(each, variables) for each in check.checks)
+    return msgspec.structs.replace(check, metric=metric, checks=inner)

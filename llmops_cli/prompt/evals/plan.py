@@ -12,18 +12,30 @@ from llmops_cli.prompt.case_file.findings import require_supported
 from llmops_cli.prompt.case_file.read import read_suite
 from llmops_cli.prompt.case_file.suite import Case, Check, NamedProvider, PromptSource, Suite
 from llmops_cli.prompt.chats import chat_of, missing_names
+from llmops_cli.prompt.checks.ranking import ranking_of
 from llmops_cli.prompt.checks.structure import require_sql, require_valid_schema
-from llmops_cli.prompt.checks.table import COMPARED, EMBEDDED, JUDGED
-from llmops_cli.prompt.checks.texts import compiled
-from llmops_cli.prompt.checks.verdict import Misused
+from llmops_cli.prompt.checks.table import CHECKS, COMPARED, EMBEDDED, JUDGED, function_of
+from llmops_cli.prompt.checks.verdict import Given, Misused
 from llmops_cli.prompt.evals.outcome import EvalTask
 from llmops_cli.prompt.evals.recipe import EvalRecipe
 from llmops_cli.prompt.labels import told_apart
 from llmops_cli.prompt.named_prompts import named_prompts
+from llmops_cli.prompt.templates import MARKS, names_in
 
+NOTHING_SAID = Given(
+    text="",
+    value="",
+    latency_ms=0.0,
+    cost=0.0,
+    finish_reason="stop",
+    log_probabilities=(0.0,),
+)
+"""An answer by which an assertion that is written wrongly shows it."""
 SCHEMAS = ("is-json", "contains-json")
 SQL = ("is-sql", "contains-sql")
 MOST_NOTES = 8
+CONVERSATION = "_conversation"
+"""promptfoo's name of what was asked and said before."""
 
 
 class PlannedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +55,13 @@ class EvalPlan(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
     @property
+    def told_notes(self) -> list[str]:
+        """So many as a terminal has room for."""
+        more = len(self.notes) - MOST_NOTES
+        shown = list(self.notes[:MOST_NOTES])
+        return [*shown, f"and {more} more notes, all in report.json"] if more > 0 else shown
+
+    @property
     def cases(self) -> tuple[Case, ...]:
         return self.suite.cases
 
@@ -56,6 +75,8 @@ def eval_plan(recipe: EvalRecipe) -> EvalPlan:
     if not listed:
         raise UsageError(f"{recipe.cases} lists no prompts", hint="--prompt FILE")
     prompts = tuple(told_apart(listed))
+    if not recipe.skip_unsupported:
+        _require_single_turns(prompts)
     models = _models(recipe, suite)
     require_judges(suite, recipe)
     for case in suite.cases:
@@ -70,6 +91,17 @@ def eval_plan(recipe: EvalRecipe) -> EvalPlan:
         raise UsageError("no case is for any of the prompts", hint="their `prompts` name labels")
     notes = _notes(recipe, suite, prompts)
     return EvalPlan(suite=suite, prompts=prompts, models=models, tasks=tasks, notes=notes)
+
+
+def _require_single_turns(prompts: tuple[PromptSource, ...]) -> None:
+    """Raises: UsageError for a prompt that holds the answers to earlier cases."""
+    for prompt in prompts:
+        if CONVERSATION in names_in(prompt.text):
+            raise UsageError(
+                f"{prompt.where or prompt.label}: {CONVERSATION}, turns that hang on answers to "
+                "earlier cases, is not supported",
+                hint="--skip-unsupported leaves it empty",
+            )
 
 
 def takes(case: Case, prompt: PromptSource) -> bool:
@@ -92,10 +124,16 @@ def _models(recipe: EvalRecipe, suite: Suite) -> tuple[PlannedModel, ...]:
         if len(set(recipe.model)) < len(recipe.model):
             raise UsageError("a model is named twice", hint="--repeat asks each more than once")
         return tuple(PlannedModel(name=name) for name in recipe.model)
-    known = {}
+    known: dict[str, PlannedModel] = {}
     for provider in suite.providers:
-        if provider.model and recipe.url:
-            known[provider.model] = PlannedModel(name=provider.model, settings=provider.settings)
+        if not provider.model or not recipe.url:
+            continue
+        model = PlannedModel(name=provider.model, settings=provider.settings)
+        if known.setdefault(provider.model, model) != model:
+            raise UsageError(
+                f"{provider.where}: model '{provider.model}' with other settings than above",
+                hint="a file for each: the cells of a report are told apart by their models",
+            )
     return tuple(known.values()) or (PlannedModel(name=None),)
 
 
@@ -140,18 +178,26 @@ def require_judges(suite: Suite, recipe: EvalRecipe) -> None:
 def _require_usable(check: Check) -> None:
     """What can be wrong with it whatever the answer. Raises: UsageError with its line."""
     try:
-        if check.kind == "regex" and isinstance(check.value, str) and "{{" not in check.value:
-            compiled(check.value)
         if check.kind in SCHEMAS:
             require_valid_schema(check)
         if check.kind in SQL:
             require_sql(check)
+        if check.kind in CHECKS and not _has_template(check.value):
+            function_of(check.kind)(check, NOTHING_SAID)
+        if check.kind == "max-score":
+            ranking_of(check)
     except Misused as wrong:
         raise UsageError(f"{check.where}: {wrong}") from wrong
     if check.kind in COMPARED and check.is_negated:
         raise UsageError(f"{check.where}: {check.kind} has no not-")
     if check.weight < 0 or not math.isfinite(check.weight):
         raise UsageError(f"{check.where}: weight is 0 or more")
+
+
+def _has_template(value: object) -> bool:
+    """Whether a case's values decide what it is."""
+    texts = value if isinstance(value, list) else [value]
+    return any(isinstance(text, str) and mark in text for text in texts for mark in MARKS)
 
 
 def _notes(
@@ -171,9 +217,6 @@ def _notes(
     unchecked = sum(not case.checks for case in suite.cases)
     if unchecked:
         notes.append(f"{unchecked} of {len(suite.cases)} cases assert nothing, so they pass")
-    if len(notes) > MOST_NOTES:
-        more = len(notes) - MOST_NOTES
-        notes = [*notes[:MOST_NOTES], f"and {more} more notes, all in report.json"]
     return tuple(notes)
 
 
@@ -183,4 +226,7 @@ def _provider_notes(recipe: EvalRecipe, providers: tuple[NamedProvider, ...]) ->
         is_asked = provider.model is not None and recipe.url and not recipe.model
         if not is_asked:
             notes.append(f"{provider.where}: provider '{provider.id}' is not asked: --model is")
+        elif provider.unsent:
+            names = ", ".join(provider.unsent)
+            notes.append(f"{provider.where}: of '{provider.id}' this is not done here: {names}")
     return notes

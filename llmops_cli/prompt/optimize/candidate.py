@@ -79,7 +79,7 @@ def base_messages(source: PromptSource) -> Messages:
         )
     messages = chat or [{"role": USER, "content": source.text}]
     last = _last_user(messages)
-    if last is None or not isinstance(messages[last]["content"], str):
+    if last is None or not isinstance(messages[last].get("content"), str):
         raise UsageError(
             f"prompt '{source.label}' has no user message that is text",
             hint="its last user message is where examples and instructions go",
@@ -147,7 +147,7 @@ def _with_instruction(messages: Messages, text: str, place: Place) -> Messages:
 def system_text(messages: Messages) -> str:
     """Of a prompt; empty where it has none."""
     first = messages[0]
-    has_one = first["role"] == SYSTEM and isinstance(first["content"], str)
+    has_one = first["role"] == SYSTEM and isinstance(first.get("content"), str)
     return str(first["content"]) if has_one else ""
 
 
@@ -159,7 +159,7 @@ def _with_other_system(messages: Messages, text: str) -> Messages:
 def _with_system(messages: Messages, text: str) -> Messages:
     """Below what its system message says already."""
     first = messages[0]
-    if first["role"] == SYSTEM and isinstance(first["content"], str):
+    if first["role"] == SYSTEM and isinstance(first.get("content"), str):
         content = f"{first['content']}\n\n{text}"
         return [{**first, "content": content}, *messages[1:]]
     return [{"role": SYSTEM, "content": text}, *messages]

@@ -41,6 +41,10 @@ class OptimizePlan(msgspec.Struct, frozen=True, kw_only=True):
     def notes(self) -> tuple[str, ...]:
         return self.evaluation.notes
 
+    @property
+    def told_notes(self) -> list[str]:
+        return self.evaluation.told_notes
+
 
 def optimize_plan(recipe: OptimizeRecipe) -> OptimizePlan:
     """Raises: UsageError for what cannot be used, or a budget that buys no proposal."""

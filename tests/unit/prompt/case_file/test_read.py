@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -175,11 +176,30 @@ def test_csv_has_promptfoos_columns(tmp_path: Path) -> None:
         ("a,b\n1,2,3\n", ":2: 3 cells below 2 heads"),
         ("a,__wrong\n1,2\n", ":2: unknown column '__wrong'"),
         ("a,__threshold\n1,high\n", ":2: __threshold is a number"),
+        ("a,__expected,__expected\n1,b,c\n", ":1: column '__expected' stands there 2 times"),
+        ("a,__config:__expected2:threshold\n1,0.5\n", "fits no assertion"),
     ],
 )
 def test_a_wrong_csv_is_told_with_its_line(tmp_path: Path, text: str, wrong: str) -> None:
     with pytest.raises(UsageError, match=wrong):
         suite_of(tmp_path, text, "cases.csv")
+
+
+def test_a_threshold_is_of_the_column_with_its_number(tmp_path: Path) -> None:
+    """An empty cell before it moves nothing."""
+    heads = "a,__expected1,__expected2,__expected3,__config:__expected2:threshold"
+    rows = "1,,similar: b,similar: c,0.5\n2,similar: a,,similar: c,0.5\n"
+    found = suite_of(tmp_path, f"{heads}\n{rows}", "cases.csv")
+    thresholds = [[check.threshold for check in case.all_checks()] for case in found.cases]
+    assert thresholds == [[0.5, 0.8], [0.8, 0.8]]
+
+
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_a_table_may_have_other_signs_between_its_cells(tmp_path: Path, sign: str) -> None:
+    text = f"q{sign}__expected\r\nwhy, then{sign}contains: a,b\r\n"
+    (case,) = suite_of(tmp_path, text, "cases.csv").cases
+    assert case.variables == {"q": "why, then"}
+    assert [check.value for check in case.all_checks()] == ["a,b"]
 
 
 def test_jsonl_has_a_case_a_line(tmp_path: Path) -> None:
@@ -241,6 +261,10 @@ tests:
         ("tests: [{assert: {type: equals}}]", "assert is a list"),
         ("tests: [{assert: [{value: 1}]}]", "an assertion has a type"),
         ("tests: [{vars: {a: b}, threshold: high}]", "threshold is a number"),
+        ("tests: [{vars: {a: b}, threshold: .nan}]", ":1: threshold is no number"),
+        ("tests: [{vars: {a: !!int b}}]", ":1: no number: b"),
+        (f"tests: [{{vars: {{a: {'1' * 5000}}}}}]", ":1: no number: 1111"),
+        ("tests: [{vars: {a: file:///nowhere/*.txt}}]", "no file matches"),
         ("a: &a [*a]\ntests: []", "nested too deeply|unknown key"),
     ],
 )
@@ -265,7 +289,65 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_is_read_as_it_is(value: object) -> None:
-    import json
+    texts = [json.dumps(value), json.dumps(value, indent="\t", ensure_ascii=False)]
+    for text in texts:
+        assert plain(lined(text, Path("x.json"))) == json.loads(text)
 
-    text = json.dumps(value)
-    assert plain(lined(text, Path("x.json"))) == json.loads(text)
+
+def test_rows_of_json_are_cut_at_line_feeds_alone(tmp_path: Path) -> None:
+    values = ["a\u2028b", "a\x85b", "a\x7fb"]
+    lines = [json.dumps({"vars": {"q": value}}, ensure_ascii=False) for value in values]
+    found = suite_of(tmp_path, "\r\n".join(lines), "cases.jsonl")
+    assert [case.variables["q"] for case in found.cases] == values
+
+
+def test_a_file_that_points_anywhere_is_found(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / f"elsewhere/{name}.yaml").write_text(f"vars: {{q: {name}}}\n")
+    pattern = f"file://{tmp_path}/elsewhere/*.yaml"
+    found = suite_of(tmp_path, f"tests: ['{pattern}', file://elsewhere/a.yaml]")
+    assert [case.variables["q"] for case in found.cases] == ["a", "b", "a"]
+
+
+def test_what_a_file_of_tests_points_to_lies_beside_it_or_beside_the_suite(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/near.txt").write_text("near")
+    (tmp_path / "near.txt").write_text("far")
+    (tmp_path / "shared.txt").write_text("shared")
+    variables = "{near: file://near.txt, shared: file://shared.txt, any: file://share*.txt}"
+    (tmp_path / "tests/cases.yaml").write_text(f"- vars: {variables}\n")
+    (case,) = suite_of(tmp_path, "tests: file://tests/cases.yaml").cases
+    assert case.variables == {"near": "near", "shared": "shared", "any": "shared"}
+
+
+PROVIDERS = """
+prompts: [p]
+providers:
+  - id: openai:gpt-4o-mini
+    config:
+      max_completion_tokens: 50
+      tools: file://tools.json
+      response_format: file://schema.yaml
+      top_p: 0.5
+    transform: output.trim()
+tests: [{vars: {a: b}}]
+"""
+
+
+def test_settings_of_a_provider_may_lie_in_files_and_what_is_not_sent_is_named(
+    tmp_path: Path,
+) -> None:
+    tool = {"type": "function", "function": {"name": "look"}}
+    (tmp_path / "tools.json").write_text(json.dumps([tool], indent="\t"))
+    (tmp_path / "schema.yaml").write_text("type: json_object\n")
+    (provider,) = suite_of(tmp_path, PROVIDERS).providers
+    assert provider.settings == {
+        "max_tokens": 50,
+        "tools": [tool],
+        "response_format": {"type": "json_object"},
+    }
+    assert provider.unsent == ("transform", "config.top_p")
+    (tmp_path / "tools.json").write_text('"look"')
+    with pytest.raises(UsageError, match=r"cases\.yaml:7: tools: must be"):
+        suite_of(tmp_path, PROVIDERS)
