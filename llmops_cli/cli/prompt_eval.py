@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,11 +48,13 @@ def evaluate(
     """Prompts and models against cases with assertions: a matrix, compared in pairs."""
     from llmops_cli.cli.settings import resolved
     from llmops_cli.prompt.evals.gates import error_of, read_conditions
-    from llmops_cli.prompt.evals.recipe import EvalRecipe
+    from llmops_cli.prompt.evals.recipe import MAY_CHANGE, EvalRecipe
     from llmops_cli.runtime.runs import RunFolder
 
     if resume is not None:
-        recipe, output = resumed(resume, given, recipe, output, command="prompt eval")
+        recipe, output = resumed(
+            resume, given, recipe, output, command="prompt eval", may_change=MAY_CHANGE
+        )
     conditions = read_conditions(fail_if or [])
     found = resolved(EvalRecipe, given, command="prompt-eval", file=recipe, old_names=False)
     if watch:
@@ -85,7 +88,7 @@ def _run(
     plan = eval_plan(found.recipe)
     require_possible(conditions, found.recipe, plan)
     with TerminalProgress() as progress:
-        for note in plan.notes:
+        for note in plan.told_notes:
             progress.say(f"note: {note}")
         try:
             report = run(found.recipe, found.origins, plan=plan, folder=folder, progress=progress)
@@ -147,14 +150,19 @@ def resumed(
     output: Path | None,
     *,
     command: str,
+    may_change: Sequence[str],
 ) -> tuple[Path, Path]:
-    """The recipe and the folder of a run that goes on. Raises: UsageError."""
+    """The recipe and the folder of a run that goes on; these fields may be given anew.
+
+    Raises: UsageError for any other.
+    """
     from llmops_cli.core.errors import UsageError
 
-    if given or output or recipe:
+    if output or recipe or not set(may_change).issuperset(given):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in may_change)
         raise UsageError(
             "--resume repeats the run's own recipe",
-            hint=f"llmops {command} --resume FOLDER alone",
+            hint=f"llmops {command} --resume FOLDER, and perhaps {flags}",
         )
     kept = resume / "recipe.json"
     if not kept.is_file():

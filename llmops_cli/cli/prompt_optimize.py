@@ -34,21 +34,23 @@ def optimize(
     from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
     from llmops_cli.cli.settings import resolved
     from llmops_cli.prompt.optimize.plan import optimize_plan
-    from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
+    from llmops_cli.prompt.optimize.recipe import MAY_CHANGE, OptimizeRecipe
     from llmops_cli.prompt.optimize.run import optimize as run
     from llmops_cli.prompt.optimize.show import DROPPABLE, error_of, optimize_table
     from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.show.tables import Narrowed
 
     if resume is not None:
-        recipe, output = resumed(resume, given, recipe, output, command="prompt optimize")
+        recipe, output = resumed(
+            resume, given, recipe, output, command="prompt optimize", may_change=MAY_CHANGE
+        )
     found = resolved(OptimizeRecipe, given, command="prompt-optimize", file=recipe, old_names=False)
     if resume is None:
         refuse_used(output, "outcomes.jsonl")
     plan = optimize_plan(found.recipe)
     folder = RunFolder("prompt-optimize", found.recipe.path.stem, chosen=output)
     with TerminalProgress() as progress:
-        for note in plan.notes:
+        for note in plan.told_notes:
             progress.say(f"note: {note}")
         try:
             report = run(found.recipe, found.origins, plan=plan, folder=folder, progress=progress)

@@ -73,10 +73,20 @@ class Spend(msgspec.Struct):
 
 
 class ChatBudget:
-    """One budget, of as many clients as share it, in one event loop. `spent` may begin above 0."""
+    """One budget, of as many clients as share it, in one event loop. `spent` may begin above 0.
 
-    def __init__(self, caps: ChatCaps, *, spent: Spend | None = None) -> None:
+    `some_are_free`: a client without prices takes no money, beside others that do.
+    """
+
+    def __init__(
+        self,
+        caps: ChatCaps,
+        *,
+        spent: Spend | None = None,
+        some_are_free: bool = False,
+    ) -> None:
         self.caps = caps
+        self._some_are_free = some_are_free
         self.spent = spent or Spend()
         self._reserved = Spend()
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -105,9 +115,10 @@ class ChatBudget:
                 future.set_result(None)
 
     def _require_bound(self, bound: TokenBound, prices: Prices) -> None:
-        if self.caps.money is not None and not prices.are_given:
+        is_paid = self.caps.money is not None and prices.are_given
+        if self.caps.money is not None and not is_paid and not self._some_are_free:
             raise UsageError("a cap in money needs the prices of tokens")
-        if self.caps.bind_tokens and not bound.output:
+        if (is_paid or self.caps.tokens is not None) and not bound.output:
             raise UsageError("a cap in tokens or money needs a limit of tokens for each answer")
 
     def _passed(self, wanted: Spend) -> Cap | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -10,12 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from tests.chat_server import ChatServer, Reply, says
 from tests.conftest import Cli
+from tests.scripted_model import scripted
 
 CASES = """
 prompts:
@@ -159,6 +162,8 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(
     assert [cell["n"] for cell in json.loads(run.stdout)["cells"]] == [12, 12]
     assert len(server.bodies) - asked == 24 - before
     text = (tmp_path / "cases.yaml").read_text()
+    (tmp_path / "cases.yaml").write_text("# a line more\n" + text)
+    assert cli("prompt", "eval", "--resume", "run").returncode == 0
     (tmp_path / "cases.yaml").write_text(text.replace("a: 3", "a: 4"))
     other = cli("prompt", "eval", "--resume", "run")
     assert other.returncode == 2
@@ -243,6 +248,141 @@ def test_a_budget_is_never_passed(evaluate, server: ChatServer) -> None:
     assert report["stopped"] == "the token budget is spent"
     assert sum(cell["tokens"] for cell in report["cells"]) <= 400
     assert len(server.bodies) < 48
+
+
+def test_a_stopped_run_goes_on_with_a_higher_budget(evaluate, cli: Cli, server: ChatServer) -> None:
+    evaluate("--token-budget", "400", "--max-tokens", "20", "-o", "run")
+    asked = len(server.bodies)
+    run = cli("prompt", "eval", "--resume", "run", "--token-budget", "100000", "--json")
+    assert run.returncode == 0, run.stderr
+    assert 0 < asked < len(server.bodies) == len(set(server.bodies)) == 48
+    refused = cli("prompt", "eval", "--resume", "run", "--temperature", "1")
+    assert refused.returncode == 2
+    assert "--token-budget, --money-budget" in refused.stderr
+
+
+def test_what_was_lost_counts_for_the_next_model_and_the_next_part(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """Nobody knows what a server takes for a request whose connection it drops."""
+
+    def drops(body: dict[str, object]) -> str:
+        raise ConnectionAbortedError
+
+    (tmp_path / "cases.yaml").write_text(cases_of(12))
+    with scripted(drops) as model:
+        options = ["--url", model.url, "--model", "a", "--model", "b", "--retries", "0"]
+        options += ["--token-budget", "400", "--max-tokens", "20", "--concurrency", "1"]
+        cli("prompt", "eval", "cases.yaml", "--prompt", "add {{a}} and 1", *options, "-o", "run")
+        asked = len(model.bodies)
+        cli("prompt", "eval", "--resume", "run")
+        assert len(model.bodies) == asked
+    least = len("add 1 and 1") + 20
+    assert 1 < asked <= 400 / least
+
+
+RANKED = """
+prompts: ["add {{a}} and {{b}}", "add {{a}} and {{b}}, with care"]
+defaultTest:
+  assert: [{type: max-score, value: %s}, {type: equals, value: "{{sum}}", metric: "sums{{b}}"}]
+tests:
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "rates"),
+    [
+        ("{}", [0.75, 0.25]),
+        ("{method: sum, weights: {equals: 3}, threshold: 3}", [0.75, 0.25]),
+        ("{threshold: 1.5}", [0, 0]),
+    ],
+)
+def test_the_answer_that_scores_best_passes_whatever_stands_on_its_line(
+    evaluate, value: str, rates: list[float]
+) -> None:
+    text = cases_of(24).replace(CASES, RANKED % value)
+    run = evaluate("--json", "-o", "run", text=text)
+    cells = json.loads(run.stdout)["cells"]
+    assert [cell["pass_rate"] for cell in cells] == rates
+    assert [cell["metrics"] for cell in cells] == [{"sums1": 0.75}, {"sums1": 1}]
+
+
+def test_a_choice_that_a_judge_made_stands_when_a_run_goes_on(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "cases.yaml").write_text(
+        """
+prompts: ["say {{a}}", "please say {{a}}"]
+tests:
+  - vars: {a: one}
+    assert: [{type: select-best, value: "the kinder", metric: kind}, {type: icontains, value: o}]
+  - vars: {a: two}
+    assert: [{type: select-best, value: "the kinder", metric: kind, weight: 0}]
+"""
+    )
+    chosen = itertools.cycle([0, 1, 1, 0])
+
+    def says_or_chooses(body: dict[str, Any]) -> str:
+        text = str(body["messages"][-1]["content"])
+        return json.dumps({"best": next(chosen)}) if "<criterion>" in text else "so"
+
+    with scripted(says_or_chooses) as model:
+        options = ["--url", model.url, "--judge-url", model.url, "--judge-model", "j"]
+        first = cli("prompt", "eval", "cases.yaml", *options, "-o", "run", "--json")
+        asked = len(model.bodies)
+        again = cli("prompt", "eval", "--resume", "run", "--json")
+        assert len(model.bodies) == asked == 6
+    for run in (first, again):
+        cells = json.loads(run.stdout)["cells"]
+        assert [cell["passes"] for cell in cells] == [2, 1]
+        assert [cell["metrics"]["kind"] for cell in cells] == [0.5, 0]
+
+
+@pytest.mark.parametrize(
+    ("assertion", "wrong"),
+    [
+        ("{type: contains}", "contains needs a text"),
+        ("{type: word-count, value: {min: x}}", "word-count needs min, max"),
+        ("{type: max-score, value: {method: best}}", "max-score: method: unknown value 'best'"),
+    ],
+)
+def test_an_assertion_that_can_judge_nothing_is_told_before_anything_is_sent(
+    evaluate, server: ChatServer, assertion: str, wrong: str
+) -> None:
+    run = evaluate("--prompt", "add {{a}} and 1", text=f"tests: [{{assert: [{assertion}]}}]")
+    assert run.returncode == 2
+    assert f"cases.yaml:1: {wrong}" in run.stderr
+    assert not server.bodies
+
+
+DUMPED = """
+prompts:
+  - '[{"role": "system", "content": "{{n.length}}"}, {"role": "user", "content": {{a | dump}}}]'
+tests: [{vars: {a: '1 "and" 1', n: [1, 2]}}]
+"""
+
+
+def test_a_chat_that_a_template_writes_is_a_chat(evaluate, server: ChatServer) -> None:
+    server.answer = lambda _: says("x")
+    run = evaluate("-o", "run", text=DUMPED)
+    assert run.returncode == 0, run.stderr
+    contents = [each["content"] for each in json.loads(server.bodies[0])["messages"]]
+    assert contents == ["2", '1 "and" 1']
+
+
+def test_turns_that_hang_on_earlier_answers_are_named(evaluate, server: ChatServer) -> None:
+    text = "prompts: ['{% for each in _conversation %}{% endfor %}']\ntests: [{vars: {a: 1}}]"
+    run = evaluate(text=text)
+    assert run.returncode == 2
+    assert "cases.yaml:1: _conversation" in run.stderr
+    assert not server.bodies
+
+
+def test_one_model_with_two_settings_is_not_one_of_them(evaluate, server: ChatServer) -> None:
+    providers = ["{id: openai:m, config: {temperature: 0}}", "{id: openai:m, config: {stop: x}}"]
+    text = f"providers: [{', '.join(providers)}]\n{cases_of(2)}"
+    run = evaluate(text=text)
+    assert run.returncode == 2
+    assert "model 'm' with other settings than above" in run.stderr
+    assert not server.bodies
 
 
 @pytest.mark.parametrize(

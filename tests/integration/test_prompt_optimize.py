@@ -20,6 +20,7 @@ from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
 from llmops_cli.prompt.optimize.report import OptimizeReport
 from llmops_cli.prompt.optimize.run import optimize
 from llmops_cli.prompt.optimize.splits import Split, place_of, split_of
+from llmops_cli.prompt.optimize.wordings import WORDINGS
 from llmops_cli.runtime.runs import RunFolder
 from llmops_cli.show.gates import ConditionOutcome
 from llmops_cli.show.paired import PairedComparison
@@ -263,6 +264,7 @@ def test_a_cap_that_ends_it_before_anything_is_proven_is_no_pass(
     out, err = run.communicate(timeout=120)
     assert run.returncode == 5, err
     assert b"nothing was proven: the token budget is spent" in err
+    assert b"--resume run, with more: --token-budget" in err
     report = json.loads(out)
     assert report["verdict"] == verdict
     is_tested = report["base"]["test"] is not None
@@ -411,3 +413,74 @@ def test_wrong_input_is_told_before_anything_is_sent(
         optimized(text, **fields)
     assert wrong in refused.value.message
     assert not server.bodies
+
+
+class Stubborn(Adder):
+    """The learnt words leave one training case, so that there is more to find: `helpful` words."""
+
+    hard = next(n for n in range(1, CASES, 2) if split(n) is Split.TRAIN)
+    helpful = PLANTED
+
+    def __call__(self, body: dict[str, Any]) -> str:
+        said = " ".join(str(message["content"]) for message in body["messages"])
+        number = number_in(body)
+        if self.helpful in said:
+            return str(number + 1)
+        if LEARNT in said and number == self.hard:
+            return "0"
+        return super().__call__(body)
+
+
+def resumed(cli: Cli, *options: str) -> dict[str, Any]:
+    run = cli("prompt", "optimize", "--resume", "run", *options, "--json")
+    assert run.returncode == 0, run.stderr
+    return dict(json.loads(run.stdout))
+
+
+def first_part(cli: Cli, url: str, folder: Path) -> dict[str, Any]:
+    """Of a search that had 200 calls, found the learnt words, and was refused them."""
+    (folder / "cases.yaml").write_text(cases_text())
+    options = ["--url", url, "--instruction", LEARNT, "--most-examples", "0", "-o", "run"]
+    run = cli("prompt", "optimize", "cases.yaml", "--budget-calls", "200", *options, "--json")
+    assert run.returncode == 0, run.stderr
+    report = dict(json.loads(run.stdout))
+    assert report["verdict"] == "not surely better on the test split"
+    return report
+
+
+def test_a_search_goes_on_with_more_calls_and_asks_nothing_twice(cli: Cli, tmp_path: Path) -> None:
+    with scripted(Stubborn()) as server:
+        first = first_part(cli, server.url, tmp_path)
+        asked = len(server.bodies)
+        second = resumed(cli, "--budget-calls", "300")
+        assert second["budget_calls"] == 300
+        assert asked < len(server.bodies) == second["calls"] <= 300
+        bodies = [json.dumps(body, sort_keys=True) for body in server.bodies]
+        assert len(bodies) == len(set(bodies))
+        assert second["tried"][: len(first["tried"])] == first["tried"]
+        assert len(second["tried"]) > len(first["tried"])
+        again = resumed(cli)
+        assert len(server.bodies) == second["calls"] == again["calls"]
+        less = cli("prompt", "optimize", "--resume", "run", "--budget-calls", "250")
+    assert (again["verdict"], again["tried"]) == (second["verdict"], second["tried"])
+    assert less.returncode == 2
+    assert "250 calls are less than the 300" in less.stderr
+    other = cli("prompt", "optimize", "--resume", "run", "--model", "other")
+    assert other.returncode == 2
+    assert "--budget-calls" in other.stderr
+
+
+def test_a_second_look_at_the_test_has_to_be_surer(cli: Cli, tmp_path: Path) -> None:
+    script = Stubborn()
+    with scripted(script) as server:
+        first = first_part(cli, server.url, tmp_path)
+        tried = {change for each in first["tried"] for change in each["changes"]}
+        untried = [name for name in WORDINGS if f"instruction '{name}' system" not in tried]
+        script.helpful = WORDINGS[untried[0]]
+        second = resumed(cli, "--budget-calls", "900")
+        assert (first["paired"]["most_p"], second["paired"]["most_p"]) == (0.05, 0.025)
+        assert second["accepted"]
+        assert resumed(cli)["paired"] == second["paired"]
+        more = cli("prompt", "optimize", "--resume", "run", "--budget-calls", "1000")
+    assert more.returncode == 2
+    assert "which is accepted" in more.stderr

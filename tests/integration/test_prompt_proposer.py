@@ -305,3 +305,29 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(
     assert "llmops-cli[optimize]" in missing.value.hint
     with pytest.raises(UsageError):
         OptimizeRecipe.settle({"cases": "x", "budget_calls": 1, "proposer": "t"}, {})
+
+
+def test_a_free_model_beside_a_paid_proposer_has_a_cap_in_money(
+    written: Callable[..., OptimizeReport],
+) -> None:
+    prices = {"proposer_price_in": 1000.0, "proposer_price_out": 1000.0}
+    with scripted(Teacher(USELESS, RUNNER_UP)) as teacher:
+        report = written(teacher, money_budget=12.0, proposer_tokens=64, **prices)
+    assert 0 < report.cost <= 12
+    assert report.calls > len(teacher.bodies) > 0
+    with scripted(Teacher(USELESS)) as teacher, pytest.raises(UsageError, match="needs prices"):
+        written(teacher, money_budget=1.0)
+
+
+def test_a_search_by_a_proposer_goes_on_with_more_calls(
+    written: Callable[..., OptimizeReport], server: ScriptedModel
+) -> None:
+    useless = [f"{USELESS} {number}" for number in range(12)]
+    with scripted(Teacher(*useless, PLANTED)) as teacher:
+        least = written(teacher, budget_calls=150)
+        assert not least.accepted
+        asked = len(server.bodies) + len(teacher.bodies)
+        more = written(teacher, budget_calls=600)
+        assert len(server.bodies) + len(teacher.bodies) == more.calls
+    assert more.accepted
+    assert more.calls > asked == least.calls

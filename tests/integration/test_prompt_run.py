@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.chat_server import serving
 from tests.conftest import Cli
 from tests.scripted_model import ScriptedModel, scripted
 
@@ -149,6 +150,19 @@ def test_a_budget_of_calls_is_kept_to_the_call_and_can_be_raised(
     assert report["stopped"] is None
     assert report["techniques"]["self-consistency"]["questions"] == 40
     assert report["calls"] == len(model.bodies) == report["techniques"]["self-consistency"]["calls"]
+
+
+def test_requests_that_were_refused_count_in_every_part_of_a_run(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text('{"question": "What is 1 + 2?", "answer": 3}\n')
+    with serving(lambda _: (429, {"error": {"message": "later"}})) as busy:
+        run = cli(
+            "prompt", "run", "--cases", "one.jsonl", "--url", busy.url, "-o", "run", "--json",
+            "--retries", "9", "--max-calls", "3",
+        )  # fmt: skip
+        assert json.loads(run.stdout)["calls"] == busy.asked == 3
+        again = cli("prompt", "run", "--resume", "run", "--json")
+        assert json.loads(again.stdout)["calls"] == busy.asked == 3
+    assert (run.returncode, again.returncode) == (5, 5)
 
 
 def test_a_budget_of_money_is_never_passed(cli: Cli, model: ScriptedModel, cases: Path) -> None:

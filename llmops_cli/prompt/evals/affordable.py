@@ -17,22 +17,31 @@ from llmops_cli.runtime.chat_request import ChatRequest, TokenBound, bound_of
 FLAGS = {Cap.TOKENS: "--token-budget", Cap.MONEY: "--money-budget"}
 
 
+def prices_of(recipe: EvalRecipe) -> Prices:
+    """Of the models under test."""
+    return Prices(input=recipe.price_in, output=recipe.price_out)
+
+
 def caps_of(recipe: EvalRecipe) -> ChatCaps:
     """Of the models under test."""
     return ChatCaps(tokens=recipe.token_budget, money=recipe.money_budget)
 
 
-def require_affordable(recipe: EvalRecipe, plan: EvalPlan) -> None:
-    """Raises: UsageError for a budget without prices, or one that buys no request.
-
-    Answers of a cache cost nothing, so that with one nobody knows.
-    """
-    prices = Prices(input=recipe.price_in, output=recipe.price_out)
-    if recipe.money_budget and not prices.are_given:
+def require_prices(recipe: EvalRecipe) -> None:
+    """Raises: UsageError for a budget of money without them."""
+    if recipe.money_budget and not prices_of(recipe).are_given:
         raise UsageError(
             "--money-budget needs prices", hint="--price-in and --price-out, for a million"
         )
+
+
+def require_affordable(recipe: EvalRecipe, plan: EvalPlan) -> None:
+    """Raises: UsageError for a budget that buys no request.
+
+    Answers of a cache cost nothing, so that with one nobody knows.
+    """
     caps = caps_of(recipe)
+    prices = prices_of(recipe)
     if caps.bind_tokens and not recipe.cache:
         require_one_bought(caps, bounds_of(recipe, plan), prices, flags=FLAGS)
 

@@ -75,7 +75,7 @@ def error_of(
         )
     if not decided:
         reason = report.stopped or "no case was asked"
-        return GateFailed(f"nothing was measured: {reason}", hint="a higher budget, and another -o")
+        return GateFailed(f"nothing was measured: {reason}", hint=f"{again}, with a higher budget")
     return None
 
 

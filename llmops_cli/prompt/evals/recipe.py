@@ -13,6 +13,8 @@ from llmops_cli.core.grammar import read_pairs
 from llmops_cli.core.resolve import Origins, Values
 from llmops_cli.core.urls import server_url, settle_server
 
+MAY_CHANGE = ("token_budget", "money_budget", "concurrency", "rate", "retries", "timeout_s")
+"""What may be said beside --resume: nothing of it decides an answer."""
 HELPER_URLS = ("judge_url", "embedding_url")
 
 

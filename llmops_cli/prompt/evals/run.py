@@ -9,17 +9,22 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from llmops_cli.core.case_names import NamedCase, named_cases
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.prices import Prices
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.urls import server_url
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
-from llmops_cli.prompt.case_file.suite import Case
-from llmops_cli.prompt.evals.affordable import caps_of, require_affordable
+from llmops_cli.prompt.case_file.suite import Case, CheckSet, PromptSource
+from llmops_cli.prompt.evals.affordable import (
+    caps_of,
+    prices_of,
+    require_affordable,
+    require_prices,
+)
 from llmops_cli.prompt.evals.answering import USUAL_TOKENS, Answerer
 from llmops_cli.prompt.evals.answers import answer_rows, title_of
 from llmops_cli.prompt.evals.cells import cells_of, pairs_of
@@ -30,15 +35,14 @@ from llmops_cli.prompt.evals.outcome import EvalOutcome, EvalTask
 from llmops_cli.prompt.evals.plan import EvalPlan, PlannedModel
 from llmops_cli.prompt.evals.recipe import EvalRecipe
 from llmops_cli.prompt.evals.report import EvalReport
+from llmops_cli.prompt.spending import SPENDING, KeptBudget, Spending
 from llmops_cli.runtime.chat import (
     BudgetSpent,
     Cap,
-    ChatBudget,
     ChatCache,
     ChatClient,
     ChatEndpoint,
     ChatSettings,
-    Spend,
     chat_endpoint,
     require_answer,
 )
@@ -52,6 +56,7 @@ from llmops_cli.runtime.runs import RunFolder
 from llmops_cli.serving.start import RunningServer, started
 from llmops_cli.serving.target import EngineTarget, check_target, prepare_target
 
+PartT = TypeVar("PartT", bound=msgspec.Struct)
 OUTCOMES = "outcomes.jsonl"
 RECIPE = "recipe.json"
 KEY = "key.json"
@@ -135,7 +140,7 @@ class _Run:
         self._plan = plan
         self._folder = folder
         self._progress = progress
-        self._prices = Prices(input=recipe.price_in, output=recipe.price_out)
+        self._prices = prices_of(recipe)
         self._judge_endpoint = _judge_endpoint(recipe)
         self._embedder = _embedder(recipe)
         self.models = [each.name or "" for each in plan.models]
@@ -149,6 +154,7 @@ class _Run:
     def require_endpoints(self) -> None:
         """Raises: UsageError, EnvironmentMissing, before a folder is made."""
         recipe = self._recipe
+        require_prices(recipe)
         require_affordable(recipe, self._plan)
         for model in self._plan.models:
             check_target(self._target(model))
@@ -176,6 +182,10 @@ class _Run:
         self._outcomes = found.outcomes
         with ExitStack() as stack:
             file = stack.enter_context(OutcomesFile[EvalOutcome](path))
+            place = self._folder.path / SPENDING
+            spending = stack.enter_context(OutcomesFile[Spending](place))
+            lines = read_outcomes(place, Spending).outcomes
+            self._budget = KeptBudget(caps_of(self._recipe), lines=lines, file=spending)
             cache = None
             if self._recipe.cache:
                 cache = stack.enter_context(ChatCache(Path(self._recipe.cache)))
@@ -233,11 +243,10 @@ class _Run:
         file: OutcomesFile[EvalOutcome],
         cache: ChatCache | None,
     ) -> StopReason | None:
-        budget = self._budget()
         stopped: list[StopReason] = []
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(
-                ChatClient(endpoint, self._settings(), budget=budget, cache=cache)
+                ChatClient(endpoint, self._settings(), budget=self._budget, cache=cache)
             )
             answerer = Answerer(
                 self._recipe,
@@ -281,16 +290,6 @@ class _Run:
             rate=recipe.rate,
             concurrency=recipe.concurrency,
         )
-
-    def _budget(self) -> ChatBudget:
-        """What is left of it: a resumed run has spent a part."""
-        recipe = self._recipe
-        paid = [each for each in self._outcomes.values() if not each.is_cached]
-        spent = Spend(
-            tokens=sum(each.input_tokens + each.output_tokens for each in paid),
-            money=sum(each.cost or 0.0 for each in paid),
-        )
-        return ChatBudget(caps_of(recipe), spent=spent)
 
     async def _judge_client(
         self,
@@ -346,7 +345,7 @@ def require_same(folder: Path, plan: EvalPlan) -> None:
     """Keeps what a run's outcomes hang on. Raises: UsageError where that is another now."""
     wanted = {
         "cases": digest_value([_without_places(case) for case in plan.cases]),
-        "prompts": digest_value(msgspec.to_builtins(plan.prompts)),
+        "prompts": digest_value([_without_places(prompt) for prompt in plan.prompts]),
         "models": digest_value(msgspec.to_builtins(plan.models)),
     }
     path = folder / KEY
@@ -372,6 +371,14 @@ def names_of(cases: Sequence[Case]) -> list[NamedCase]:
     return named_cases(titles, [digest_value(_without_places(case)) for case in cases])
 
 
-def _without_places(case: Case) -> object:
-    """A blank line more changes no case."""
-    return msgspec.to_builtins(msgspec.structs.replace(case, where=""))
+def _without_places(part: Case | PromptSource) -> object:
+    """A blank line more changes no case, none of its assertions and no prompt."""
+    return msgspec.to_builtins(_moved(part))
+
+
+def _moved(part: PartT) -> PartT:
+    """The same, whose parts stand nowhere."""
+    changes: dict[str, object] = {"where": ""}
+    if isinstance(part, Case | CheckSet):
+        changes["checks"] = tuple(_moved(each) for each in part.checks)
+    return msgspec.structs.replace(part, **changes)

@@ -32,7 +32,8 @@ class Verdict(StrEnum):
 class PairedTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base and best on the same cases of the test split.
 
-    `p` is one-sided: the chance of as many wins if the best were no better (exact McNemar).
+    `p` is one-sided: the chance of as many wins if the best were no better (exact McNemar). It has
+    to be below `most_p`, which halves with each other prompt that was tested on the same cases.
     """
 
     cases: int
@@ -41,10 +42,11 @@ class PairedTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     difference: float
     ci95: tuple[float, float]
     p: float
+    most_p: float = SURE
 
     @property
     def is_improvement(self) -> bool:
-        return self.p < SURE
+        return self.p < self.most_p
 
 
 def improvement_p(wins: int, losses: int) -> float:
@@ -54,8 +56,12 @@ def improvement_p(wins: int, losses: int) -> float:
     return mcnemar_p(wins, losses) / 2
 
 
-def paired_test(base: Outcomes, best: Outcomes) -> PairedTest:
-    """A case that only the best has no verdict on is one that it fails."""
+def paired_test(base: Outcomes, best: Outcomes, *, looks_before: int = 0) -> PairedTest:
+    """A case that only the best has no verdict on is one that it fails.
+
+    `looks_before`: other prompts that these cases were asked about. Each look has half the chance
+    of the one before to be wrong, so that all of them together have at most twice the first one's.
+    """
     differences = [
         float(_passed(best.get(case))) - float(outcome.passed)
         for case, outcome in base.items()
@@ -71,6 +77,7 @@ def paired_test(base: Outcomes, best: Outcomes) -> PairedTest:
         difference=mean,
         ci95=paired_interval(differences),
         p=improvement_p(wins, losses),
+        most_p=SURE / 2**looks_before,
     )
 
 

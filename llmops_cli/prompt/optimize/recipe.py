@@ -14,7 +14,18 @@ from llmops_cli.core.resolve import Origins, Values
 from llmops_cli.core.urls import server_url, settle_server
 from llmops_cli.prompt.evals.recipe import EvalRecipe
 
+MAY_CHANGE = (
+    "budget_calls",
+    "token_budget",
+    "money_budget",
+    "concurrency",
+    "rate",
+    "retries",
+    "timeout_s",
+)
+"""What may be said beside --resume: how far a search goes, and nothing of its way."""
 PROPOSER_FIELDS = ("proposer_url", "proposer_key_env")
+PROPOSER_PRICES = ("proposer_price_in", "proposer_price_out")
 OpenShare = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
@@ -61,7 +72,8 @@ class OptimizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     timeout_s: Annotated[PositiveNumber, Flag(help="Of a request.")] = 120.0
     token_budget: Annotated[Positive | None, Flag(help="Tokens at most, never passed.")] = None
     money_budget: Annotated[
-        PositiveNumber | None, Flag(help="The same in money; needs --price-in and --price-out.")
+        PositiveNumber | None,
+        Flag(help="The same in money; needs prices. A model without any is free beside another."),
     ] = None
     price_in: Annotated[FiniteAmount, Flag(help="Of a million input tokens.")] = 0.0
     price_out: Annotated[FiniteAmount, Flag(help="Of a million output tokens.")] = 0.0
@@ -122,6 +134,11 @@ class OptimizeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return self.proposer_url or self.url or ""
 
     @property
+    def proposer_is_paid(self) -> bool:
+        """Whether money is spent on it."""
+        return bool(self.proposer and (self.proposer_price_in or self.proposer_price_out))
+
+    @property
     def proposer_key_variable(self) -> str | None:
         """A key goes to the server that it is for, and to no other."""
         if self.proposer_key_env or self.proposer_url:
@@ -150,9 +167,9 @@ def _settle_proposer(values: Values) -> None:
         raise UsageError("nothing says where the proposer answers", hint="--proposer-url URL")
     if values.get("proposer_url"):
         server_url(str(values["proposer_url"]), field="proposer_url")
-    has_prices = values.get("proposer_price_in") or values.get("proposer_price_out")
-    if values.get("money_budget") and not has_prices:
+    is_said = any(values.get(name) is not None for name in PROPOSER_PRICES)
+    if values.get("money_budget") and not is_said:
         raise UsageError(
             "--money-budget needs the proposer's prices too",
-            hint="--proposer-price-in 2 --proposer-price-out 8",
+            hint="--proposer-price-in 2 --proposer-price-out 8, or 0 where it is free",
         )

@@ -68,14 +68,19 @@ class ReflectiveSearch:
         progress: Progress,
         *,
         left: Callable[[], int],
+        tested: int,
     ) -> None:
-        """`left`: requests that the budget still allows, retries and lost ones counted."""
+        """`left`: requests that the budget still allows, retries and lost ones counted.
+
+        `tested`: prompts that were tested at the end of earlier budgets.
+        """
         self._recipe = recipe
         self._plan = plan
         self._standing = standing
         self._proposer = proposer
         self._progress = progress
         self._left = left
+        self._tested = tested
         self._best = BASE
         self._seed = system_text(base_messages(plan.source))
         self._end = End.BUDGET
@@ -179,7 +184,8 @@ class ReflectiveSearch:
 
     def _can_propose(self) -> bool:
         sizes = self._plan.splits.sizes
-        needed = self._standing.calls_left(self._recipe.calls) - self._proposer.asked
+        left = self._standing.calls_left(self._recipe.calls, tested=self._tested)
+        needed = left - self._proposer.asked
         cost = proposal_cost(train=sizes["train"], validation=sizes["validation"])
         return min(needed, self._left()) >= cost + sizes["train"]
 

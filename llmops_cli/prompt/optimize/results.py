@@ -27,13 +27,17 @@ SHARE_DIGITS = 6
 
 
 class Tested(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found, and whether its test was done; all answers are in `answers`."""
+    """What was found, and whether its test was done; all answers are in `answers`.
+
+    `looks_before`: other prompts that were tested on the same cases, at the end of earlier budgets.
+    """
 
     plan: OptimizePlan
     answers: Answers
     found: Found
     best: PromptSource
     is_tested: bool
+    looks_before: int = 0
 
     @property
     def verdict(self) -> Verdict:
@@ -62,7 +66,8 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
             return None
         test = self.plan.splits.test
         base = self.answers.of(self.plan.source, test)
-        return paired_test(base, self.answers.of(self.best, test))
+        best = self.answers.of(self.best, test)
+        return paired_test(base, best, looks_before=self.looks_before)
 
     def anchors(self) -> AnchorResult:
         return AnchorResult(

@@ -15,7 +15,7 @@ import msgspec
 from llmops_cli.core.prices import Prices
 from llmops_cli.core.progress import Progress
 from llmops_cli.prompt.case_file.suite import PromptSource
-from llmops_cli.prompt.evals.affordable import require_affordable
+from llmops_cli.prompt.evals.affordable import require_affordable, require_prices
 from llmops_cli.prompt.evals.answering import USUAL_TOKENS
 from llmops_cli.prompt.evals.outcome import EvalOutcome
 from llmops_cli.prompt.evals.run import OUTCOMES, RECIPE, require_same
@@ -28,8 +28,9 @@ from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
 from llmops_cli.prompt.optimize.report import OptimizeReport
 from llmops_cli.prompt.optimize.results import Tested
 from llmops_cli.prompt.optimize.search import End, Found, Search
-from llmops_cli.prompt.optimize.spending import KeptBudget, Spending, spent_of
+from llmops_cli.prompt.optimize.stages import Stages, stages_of
 from llmops_cli.prompt.optimize.standing import Standing
+from llmops_cli.prompt.spending import SPENDING, KeptBudget, Spending, spent_of
 from llmops_cli.runtime.chat import (
     BudgetSpent,
     ChatCaps,
@@ -48,7 +49,6 @@ from llmops_cli.runtime.runs import RunFolder
 from llmops_cli.serving.start import RunningServer, started
 from llmops_cli.serving.target import EngineTarget, check_target, prepare_target
 
-SPENDING = "spending.jsonl"
 REFLECTIONS = "reflections.jsonl"
 NOTHING_FOUND = Found(best=BASE, examples={}, rounds=0, tried=[], end=End.CAPPED)
 
@@ -69,11 +69,14 @@ def optimize(
     run = _Run(recipe, plan, folder, progress)
     run.require_endpoint()
     progress.say(forecast_line(recipe, plan))
+    if recipe.money_budget and not run.prices.are_given:
+        progress.say("the model's own tokens are free: it has no --price-in and --price-out")
     with locked(folder.path / "prompt-optimize"):
         require_same(folder.path, plan.evaluation)
+        stages = stages_of(folder.path, recipe.calls)
         clock = RunClock()
         write_atomic(folder.path / RECIPE, to_json(recipe))
-        run.go()
+        run.go(stages)
         report = run.report(clock, origins)
         folder.write_report(report)
     return report
@@ -93,11 +96,12 @@ class _Run:
         self._plan = plan
         self._folder = folder
         self._progress = progress
-        self._prices = Prices(input=recipe.price_in, output=recipe.price_out)
+        self.prices = Prices(input=recipe.price_in, output=recipe.price_out)
         self._endpoint: ChatEndpoint | None = None
         self._proposer_endpoint: ChatEndpoint | None = None
         self._answers = Answers({}, lambda _: None)
         self._lines: dict[int, Spending] = {}
+        self._stages = Stages([])
         self._found = NOTHING_FOUND
         self._best: PromptSource = plan.source
         self._is_tested = False
@@ -109,6 +113,8 @@ class _Run:
     def require_endpoint(self) -> None:
         """Raises: UsageError, EnvironmentMissing, before a folder is made."""
         recipe = self._recipe
+        if not recipe.proposer_is_paid:
+            require_prices(recipe.as_eval())
         require_affordable(recipe.as_eval(), self._plan.evaluation)
         check_target(self._target())
         self._proposer_endpoint = _proposer_endpoint(recipe)
@@ -126,9 +132,11 @@ class _Run:
             options=recipe.options,
         )
 
-    def go(self) -> None:
-        """Both phases, from what the folder has."""
+    def go(self, stages: Stages) -> None:
+        """Both phases, from what the folder has; the last stage is this one."""
         place = self._folder.path
+        self._stages = stages
+        stages.write(place)
         recipe = self._recipe
         key = api_key(recipe.api_key_env) if recipe.url else ""
         prepared = prepare_target(self._target(), progress=self._progress)
@@ -148,13 +156,14 @@ class _Run:
             self._versions = server.versions()
             self._digests = prepared.digests()
             self._endpoint = ChatEndpoint(
-                url=server.url, model=server.model, key=key, prices=self._prices
+                url=server.url, model=server.model, key=key, prices=self.prices
             )
             try:
                 asyncio.run(self._phases(server, self._endpoint, spending))
             except KeyboardInterrupt:
                 self._stopped = StopReason.INTERRUPTED
         if self._stopped is not StopReason.INTERRUPTED:
+            self._end_stage()
             write_result(
                 place,
                 self._tested().kept,
@@ -162,6 +171,13 @@ class _Run:
                 plan=self._plan,
                 endpoint=self._endpoint,
             )
+
+    def _end_stage(self) -> None:
+        """What was tested is written down before anybody sees its result."""
+        tested = self._tested()
+        if tested.paired() is not None:
+            self._stages = self._stages.with_tested(self._best, is_accepted=tested.is_accepted)
+            self._stages.write(self._folder.path)
 
     def _read(self, place: Path, file: OutcomesFile[EvalOutcome]) -> None:
         """Behind the opened files, which have ended what a kill tore."""
@@ -179,21 +195,26 @@ class _Run:
         endpoint: ChatEndpoint,
         spending: OutcomesFile[Spending],
     ) -> None:
-        searching = KeptBudget(self._search_caps(), lines=self._lines, file=spending)
+        searching = self._budget(self._search_caps(), spending)
         async with ChatClient(endpoint, self._settings(), budget=searching) as client:
             standing = Standing(self._plan, self._asker(client, server))
             self._found = await self._search(standing, searching)
             self._best = standing.source(self._found.best)
         self._stopped = self._found.stopped
-        testing = KeptBudget(self._caps(), lines=self._lines, file=spending)
+        testing = self._budget(self._caps(), spending)
         async with ChatClient(endpoint, self._settings(), budget=testing) as client:
             await self._test(self._asker(client, server))
+
+    def _budget(self, caps: ChatCaps, file: OutcomesFile[Spending]) -> KeptBudget:
+        """Either model may be free beside one that is paid."""
+        return KeptBudget(caps, lines=self._lines, file=file, some_are_free=True)
 
     async def _search(self, standing: Standing, budget: KeptBudget) -> Found:
         """By neighbours, or by what a proposer writes: its calls are in the same budget."""
         recipe = self._recipe
         if self._proposer_endpoint is None:
-            return await Search(recipe, self._plan, standing, self._progress).run()
+            search = Search(recipe, self._plan, standing, self._progress, stages=self._stages)
+            return await search.run()
         from llmops_cli.prompt.optimize.reflection import ReflectiveSearch
 
         path = self._folder.path / REFLECTIONS
@@ -202,15 +223,16 @@ class _Run:
         with OutcomesFile[Reflection](path) as file:
             async with ChatClient(self._proposer_endpoint, settings, budget=budget) as client:
                 proposer = Proposer(client, known, file.append)
-                search = ReflectiveSearch(
+                written = ReflectiveSearch(
                     recipe,
                     self._plan,
                     standing,
                     proposer,
                     self._progress,
                     left=budget.requests_left,
+                    tested=len(self._stages.tested_before(len(self._stages.budgets) - 1)),
                 )
-                return await search.run()
+                return await written.run()
 
     async def _test(self, asker: Asker) -> None:
         """Base and best alike; the base alone where it is the best."""
@@ -240,9 +262,11 @@ class _Run:
         )
 
     def _search_caps(self) -> ChatCaps:
-        """Without what the test needs: of tokens and money, its share of the calls."""
+        """Without what the test still needs: of tokens and money, its share of the calls."""
         whole = self._caps()
-        requests = self._recipe.calls - self._plan.forecast.test
+        test = self._plan.splits.test
+        untested = len(self._answers.missing(self._plan.source, test))
+        requests = self._recipe.calls - untested - len(test)
         share = requests / self._recipe.calls
         return ChatCaps(
             requests=requests,
@@ -263,8 +287,7 @@ class _Run:
 
     @property
     def _has_prices(self) -> bool:
-        recipe = self._recipe
-        return self._prices.are_given or bool(recipe.proposer_price_in or recipe.proposer_price_out)
+        return self.prices.are_given or self._recipe.proposer_is_paid
 
     def _tested(self) -> Tested:
         return Tested(
@@ -273,6 +296,7 @@ class _Run:
             found=self._found,
             best=self._best,
             is_tested=self._is_tested,
+            looks_before=self._stages.looks_before(self._best) if self._is_tested else 0,
         )
 
     def report(self, clock: RunClock, origins: dict[str, str]) -> OptimizeReport:

@@ -18,6 +18,7 @@ from llmops_cli.prompt.optimize.halving import rungs, width_for
 from llmops_cli.prompt.optimize.plan import OptimizePlan
 from llmops_cli.prompt.optimize.proposals import Space, neighbours
 from llmops_cli.prompt.optimize.recipe import OptimizeRecipe
+from llmops_cli.prompt.optimize.stages import Stages
 from llmops_cli.prompt.optimize.standing import Standing
 from llmops_cli.runtime.chat import BudgetSpent
 from llmops_cli.runtime.outcomes import StopReason
@@ -64,10 +65,14 @@ class Search:
         plan: OptimizePlan,
         standing: Standing,
         progress: Progress,
+        *,
+        stages: Stages,
     ) -> None:
         self._recipe = recipe
         self._plan = plan
         self._standing = standing
+        self._stages = stages
+        self._stage = 0
         self._progress = progress
         self._best = BASE
         self._seen: set[Candidate] = {BASE}
@@ -79,7 +84,7 @@ class Search:
         stopped = None
         try:
             await self._standing.measure_base()
-            end = await self._climb()
+            end = await self._climb_all()
         except BudgetSpent as spent:
             end = End.CAPPED
             stopped = StopReason.of_cap(spent.cap)
@@ -91,6 +96,16 @@ class Search:
             end=end,
             stopped=stopped,
         )
+
+    async def _climb_all(self) -> End:
+        """Budget after budget, so that a larger one begins where the one before it ended."""
+        end = End.BUDGET
+        for stage in range(len(self._stages.budgets)):
+            self._stage = stage
+            end = await self._climb()
+            if end is not End.BUDGET:
+                break
+        return end
 
     async def _climb(self) -> End:
         splits = self._plan.splits
@@ -108,7 +123,9 @@ class Search:
             await self._round(proposals)
 
     def _left(self) -> int:
-        return self._standing.calls_left(self._recipe.calls)
+        budget = self._stages.budgets[self._stage]
+        tested = len(self._stages.tested_before(self._stage))
+        return self._standing.calls_left(budget, tested=tested)
 
     def _proposals(self) -> list[Candidate]:
         space = Space(

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError
+from llmops_cli.core.significance import SURE
 from llmops_cli.prompt.optimize.report import OptimizeReport, PromptResult
 from llmops_cli.runtime.outcomes import StopReason
 from llmops_cli.show.tables import MISSING, add_columns, cell
@@ -61,6 +62,8 @@ def result_lines(report: OptimizeReport) -> list[str]:
             f"test: {paired.difference:+.1%} ({low:+.0%} to {high:+.0%}), {paired.only_best} won "
             f"and {paired.only_base} lost of {paired.cases} cases, one-sided p {_p(paired.p)}"
         )
+    if paired is not None and paired.most_p < SURE:
+        lines.append(f"another prompt was tested on these cases before: p below {paired.most_p:g}")
     if report.anchors.cases:
         failed = len(report.anchors.regressed)
         lines.append(f"anchors: {failed} of {report.anchors.cases} fail that passed before")
@@ -72,6 +75,16 @@ def result_lines(report: OptimizeReport) -> list[str]:
     if report.stopped:
         lines.append(f"stopped early: {report.stopped}")
     return lines
+
+
+def _budget_of(stopped: str) -> str:
+    """The flag of what was spent."""
+    flags = {
+        StopReason.REQUESTS: "--budget-calls",
+        StopReason.TOKENS: "--token-budget",
+        StopReason.MONEY: "--money-budget",
+    }
+    return flags[StopReason(stopped)]
 
 
 def _p(value: float) -> str:
@@ -87,7 +100,7 @@ def error_of(report: OptimizeReport, folder: Path) -> LlmopsError | None:
         what = "proven"
         if base.train is None and base.validation is None:
             what = "measured"
-        hint = "a higher budget, and another -o"
+        hint = f"llmops prompt optimize --resume {folder}, with more: {_budget_of(report.stopped)}"
         return GateFailed(f"nothing was {what}: {report.stopped}", hint=hint)
     if base.test is None:
         again = f"llmops prompt optimize --resume {folder} asks again"

@@ -90,9 +90,12 @@ class Standing:
         anchors = [case for case in seen if self._plan.cases[case].is_anchor]
         return regressed(anchors, self.outcomes(BASE, anchors), self.outcomes(candidate, anchors))
 
-    def calls_left(self, budget: int) -> int:
-        """For proposals, by what was needed: retries are not in it, so it is repeatable."""
-        kept_back = 2 * len(self._plan.splits.test)
+    def calls_left(self, budget: int, *, tested: int) -> int:
+        """For proposals, by what was needed: retries are not in it, so it is repeatable.
+
+        `tested`: prompts that were tested beside the base at the end of earlier budgets.
+        """
+        kept_back = (2 + tested) * len(self._plan.splits.test)
         return budget - kept_back - len(self._asker.answers.counted)
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.prices import Prices
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
-from llmops_cli.runtime.chat import BudgetSpent, Cap, Spend
+from llmops_cli.prompt.spending import SPENDING, Spending, spent_of
+from llmops_cli.runtime.chat import BudgetSpent, Cap
 from llmops_cli.runtime.files import to_json, write_atomic
+from llmops_cli.runtime.outcomes import read_outcomes
 
 ANSWERS = "answers.sqlite"
 CALLS = "calls.jsonl"
@@ -67,19 +68,11 @@ class SpentCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpentBefore(msgspec.Struct, frozen=True, kw_only=True):
-    """By the parts of a run so far, over all its clients."""
+    """By all parts of a run and all its clients; retries and lost requests are in `calls`."""
 
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-
-    def spend(self, prices: Prices) -> Spend:
-        """As a budget has it."""
-        return Spend(
-            requests=self.calls,
-            tokens=self.input_tokens + self.output_tokens,
-            money=prices.cost(self.input_tokens, self.output_tokens),
-        )
 
 
 def require_same(folder: Path, key: RunKey, progress: Progress) -> None:
@@ -106,11 +99,10 @@ def require_same(folder: Path, key: RunKey, progress: Progress) -> None:
 
 
 def spent_before(folder: Path) -> SpentBefore:
-    """What calls.jsonl says; a line that a kill tore is a call without tokens."""
+    """Tokens as calls.jsonl has them, requests as the budget does; a torn line has no tokens."""
     path = folder / CALLS
     if not path.is_file():
         return SpentBefore()
-    calls = 0
     input_tokens = 0
     output_tokens = 0
     for line in path.read_bytes().split(b"\n"):
@@ -119,10 +111,10 @@ def spent_before(folder: Path) -> SpentBefore:
         call = _call(line)
         if not call.was_sent:
             continue
-        calls += 1
         input_tokens += call.input_tokens
         output_tokens += call.output_tokens
-    return SpentBefore(calls=calls, input_tokens=input_tokens, output_tokens=output_tokens)
+    spent = spent_of(read_outcomes(folder / SPENDING, Spending).outcomes)
+    return SpentBefore(calls=spent.requests, input_tokens=input_tokens, output_tokens=output_tokens)
 
 
 def _call(line: bytes) -> SpentCall:

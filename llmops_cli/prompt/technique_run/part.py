@@ -13,15 +13,15 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.progress import Progress
+from llmops_cli.prompt.spending import SPENDING, KeptBudget, Spending
 from llmops_cli.prompt.technique_run.asker import AskSettings, QuestionAsker, Usage
-from llmops_cli.prompt.technique_run.kept import ANSWERS, CALLS, OUTCOMES, spent_before
+from llmops_cli.prompt.technique_run.kept import ANSWERS, CALLS, OUTCOMES
 from llmops_cli.prompt.technique_run.outcome import QuestionOutcome, Task, outcome_of
 from llmops_cli.prompt.technique_run.plan import Plan
 from llmops_cli.prompt.technique_run.recipe import PromptRunRecipe
 from llmops_cli.prompt.techniques.technique import Spent, Technique
 from llmops_cli.runtime.chat import (
     BudgetSpent,
-    ChatBudget,
     ChatCache,
     ChatCaps,
     ChatClient,
@@ -130,8 +130,10 @@ class RunPart:
         """The clients, which share a budget and the answers that are kept."""
         recipe = self._recipe
         caps = ChatCaps(requests=recipe.max_calls, money=recipe.max_cost)
-        spent = spent_before(self._folder).spend(self._plan.prices)
-        budget = ChatBudget(caps, spent=spent)
+        place = self._folder / SPENDING
+        spending = stack.enter_context(OutcomesFile[Spending](place))
+        lines = read_outcomes(place, Spending).outcomes
+        budget = KeptBudget(caps, lines=lines, file=spending)
         cache = stack.enter_context(ChatCache(self._folder / ANSWERS))
         recording = stack.enter_context(ChatRecording(self._folder / CALLS))
 

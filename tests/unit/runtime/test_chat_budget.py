@@ -65,6 +65,20 @@ def test_no_cap_is_ever_passed(
         assert spent.requests == min(caps.requests, len(requests))
 
 
+def test_a_free_model_takes_no_money_beside_one_that_is_paid() -> None:
+    async def run() -> Spend:
+        budget = ChatBudget(ChatCaps(money=3.0), some_are_free=True)
+        for bound, prices in [((1, 1), PRICES), ((50, 0), Prices()), ((900, 90), Prices())]:
+            reserved = await budget.reserve(TokenBound(*bound), prices)
+            budget.settle(reserved, reserved)
+        with pytest.raises(BudgetSpent):
+            await budget.reserve(TokenBound(1, 1), PRICES)
+        return budget.spent
+
+    spent = asyncio.run(run())
+    assert (spent.requests, spent.money) == (3, 2.0)
+
+
 def test_a_pace_spreads_requests_and_learns_what_they_take() -> None:
     async def run() -> float:
         pace = Pace(rate=None, tokens_per_min=60_000)

@@ -31,9 +31,9 @@ from llmops_cli.prompt.optimize.candidate import (
 from llmops_cli.prompt.optimize.examples import examples_of
 from llmops_cli.prompt.optimize.halving import forecast, least_calls, round_cost, width_for
 from llmops_cli.prompt.optimize.proposals import Space, neighbours
-from llmops_cli.prompt.optimize.spending import KeptBudget, Spending, spent_of
 from llmops_cli.prompt.optimize.splits import split_cases
 from llmops_cli.prompt.optimize.written_prompt import prompt_text
+from llmops_cli.prompt.spending import KeptBudget, Spending, spent_of
 from llmops_cli.prompt_file.read import prompt_of
 from llmops_cli.runtime.chat_budget import BudgetSpent, ChatCaps, Spend
 from llmops_cli.runtime.chat_request import TokenBound

@@ -17,6 +17,9 @@ from llmops_cli.runtime.chat_budget import ChatBudget, ChatCaps, Spend
 from llmops_cli.runtime.chat_request import TokenBound
 from llmops_cli.runtime.outcomes import OutcomesFile
 
+SPENDING = "spending.jsonl"
+"""Its name in a run's folder."""
+
 
 class Spending(msgspec.Struct, frozen=True, kw_only=True):
     """Of one request; `is_settled`: it is known what it took."""
@@ -46,8 +49,9 @@ class KeptBudget(ChatBudget):
         *,
         lines: dict[int, Spending],
         file: OutcomesFile[Spending],
+        some_are_free: bool = False,
     ) -> None:
-        super().__init__(caps, spent=spent_of(lines))
+        super().__init__(caps, spent=spent_of(lines), some_are_free=some_are_free)
         self._lines = lines
         self._file = file
         self._next = max(lines, default=-1) + 1
