@@ -31,7 +31,13 @@ from llmops_cli.sizing.config_values import (
     require_no_more,
     size_in,
 )
-from llmops_cli.sizing.family_table import ALIASES, FAMILIES, UNSUPPORTED, Family
+from llmops_cli.sizing.family_table import (
+    ALIASES,
+    FAMILIES,
+    SERVED_ONLY,
+    UNSUPPORTED,
+    Family,
+)
 from llmops_cli.sizing.windows import windows
 
 __all__ = ["ALIASES", "FAMILIES", "UNSUPPORTED", "Config", "Family"]
@@ -51,8 +57,8 @@ def architecture_of(config: Config) -> Architecture:
     model_type = family_name(config)
     if model_type == "gpt2":
         return _gpt2(config)
-    if model_type in UNSUPPORTED:
-        reason = UNSUPPORTED[model_type]
+    reason = UNSUPPORTED.get(model_type, SERVED_ONLY.get(model_type))
+    if reason is not None:
         raise UsageError(
             f"family '{model_type}' is not supported: it has {reason}",
             hint="the .gguf file of it tells its tensors, where llama.cpp has made one",

@@ -311,6 +311,15 @@ UNSUPPORTED = {
     "zamba2": "blocks that several layers share",
 }
 """Families that reading as Llama's would make quite wrong, with what they have."""
+TABLES_BY_LAYER = "tables of words by layer, and layers that share a cache"
+SERVED_ONLY = {
+    "gemma3n": TABLES_BY_LAYER,
+    "gemma3n_text": TABLES_BY_LAYER,
+    "gemma4": TABLES_BY_LAYER,
+    "gemma4_text": TABLES_BY_LAYER,
+    "openelm": "heads and widths that differ by layer",
+}
+"""Families that mixed_families.py counts for serving, and whose training is not counted."""
 SIZE_KEYS = (
     "hidden_size",
     "intermediate_size",

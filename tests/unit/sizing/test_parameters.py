@@ -53,3 +53,9 @@ def test_a_config_that_is_no_decoders_is_refused(missing: str) -> None:
     config = {key: value for key, value in TINY["llama"].items() if key != missing}
     with pytest.raises(UsageError, match=missing):
         architecture_of(config)
+
+
+@pytest.mark.parametrize("family", ["gemma3n", "gemma4_text", "openelm"])
+def test_what_is_counted_for_serving_alone_is_not_read_as_another_for_training(family: str) -> None:
+    with pytest.raises(UsageError, match=f"'{family}' is not supported"):
+        architecture_of({"model_type": family, "num_hidden_layers": 2})
