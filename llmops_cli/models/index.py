@@ -1,4 +1,8 @@
-"""Files of the Python package index, by the tool that there is. Nothing of a package is run."""
+"""Files of the Python package index, by the tool that there is. Nothing of a wheel is run.
+
+For a source archive pip asks the package's own code for its dependencies, so its digest is held
+against what pip has fetched before that.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,8 @@ from llmops_cli.runtime.files import size_of
 from llmops_cli.runtime.process import Supervised
 
 LOOK_EVERY_S = 0.2
-LAST_LINES = 3
+LAST_LINES = 6
+"""Of pip's own words: an error, the file that it is about, and two digests."""
 QUIET = ("--disable-pip-version-check", "--no-input", "--progress-bar=off")
 
 
@@ -47,20 +52,26 @@ def download_source(
     folder: Path,
     *,
     package: str,
+    digest: str,
     progress: Progress,
 ) -> None:
     """The package's source archive in `folder`, as it is.
 
-    Raises: EnvironmentMissing if the index, the network or the tool fails.
+    Raises: EnvironmentMissing if the index, the network or the tool fails, or the archive has
+    another digest: pip tells that before it runs anything of it.
     """
     if find_spec("pip") is None:
         raise EnvironmentMissing(
             f"fetching {wanted.name} needs pip, and it is not here",
             hint="python -m ensurepip, or: uv pip install pip",
         )
+    folder.mkdir(parents=True, exist_ok=True)
+    pinned = folder / "requirements.txt"
+    pinned.write_text(f"{wanted.requirement} --hash={digest}\n")
     only = ["--no-deps", "--no-binary", package]
     pip = [sys.executable, "-m", "pip", "download", *QUIET, *only]
-    _run([*pip, "--dest", str(folder), wanted.requirement], wanted, folder, progress=progress)
+    argv = [*pip, "--dest", str(folder), "--requirement", str(pinned)]
+    _run(argv, wanted, folder, progress=progress)
 
 
 def _installer() -> Sequence[str]:

@@ -34,9 +34,11 @@ backend-path = ["."]
 """
 BACKEND = """
 from pathlib import Path
+import os
 
 
 def prepare_metadata_for_build_wheel(folder, settings=None):
+    Path(os.environ["TINY_CPP_RAN"]).touch()
     place = Path(folder) / "tiny_cpp-1.0.dist-info"
     place.mkdir()
     (place / "METADATA").write_text("Metadata-Version: 2.1\\nName: tiny-cpp\\nVersion: 1.0\\n")
@@ -66,6 +68,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ConverterSource:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(archive.parent))
+    monkeypatch.setenv("TINY_CPP_RAN", str(tmp_path / "ran"))
     return ConverterSource(
         package="tiny-cpp",
         version="1.0",
@@ -93,11 +96,14 @@ def test_only_the_converter_is_kept_and_fetched_once(
     assert kept() == [folder.name]
 
 
-def test_other_bytes_are_not_it(source: ConverterSource) -> None:
+def test_nothing_of_other_bytes_is_run_or_kept(source: ConverterSource, tmp_path: Path) -> None:
     other = msgspec.structs.replace(source, digest=f"sha256:{'0' * 64}")
-    with pytest.raises(EnvironmentMissing, match="not what it should be"):
+    with pytest.raises(EnvironmentMissing, match="DO NOT MATCH THE HASHES"):
         converter_folder(other, progress=Heard())
-    assert kept() == []
+    assert not [name for name in kept() if not name.endswith(".log")]
+    assert not (tmp_path / "ran").exists()
+    converter_folder(source, progress=Heard())
+    assert (tmp_path / "ran").exists()
 
 
 def test_an_index_without_it_is_a_line(source: ConverterSource) -> None:
