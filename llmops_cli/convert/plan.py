@@ -128,7 +128,7 @@ def _target(
 
 
 def _refuse_place(target: Path, source: Artifact, *, is_chosen: bool) -> None:
-    if source.path and target.resolve().is_relative_to(source.path):
+    if source.path and target.resolve().is_relative_to(Path(source.path).resolve()):
         raise UsageError(f"{target} is inside the model that is read", hint="choose another -o")
     if is_chosen:
         require_ours(target, record_beside(target))

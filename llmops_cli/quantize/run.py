@@ -81,7 +81,7 @@ def _checked(
     if recipe.max_perplexity_increase is not None and not recipe.quality:
         raise UsageError("--max-perplexity-increase needs the quality that --no-quality leaves out")
     variants = variants_of(recipe)
-    if source.path and folder.resolve().is_relative_to(source.path):
+    if source.path and folder.resolve().is_relative_to(Path(source.path).resolve()):
         raise UsageError(f"{folder} is inside the model that is read", hint="choose another -o")
     return variants
 

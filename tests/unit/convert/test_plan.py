@@ -84,6 +84,24 @@ def test_what_has_no_conversion_is_refused(tmp_path: Path) -> None:
         task_of(ConvertRecipe(model="m"), quantized, output=None)
 
 
+def test_the_file_that_is_read_is_never_the_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "made.gguf"
+    file.write_bytes(b"GGUF")
+    write_provenance(tmp_path / "made.gguf.json", Made(key="k", digest="d", size_bytes=4))
+    below = tmp_path / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    (below / "link.gguf").symlink_to(file)
+    for path in (below / ".." / "made.gguf", below / "link.gguf"):
+        source = Artifact(reference=str(path), format="gguf", path=str(path), digest="sha256:22")
+        wish = ConvertRecipe(model=str(path))
+        for output in (Path("..") / "made.gguf", file):
+            with pytest.raises(UsageError, match="inside the model"):
+                task_of(wish, source, output=output)
+
+
 def test_nothing_that_is_not_ours_is_overwritten(tmp_path: Path) -> None:
     source = folder_of(tmp_path, "LlamaForCausalLM")
     wish = ConvertRecipe(model="model")
