@@ -18,6 +18,8 @@ class NoticeKind(StrEnum):
     """The original ends an answer at more tokens than the copy can name."""
     FIRST_SPACE = "first-space"
     """Text that begins with a space, and what follows special tokens, becomes other tokens."""
+    MATRIX_LACKS = "matrix-lacks"
+    """The importance matrix says nothing of some tensors; they are rounded without one."""
     TAKEN_AS_SPECIAL = "taken-as-special"
     """Ordinary pieces of text that the copy takes for special tokens."""
     TOKENS_LEFT_OUT = "tokens-left-out"

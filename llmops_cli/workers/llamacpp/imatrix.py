@@ -2,6 +2,7 @@
 
 import ctypes
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,12 +11,29 @@ import llama_cpp
 import numpy as np
 
 from _shared.arrays import Floats
-from _shared.protocol import JobError
+from _shared.protocol import JobError, Json
+from llamacpp.gguf_file import GgufFile
+from llamacpp.notices import MATRIX_LACKS, Notice
 
 MOST_ENTRIES = 1_000_000
+IN_LAYERS = "blk."
+"""How names begin of tensors that every matrix has; embeddings and output are often left out."""
 
 Importance = dict[str, Floats]
 """Tensor name -> mean squared input per column, flattened over experts."""
+
+
+def importance_of(job: Json) -> Importance | None:
+    """Of the job's model; None where the job names no matrix.
+
+    Raises: JobError for a file that is no importance matrix, or one of another model.
+    """
+    if not job.get("imatrix"):
+        return None
+    path = Path(job["imatrix"])
+    entries = read_imatrix(path)
+    require_same_model(entries, GgufFile(Path(job["model"])).tensors, path)
+    return entries
 
 
 def read_imatrix(path: Path) -> Importance:
@@ -38,12 +56,19 @@ def _read_gguf(path: Path) -> Importance:
     for name, sums in values.items():
         if name.endswith(".in_sum2"):
             matrix = name.removesuffix(".in_sum2")
-            counts = np.maximum(values[f"{matrix}.counts"], 1)
-            means = (sums / counts).ravel()
-            found[matrix] = means.astype(np.float32)
+            found[matrix] = _means(sums, values[f"{matrix}.counts"])
     if not found:
         raise ValueError("no .in_sum2 tensors")
     return found
+
+
+def _means(sums: Floats, counts: Floats) -> Floats:
+    """Of each column; 1 for all columns of an expert that no text has reached, as llama.cpp has it.
+
+    Zeros would say that nothing of its weights matters.
+    """
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), 1)
+    return means.astype(np.float32).ravel()
 
 
 def _read_dat(path: Path) -> Importance:
@@ -70,6 +95,31 @@ def _read_int(file: IO[bytes]) -> int:
     raw = file.read(4)
     (value,) = struct.unpack("<i", raw)
     return int(value)
+
+
+def require_same_model(
+    entries: Importance,
+    names: Iterable[str],
+    path: Path,
+) -> None:
+    """Raises: JobError for a matrix that has none of these tensors: llama.cpp would say nothing."""
+    if entries.keys().isdisjoint(names):
+        example = next(iter(entries))
+        message = f"{path} is of another model: it has none of its tensors, but {example!r:.60}"
+        raise JobError("UsageError", message, "--imatrix auto, or a matrix of this model")
+
+
+def lacking_notice(entries: Importance, quantized: Iterable[str]) -> Notice | None:
+    """Of tensors that were quantized in layers, and of which the matrix says nothing."""
+    in_layers = [name for name in quantized if name.startswith(IN_LAYERS)]
+    lacking = [name for name in in_layers if name not in entries]
+    if not lacking:
+        return None
+    text = (
+        f"its importance matrix says nothing of {len(lacking)} of {len(in_layers)} tensors, "
+        f"such as {lacking[0]}: they are rounded without one"
+    )
+    return Notice(MATRIX_LACKS, text)
 
 
 class ImatrixArray:

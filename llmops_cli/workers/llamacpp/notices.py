@@ -11,6 +11,7 @@ BEYOND_WINDOW = "beyond-window"
 COMPOSED = "composed"
 END_LEFT_OUT = "end-left-out"
 FIRST_SPACE = "first-space"
+MATRIX_LACKS = "matrix-lacks"
 TAKEN_AS_SPECIAL = "taken-as-special"
 TOKENS_LEFT_OUT = "tokens-left-out"
 

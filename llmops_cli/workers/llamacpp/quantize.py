@@ -11,10 +11,12 @@ import gguf
 import llama_cpp
 
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
-from llamacpp.imatrix import ImatrixArray, read_imatrix
+from llamacpp.imatrix import ImatrixArray, Importance, importance_of, lacking_notice
 from llamacpp.library import LogCapture
 
 PROGRESS = re.compile(r"^\[\s*(\d+)/\s*(\d+)\]")
+FALLBACKS = re.compile(r"(\d+) of \d+ tensor\(s\) required fallback")
+FLOATS = frozenset({"F32", "F16", "BF16", "F64"})
 FULL_DISK_BYTES = 1 << 20
 """With less free space than this, a failure is that of the disk."""
 
@@ -34,8 +36,9 @@ class QuantizerLog:
             done = int(match[1])
             total = int(match[2])
             self._events.progress(self._stage, done, total, unit="tensors")
-        if "fallback" in line:
-            self.fallbacks += 1
+        counted = FALLBACKS.search(line)
+        if counted is not None:
+            self.fallbacks = int(counted[1])
 
 
 def file_type_of(scheme: str) -> int:
@@ -62,7 +65,7 @@ class TensorTypes:
         return ctypes.cast(self._array, pointer)
 
 
-def quantize(job: Json, log: QuantizerLog) -> None:
+def quantize(job: Json, log: QuantizerLog, importance: Importance | None = None) -> None:
     """Writes job["output"]. Raises: JobError with llama.cpp's last words."""
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = file_type_of(job["scheme"])
@@ -73,9 +76,8 @@ def quantize(job: Json, log: QuantizerLog) -> None:
     types = TensorTypes(job.get("tensor_types", {}))
     params.tt_overrides = types.pointer()
     imatrix = None
-    if job.get("imatrix"):
-        values = read_imatrix(Path(job["imatrix"]))
-        imatrix = ImatrixArray(values)
+    if importance is not None:
+        imatrix = ImatrixArray(importance)
         params.imatrix = imatrix.pointer()
     model_file = job["model"].encode()
     output_file = output.encode()
@@ -109,17 +111,23 @@ def free_bytes(folder: Path) -> int:
 def work(job: Json, events: Events) -> Json:
     start_s = time.process_time()
     log = QuantizerLog(job["scheme"], events)
-    quantize(job, log)
+    importance = importance_of(job)
+    quantize(job, log, importance)
     reader = gguf.GGUFReader(job["output"])
     parameters = 0
     tensor_bytes = 0
+    quantized = []
     for tensor in reader.tensors:
         parameters += int(tensor.n_elements)
         tensor_bytes += int(tensor.n_bytes)
+        if tensor.tensor_type.name not in FLOATS:
+            quantized.append(str(tensor.name))
+    notice = None if importance is None else lacking_notice(importance, quantized)
     return {
         "parameters": parameters,
         "tensor_bytes": tensor_bytes,
         "fallback_tensors": log.fallbacks,
+        "notices": [] if notice is None else [notice.as_json()],
         "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }

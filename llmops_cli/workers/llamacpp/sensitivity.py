@@ -15,7 +15,7 @@ import numpy as np
 from _shared.arrays import Floats
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 from llamacpp.divergence import Divergence
-from llamacpp.imatrix import Importance, read_imatrix
+from llamacpp.imatrix import Importance, importance_of
 from llamacpp.quantize import QuantizerLog, quantize
 from llamacpp.roles import Group, groups_of
 from llamacpp.rounding import ErrorSum, Rounder, bits_of, divides, row_bytes
@@ -78,9 +78,7 @@ class Sensitivities:
         self._folder.mkdir()
         self._tensors = tensors_of(self._base)
         require_floats(self._tensors, self._base)
-        self._importance: Importance = {}
-        if job["imatrix"]:
-            self._importance = read_imatrix(Path(job["imatrix"]))
+        self._importance: Importance = importance_of(job) or {}
         self._measured = Measured(Path(job["measured"]))
 
     def found(self) -> Json:
