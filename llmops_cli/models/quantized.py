@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.models.config import read_config
 from llmops_cli.models.tensors import TensorInfo, tensors_of
 
@@ -92,7 +93,7 @@ def refuse_adapter(folder: Path) -> None:
     base = "the model that it was trained on"
     try:
         told = msgspec.json.decode(path.read_bytes())["base_model_name_or_path"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (*UNREADABLE, KeyError, TypeError):
         told = None
     if told:
         base = str(told)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +21,7 @@ import msgspec
 from llmops_cli.core.errors import LlmopsError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
-from llmops_cli.runtime.digests import digest_file, digest_value
+from llmops_cli.runtime.digests import digest_file, digest_value, visible_files
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.runtime.paths import cache_dir
 
@@ -106,7 +106,8 @@ class _DigestMemory:
 
     def digest_of_folder(self, folder: Path, leaving: Collection[str]) -> str:
         whole = hashlib.sha256()
-        for name, path in _visible_files(folder):
+        for path in visible_files(folder):
+            name = path.relative_to(folder).as_posix()
             top, _, _ = name.partition("/")
             if top in leaving:
                 continue
@@ -122,12 +123,6 @@ class _DigestMemory:
         with suppress(LlmopsError):
             content = msgspec.json.encode(self._current)
             write_atomic(self._path, content)
-
-
-def _visible_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
-            yield path.relative_to(folder).as_posix(), path
 
 
 def _stamp(path: Path) -> Stamp:

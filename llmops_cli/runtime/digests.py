@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -22,13 +24,27 @@ def digest_path(path: Path) -> str:
     if path.is_file():
         return digest_file(path)
     whole = hashlib.sha256()
-    for child in sorted(path.rglob("*")):
-        is_hidden = child.name.startswith(".")
-        if child.is_file() and not is_hidden:
-            name = child.relative_to(path).as_posix()
-            line = f"{name}\0{digest_file(child)}\n"
-            whole.update(line.encode())
+    for child in visible_files(path):
+        name = child.relative_to(path).as_posix()
+        line = f"{name}\0{digest_file(child)}\n"
+        whole.update(line.encode())
     return f"sha256:{whole.hexdigest()}"
+
+
+def visible_files(folder: Path) -> Iterator[Path]:
+    """All files below it, in order, but those that are hidden or lie in a hidden folder.
+
+    What git and downloaders keep there (.git, .cache) changes while the rest stays as it is.
+    """
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = filter(_is_visible, folders)
+        found += [Path(place, name) for name in filter(_is_visible, names)]
+    return filter(Path.is_file, sorted(found))
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".")
 
 
 def digest_value(value: object) -> str:

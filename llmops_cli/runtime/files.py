@@ -14,6 +14,7 @@ from typing import IO
 import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.runtime.digests import visible_files
 from llmops_cli.runtime.paths import cache_dir, config_dir
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -123,14 +124,10 @@ def to_json(value: object) -> bytes:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
+    """Bytes of a file, or of the visible files below a folder."""
     if path.is_file():
         return path.stat().st_size
-    total = 0
-    for child in path.rglob("*"):
-        if child.is_file():
-            total += child.stat().st_size
-    return total
+    return sum(child.stat().st_size for child in visible_files(path))
 
 
 def require_space(
@@ -229,8 +226,8 @@ def copy_model(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """A file or a folder, if it is there."""
-    if path.is_dir():
+    """A file, a link or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -79,5 +79,7 @@ def test_an_adapter_is_refused_with_the_model_that_it_is_for(tmp_path: Path) -> 
     with pytest.raises(UsageError, match="LoRA adapter of org/base"):
         find_model(str(tmp_path), progress=Silent())
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UsageError, match="adapter"):
-        refuse_adapter(tmp_path)
+    for odd in (b"", b"[]", b'{"base_model_name_or_path": "\xff"}', b"[" * 100_000):
+        (tmp_path / "adapter_config.json").write_bytes(odd)
+        with pytest.raises(UsageError, match="LoRA adapter of the model that it was trained on"):
+            refuse_adapter(tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from llmops_cli.runtime import contents
 from llmops_cli.runtime.contents import content_digest, read_state
 from llmops_cli.runtime.digests import digest_path
+from llmops_cli.runtime.files import size_of
 from tests.unit.heard import Heard
 
 
@@ -26,6 +27,26 @@ def folder(tmp_path: Path) -> Path:
     (made / "deep" / "config").write_text("{}")
     (made / ".hidden").write_text("x")
     return made
+
+
+def test_what_tools_keep_in_hidden_folders_does_not_count(folder: Path) -> None:
+    before = (content_digest(folder), digest_path(folder), size_of(folder))
+    for place in (".git", ".cache/huggingface/download", "deep/.ipynb_checkpoints"):
+        (folder / place).mkdir(parents=True)
+        (folder / place / "index").write_text("changed by looking")
+    assert (content_digest(folder), digest_path(folder), size_of(folder)) == before
+    (folder / "deep" / "more").write_text("counts")
+    assert content_digest(folder) == digest_path(folder) != before[0]
+
+
+def test_a_memory_of_digests_that_is_no_text_is_forgotten(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "SETTLED_NS", -(10**18))
+    before = content_digest(folder)
+    (kept,) = (tmp_path / "cache" / "llmops" / "digests").iterdir()
+    kept.write_bytes(b'{"\xff\xfe": 1}')
+    assert content_digest(folder) == before
 
 
 def test_it_is_the_digest_of_the_path(folder: Path) -> None:
