@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.python_json import object_in
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 
 
@@ -26,7 +25,7 @@ def read_config(folder: Path) -> dict[str, Any]:  # Any: each architecture has f
             f"{path} cannot be read: {error.strerror}", hint="pass a model folder or a .gguf file"
         ) from None
     try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
+        return object_in(raw)
     except UNREADABLE:
         reason = wrong_in(raw, dict[str, Any])
         raise UsageError(

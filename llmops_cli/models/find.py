@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import msgspec
-
 from llmops_cli.core.artifact import FORMATS, Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.progress import Progress
+from llmops_cli.core.python_json import object_in
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.models.gguf.parts import GgufModel, models_in, require_model
 from llmops_cli.models.named import is_named, model_names, named_model
 from llmops_cli.models.pickled import as_safetensors, is_pickled
@@ -21,6 +21,8 @@ from llmops_cli.runtime.files import size_of
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 CONFIG = "config.json"
 MOST_NAMED = 4
+NO_QUANTIZER = frozenset({"hf", "gguf", "ct2", "remote"})
+"""Formats that no quantization_config tells of: a folder is none of these by its own word."""
 HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
 
 
@@ -120,10 +122,10 @@ def _folder_format(folder: Path) -> str:
     if has_ct2_weights and not has_hf_weights and b'"architectures"' not in raw:
         return "ct2"
     try:
-        method = msgspec.json.decode(raw)["quantization_config"]["quant_method"]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
+        method = object_in(raw)["quantization_config"]["quant_method"]
+    except (*UNREADABLE, KeyError, TypeError):
         return "hf"
-    if method in FORMATS:
+    if method in FORMATS and method not in NO_QUANTIZER:
         return str(method)
     return "hf"
 

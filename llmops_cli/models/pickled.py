@@ -18,12 +18,14 @@ from llmops_cli.runtime.paths import cache_dir
 PROGRAM = "hf.unpickle"
 ENVIRONMENT = "train"
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+SAFE = ("model.safetensors", "model.safetensors.index.json")
+"""What Transformers reads before pickles; a file of another name it passes over."""
 VARIABLES = {"HF_HUB_OFFLINE": "1"}
 
 
 def is_pickled(folder: Path) -> bool:
-    """Whether its weights are PyTorch's pickles and nothing else."""
-    if any(folder.glob("*.safetensors")):
+    """Whether Transformers would read PyTorch's pickles there."""
+    if any((folder / name).is_file() for name in SAFE):
         return False
     return any((folder / name).is_file() for name in PICKLES)
 

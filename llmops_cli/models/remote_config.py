@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.python_json import object_in
 from llmops_cli.core.urls import refuse_secrets
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.runtime.ranges import RangeError, RangeReader
@@ -29,7 +28,7 @@ def read_remote_config(url: str) -> dict[str, Any]:  # Any: each architecture ha
     except RangeError as error:
         raise UsageError(f"{url} cannot be read: {error}", hint=error.hint) from None
     try:
-        return msgspec.json.decode(text, type=dict[str, Any])
+        return object_in(text)
     except UNREADABLE:
         reason = wrong_in(text, dict[str, Any])
         raise UsageError(

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.python_json import object_in
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.models.tensors import tensors_of
 
@@ -33,8 +34,8 @@ ENCODER_DECODERS = frozenset(
 class _Config(msgspec.Struct, frozen=True):
     """What is read of a config.json."""
 
-    model_type: str = ""
-    is_encoder_decoder: bool = False
+    model_type: str | None = None
+    is_encoder_decoder: bool | None = None
 
 
 def require_servable(folder: Path) -> None:
@@ -53,7 +54,7 @@ def _config_of(path: Path) -> _Config:
     """Raises: UsageError for what is no JSON object."""
     raw = path.read_bytes()
     try:
-        return msgspec.json.decode(raw, type=_Config)
+        return msgspec.convert(object_in(raw), _Config)
     except UNREADABLE:
         reason = wrong_in(raw, _Config)
         raise UsageError(f"{path} cannot be used: {reason}", hint="make it again") from None

@@ -30,6 +30,10 @@ PACKED_ENDING = ".weight_packed"
 SHAPE_ENDING = ".weight_shape"
 SHAPE_FORMS = {"I64": struct.Struct("<qq"), "I32": struct.Struct("<ii")}
 REPAIR = "download or make it again"
+MOST_HEADER_BYTES = 100_000_000
+"""The format's own limit. Source: safetensors, tensor.rs, MAX_HEADER_SIZE."""
+MOST_NAME_BYTES = 255
+"""Of a file, on any file system here."""
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.gguf")
 
 
@@ -149,9 +153,15 @@ def _indexed(index: Path) -> set[str]:
         raise UsageError(f"{index} is no index of tensors: {reason}", hint=REPAIR) from None
     names = set(found.weight_map.values())
     for name in names:
-        if Path(name).name != name:
+        if not _is_beside(name):
             raise UsageError(f"{index} names {name[:60]!r}, outside of its folder", hint=REPAIR)
     return names
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a file in the same folder can have this name."""
+    is_plain = Path(name).name == name and "\0" not in name
+    return is_plain and len(name.encode()) <= MOST_NAME_BYTES
 
 
 class _Index(msgspec.Struct, frozen=True):
@@ -196,6 +206,8 @@ def _header(path: Path) -> _Header:
         (length,) = struct.unpack("<Q", head)
         if LENGTH_BYTES + length > path.stat().st_size:
             raise _truncated(path)
+        if length > MOST_HEADER_BYTES:
+            raise UsageError(f"{path} is no safetensors file", hint=REPAIR)
         try:
             entries = msgspec.json.decode(file.read(length), type=dict[str, dict[str, Any]])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -8,6 +8,8 @@ import msgspec
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.python_json import object_in
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.engines import EngineFacts
 from llmops_cli.models.weight_format import weight_format
 from llmops_cli.runtime.hardware import probe_hardware
@@ -42,7 +44,7 @@ def require_cpu(backend: str, facts: EngineFacts, artifact: Artifact) -> None:
 
 def _scheme(folder: Path) -> str | None:
     try:
-        config = msgspec.json.decode((folder / "config.json").read_bytes(), type=_Config)
-    except (OSError, msgspec.DecodeError):  # what is wrong with it, its loading tells
+        config = msgspec.convert(object_in((folder / "config.json").read_bytes()), _Config)
+    except (OSError, *UNREADABLE):  # what is wrong with it, its loading tells
         return None
     return weight_format(config.quantization_config).scheme

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.python_json import object_in
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.models.config import read_config
 from llmops_cli.sizing.architecture import Architecture, Attention, Block
@@ -59,7 +60,7 @@ def read_json(path: Path) -> dict[str, Any]:  # Any: a config's values
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
+        return object_in(raw)
     except UNREADABLE:
         reason = wrong_in(raw, dict[str, Any])
         raise UsageError(f"{path} is not JSON of a model: {reason}", hint="a config.json") from None

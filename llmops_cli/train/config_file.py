@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.progress import Silent
+from llmops_cli.core.python_json import object_in
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.models.named import is_named, named_model
 from llmops_cli.models.prepare import unpacked
@@ -96,7 +95,7 @@ def _read(path: Path) -> Config:
             hint="a config.json, or a folder with one",
         ) from error
     try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
+        return object_in(raw)
     except UNREADABLE:
         reason = wrong_in(raw, dict[str, Any])
         raise UsageError(

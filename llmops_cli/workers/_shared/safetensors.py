@@ -37,6 +37,10 @@ BLOCK_BYTES = 16 << 20
 REPAIR = "download the file again"
 LENGTH_BYTES = 8
 """At the beginning of a file: how long its header is."""
+MOST_HEADER_BYTES = 100_000_000
+"""The format's own limit. Source: safetensors, tensor.rs, MAX_HEADER_SIZE."""
+MOST_NAME_BYTES = 255
+"""Of a file, on any file system here."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +144,16 @@ def _indexed(index: Path) -> list[str]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise JobError("UsageError", f"{index} is no index of tensors", REPAIR) from None
     for name in names:
-        if Path(name).name != name:
+        if not is_beside(name):
             message = f"{index} names {name[:60]!r}, outside of its folder"
             raise JobError("UsageError", message, REPAIR)
     return sorted(names)
+
+
+def is_beside(name: str) -> bool:
+    """Whether a file in the same folder can have this name."""
+    is_plain = Path(name).name == name and "\0" not in name
+    return is_plain and len(name.encode(errors="replace")) <= MOST_NAME_BYTES
 
 
 def open_file(path: Path) -> dict[str, TensorFile]:
@@ -200,6 +210,8 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
         if LENGTH_BYTES + length > size:
             message = f"{path} is truncated: {size:,} bytes do not hold its header"
             raise JobError("UsageError", message, REPAIR)
+        if length > MOST_HEADER_BYTES:
+            raise JobError("UsageError", f"{path} is no safetensors file", REPAIR)
         try:
             header = json.loads(file.read(length))
         except (ValueError, RecursionError):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from _shared.protocol import JobError
+from _shared.safetensors import is_beside
 
 SINGLE = "pytorch_model.bin"
 INDEX = "pytorch_model.bin.index.json"
@@ -43,10 +44,13 @@ MOST_TIMES = 2
 
 
 def shards_of(folder: Path) -> list[Path]:
-    """The files of a pickled model. Raises: JobError for one that is missing."""
+    """The files of a pickled model, the single one before those of an index, as in Transformers.
+
+    Raises: JobError for one that is missing.
+    """
     names = [SINGLE]
-    index = folder / INDEX
-    if index.is_file():
+    index = _index_of(folder)
+    if index is not None:
         names = sorted(set(_indexed(index).values()))
     paths = [folder / name for name in names]
     for path in paths:
@@ -57,13 +61,21 @@ def shards_of(folder: Path) -> list[Path]:
 
 def check_whole(folder: Path, found: set[str]) -> None:
     """Raises: JobError if the index lists tensors that no file holds."""
-    index = folder / INDEX
-    if not index.is_file():
+    index = _index_of(folder)
+    if index is None:
         return
     missing = sorted(set(_indexed(index)) - found)
     if missing:
         message = f"{folder} lacks {len(missing)} of its tensors, such as {missing[0][:60]!r}"
         raise JobError("UsageError", message, REPAIR)
+
+
+def _index_of(folder: Path) -> Path | None:
+    """None where all weights are in one file."""
+    index = folder / INDEX
+    if (folder / SINGLE).is_file() or not index.is_file():
+        return None
+    return index
 
 
 def _indexed(index: Path) -> dict[str, str]:
@@ -74,7 +86,7 @@ def _indexed(index: Path) -> dict[str, str]:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise JobError("UsageError", f"{index} is no index of tensors", REPAIR) from None
     for file in found.values():
-        if Path(file).name != file:
+        if not is_beside(file):
             raise JobError("UsageError", f"{index} names {file[:60]!r}, outside of its folder")
     return found
 

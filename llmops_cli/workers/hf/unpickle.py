@@ -33,6 +33,8 @@ DTYPE_NAMES = {
 OTHER_WEIGHTS = (
     "*.bin",
     "*.bin.index.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
     "*.pt",
     "*.pth",
     "*.pkl",
@@ -53,7 +55,7 @@ def work(job: Json, events: Events) -> Json:
     if job.get("output") is None:
         return {"tensors": _listed(folder, shards)}
     output = Path(job["output"])
-    shutil.copytree(folder, output, ignore=shutil.ignore_patterns(*OTHER_WEIGHTS))
+    shutil.copytree(folder, output, ignore=_left_behind, ignore_dangling_symlinks=True)
     places: dict[str, str] = {}
     values = 0
     tensor_bytes = 0
@@ -74,6 +76,17 @@ def work(job: Json, events: Events) -> Json:
         "cpu_s": time.process_time() - start_s,
         "peak_rss_bytes": peak_rss_bytes(),
     }
+
+
+def _left_behind(place: str, names: list[str]) -> set[str]:
+    """Weights and hidden files, and what is no file: a pipe would be waited for."""
+    others = shutil.ignore_patterns(*OTHER_WEIGHTS)(place, names)
+    odd = {name for name in names if _is_odd(Path(place, name))}
+    return {*others, *odd}
+
+
+def _is_odd(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _listed(folder: Path, shards: list[Path]) -> list[list[Any]]:

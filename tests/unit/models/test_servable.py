@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.models import tensors
 from llmops_cli.models.servable import require_servable
 
 HEADER = {"w": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}
@@ -26,8 +27,17 @@ def folder_of(tmp_path: Path, config: str, content: bytes | None) -> Path:
     return tmp_path
 
 
-def test_a_decoder_with_whole_weights_is_served(tmp_path: Path) -> None:
-    require_servable(folder_of(tmp_path, '{"model_type": "llama"}', weights()))
+@pytest.mark.parametrize(
+    "config",
+    [
+        '{"model_type": "llama"}',
+        '{"model_type": "mamba2", "time_step_limit": [0.0, Infinity]}',
+        '{"model_type": null, "is_encoder_decoder": null}',
+    ],
+    ids=["plain", "infinite", "null"],
+)
+def test_a_decoder_with_whole_weights_is_served(tmp_path: Path, config: str) -> None:
+    require_servable(folder_of(tmp_path, config, weights()))
 
 
 @pytest.mark.parametrize(
@@ -60,4 +70,23 @@ def test_a_part_that_the_index_names_and_that_is_missing(tmp_path: Path) -> None
     index = {"weight_map": {"w": "model-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(UsageError, match=r"model-00002\.safetensors cannot be read"):
+        require_servable(folder)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 300, "../w"], ids=["zero", "long", "outside"])
+def test_an_index_names_files_that_there_can_be(tmp_path: Path, name: str) -> None:
+    folder = folder_of(tmp_path, "{}", None)
+    index = {"weight_map": {"w": name}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UsageError, match="outside of its folder"):
+        require_servable(folder)
+
+
+def test_a_header_beyond_the_formats_own_limit_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path, "{}", weights())
+    require_servable(folder)
+    monkeypatch.setattr(tensors, "MOST_HEADER_BYTES", 20)
+    with pytest.raises(UsageError, match="no safetensors file"):
         require_servable(folder)

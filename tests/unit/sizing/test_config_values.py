@@ -84,7 +84,7 @@ def test_an_unknown_family_is_read_as_llamas_and_names_the_nearest(
     assert f"did you mean '{nearest}'?" in model.notes[0]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"hidden_size": NaN}'])
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"hidden_size": Nan}'])
 def test_what_is_no_json_object_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UsageError, match="is not JSON"):

@@ -75,12 +75,14 @@ def test_the_single_file_goes_before_shards_as_in_transformers(tmp_path: Path) -
     ("index", "message"),
     [
         ({"weight_map": {"a": "../outside.safetensors"}}, "outside of its folder"),
+        ({"weight_map": {"a": "in\0side.safetensors"}}, "outside of its folder"),
+        ({"weight_map": {"a": "a" * 300}}, "outside of its folder"),
         ({"weight_map": None}, "no index of tensors"),
         ({"weight_map": ["a"]}, "no index of tensors"),
         ([], "no index of tensors"),
         ({"weight_map": {"a": 5}}, "shard missing"),
     ],
-    ids=["outside", "null", "list", "no-object", "number"],
+    ids=["outside", "zero", "long", "null", "list", "no-object", "number"],
 )
 def test_an_index_that_is_none_is_refused(tmp_path: Path, index: object, message: str) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
@@ -111,6 +113,16 @@ def test_places_that_cannot_be_true_are_refused(
     path = tmp_path / "model.safetensors"
     path.write_bytes(struct.pack("<Q", len(raw)) + raw + bytes(16))
     with pytest.raises(JobError, match=message):
+        ours.open_model(tmp_path)
+
+
+def test_a_header_beyond_the_formats_own_limit_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "model.safetensors", matrix=np.ones((4, 4), np.float32))
+    assert ours.MOST_HEADER_BYTES == 100_000_000
+    monkeypatch.setattr(ours, "MOST_HEADER_BYTES", 20)
+    with pytest.raises(JobError, match="no safetensors file"):
         ours.open_model(tmp_path)
 
 

@@ -96,7 +96,23 @@ def test_shards_are_read_by_their_index(tmp_path: Path) -> None:
     assert sorted(open_model(unpickled(folder))) == ["a", "b"]
 
 
-@pytest.mark.parametrize("place", ["../two.bin", "/etc/passwd", ""])
+def test_the_single_file_goes_before_shards_as_in_transformers(tmp_path: Path) -> None:
+    folder = sharded(tmp_path, {"old": "one.bin"})
+    torch.save({"old": WEIGHT}, folder / "one.bin")
+    torch.save({"new": WEIGHT}, folder / "pytorch_model.bin")
+    assert list(open_model(unpickled(folder))) == ["new"]
+
+
+def test_what_is_no_file_of_the_model_stays_behind(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, {"a": WEIGHT})
+    (folder / "consolidated.safetensors").write_bytes(b"of another program")
+    (folder / "gone.json").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / "pipe")
+    output = unpickled(folder)
+    assert sorted(path.name for path in output.iterdir()) == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("place", ["../two.bin", "/etc/passwd", "", "a\0b", "a" * 300])
 def test_an_index_leads_nowhere_else(tmp_path: Path, place: str) -> None:
     folder = sharded(tmp_path, {"a": place})
     said = refused(folder)
