@@ -25,9 +25,10 @@ from llmops_cli.models.provenance import (
     note_check,
     record_beside,
     require_ours,
+    whole_model,
     write_provenance,
 )
-from llmops_cli.models.truth import Truth
+from llmops_cli.models.truth import Outcome, Truth
 from llmops_cli.models.truth_limits import DEQUANTIZED, FLOAT_SHARES
 from llmops_cli.runtime.closure import cache_key, library_versions
 from llmops_cli.runtime.contents import content_digest
@@ -232,18 +233,37 @@ def convert(conversion: Conversion, *, progress: Progress) -> Made:
     """
     check = conversion.check
     target = conversion.target
+    finished = _finished(conversion)
+    if finished is not None:
+        _tell_notices(target, finished, progress)
+        return finished
     with locked(target):
         require_ours(target, record_beside(target))
         made = kept_conversion(conversion, progress=progress)
         if made is None:
             made = _make(conversion, progress)
-        for notice in made.notices:
-            progress.warn(f"{target.name}: {notice.text}")
+        _tell_notices(target, made, progress)
         if check is None:
             return made
         truth = confirmed(check, conversion.source, target, made, progress=progress)
     require_true(check, truth, target)
     return msgspec.structs.replace(made, check=truth)
+
+
+def _finished(conversion: Conversion) -> Made | None:
+    """What is whole and was found right, or need not be: nothing is left to write."""
+    target = conversion.target
+    made = whole_model(target, Made, key=conversion.key, record=record_beside(target))
+    if made is None or conversion.check is None:
+        return made
+    found = made.check
+    is_right = found is not None and found.is_settled and found.outcome is Outcome.PASSED
+    return made if is_right else None
+
+
+def _tell_notices(target: Path, made: Made, progress: Progress) -> None:
+    for notice in made.notices:
+        progress.warn(f"{target.name}: {notice.text}")
 
 
 def confirmed(

@@ -10,6 +10,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.models.notices import Notice
 from llmops_cli.models.truth import Truth
 from llmops_cli.runtime.contents import content_digest, read_state
@@ -98,6 +99,25 @@ def kept_model(
         _forget_key(record)
         return None
     return made
+
+
+def whole_model(
+    path: Path,
+    kind: type[M],
+    *,
+    key: str,
+    record: Path,
+) -> M | None:
+    """As `kept_model`, without a word or a change where it is not.
+
+    So nothing need be locked: a cache that may only be read will do.
+    """
+    try:
+        made = msgspec.json.decode(record.read_bytes(), type=kind)
+        is_whole = made.key == key and content_digest(path) == made.digest
+    except (OSError, *UNREADABLE):
+        return None
+    return made if is_whole else None
 
 
 def _forget_key(record: Path) -> None:

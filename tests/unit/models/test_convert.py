@@ -11,8 +11,11 @@ import pytest
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed
 from llmops_cli.core.spec import Env
+from llmops_cli.models.checked import Check
 from llmops_cli.models.convert import Conversion, convert, gguf_conversion
-from llmops_cli.models.provenance import record_beside
+from llmops_cli.models.provenance import note_check, record_beside
+from llmops_cli.models.truth import FaultKind, Outcome, Truth, failed
+from llmops_cli.runtime.files import locked
 from tests.unit.heard import Heard
 
 FAKE_PYTHON = f"""#!{sys.executable}
@@ -63,6 +66,26 @@ def test_it_is_made_once(conversion: Conversion) -> None:
     assert heard.warnings == []
     assert first.bits_per_weight == 16
     assert first.source_digest == "sha256:11"
+
+
+@pytest.mark.timeout(20)
+def test_what_is_finished_waits_for_nobody(conversion: Conversion) -> None:
+    first = convert(conversion, progress=Heard())
+    passed = Truth(outcome=Outcome.PASSED, scored=5, kl_divergence=0.0, kl_limit=1.0)
+    note_check(record_beside(conversion.target), passed)
+    checked = msgspec.structs.replace(conversion, check=Check(scheme="F16", format="gguf"))
+    with locked(conversion.target):
+        assert convert(conversion, progress=Heard()).digest == first.digest
+        assert convert(checked, progress=Heard()).check == passed
+    assert calls(conversion) == 1
+
+
+def test_a_copy_that_was_found_wrong_is_no_finished_one(conversion: Conversion) -> None:
+    convert(conversion, progress=Heard())
+    note_check(record_beside(conversion.target), failed(FaultKind.LOGITS_DIFFER, "far off"))
+    checked = msgspec.structs.replace(conversion, check=Check(scheme="F16", format="gguf"))
+    with pytest.raises(EngineFailed, match="far off"):
+        convert(checked, progress=Heard())
 
 
 def test_another_key_makes_it_again(conversion: Conversion) -> None:
