@@ -7,6 +7,7 @@ from typing import Any
 from gguf import GGUFReader, ReaderTensor
 
 from _shared.protocol import JobError
+from llamacpp.fields import MOST_LAYERS
 
 FIRST_PART = "-00001-of-{count:05d}.gguf"
 PART = "-{number:05d}-of-{count:05d}.gguf"
@@ -37,11 +38,31 @@ class GgufFile:
         field = self._reader.get_field(name)
         if field is None:
             return default
-        return field.contents()
+        try:
+            return field.contents()
+        except UnicodeDecodeError:
+            message = f"{self.path}: what it has under {name} is no text in UTF-8"
+            raise JobError("UsageError", message, "download the original folder") from None
 
     def size(self, name: str, default: Any = None) -> Any:  # Any: numbers, and lists by layer
         """A key of the architecture's own: `size("block_count")` is `llama.block_count`."""
         return self.key(f"{self.architecture}.{name}", default)
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        """A size that all layers share. Raises: JobError for another value, or none at all."""
+        found = self.needed(name) if default is None else self.size(name, default)
+        if type(found) is not int or found < 1:
+            message = f"{self.path}: {name} is {found!r:.60}, and a folder has one whole number"
+            raise JobError("UsageError", message, "download the original folder")
+        return found
+
+    def layers(self) -> int:
+        """How many blocks it has. Raises: JobError for more than llama.cpp takes."""
+        found = self.whole("block_count")
+        if found > MOST_LAYERS:
+            message = f"{self.path}: block_count is {found}, and llama.cpp ends at {MOST_LAYERS}"
+            raise JobError("UsageError", message, "the file is broken; download it again")
+        return found
 
     def needed(self, name: str) -> Any:  # Any: as above
         """Raises: JobError if it is not there."""

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from _shared.protocol import JobError
 from llamacpp.gguf_file import GgufFile
+from llamacpp.gguf_tokens import number_of, tokens_of
 
 CLASSES = {
     "llama": ("LlamaForCausalLM", "llama"),
@@ -22,6 +23,13 @@ HIGH_TURNS = 4.0
 """Llama 3's, of every size and version."""
 ORIGINAL_CONTEXTS = tuple(1 << power for power in range(6, 21))
 
+ROLES = {"bos": "bos", "eos": "eos", "pad": "padding"}
+"""Of a token: Transformers' word -> GGUF's."""
+UNSCALED = "none"
+LINEAR = "linear"
+"""The scaling of a file that does not tell which, as llama.cpp has it."""
+OLD_FACTOR = "rope.scale_linear"
+
 Doubles = npt.NDArray[np.float64]
 
 # config.json; each architecture has fields of its own.
@@ -32,20 +40,21 @@ def config_of(file: GgufFile) -> Json:
     """Raises: JobError for an architecture, or a rope scaling, without a way back."""
     _check(file)
     name, model_type = CLASSES[file.architecture]
-    heads = file.needed("attention.head_count")
-    hidden_size = file.needed("embedding_length")
-    head_dim = file.size("attention.key_length", hidden_size // heads)
+    tokens = tokens_of(file)
+    heads = file.whole("attention.head_count")
+    hidden_size = file.whole("embedding_length")
+    head_dim = file.whole("attention.key_length", hidden_size // heads)
     config: Json = {
         "architectures": [name],
         "model_type": model_type,
-        "vocab_size": len(file.key("tokenizer.ggml.tokens")),
+        "vocab_size": len(tokens),
         "hidden_size": hidden_size,
-        "intermediate_size": file.needed("feed_forward_length"),
-        "num_hidden_layers": file.needed("block_count"),
+        "intermediate_size": file.whole("feed_forward_length"),
+        "num_hidden_layers": file.layers(),
         "num_attention_heads": heads,
-        "num_key_value_heads": file.size("attention.head_count_kv", heads),
+        "num_key_value_heads": file.whole("attention.head_count_kv", heads),
         "head_dim": head_dim,
-        "max_position_embeddings": file.needed("context_length"),
+        "max_position_embeddings": file.whole("context_length"),
         "rms_norm_eps": file.needed("attention.layer_norm_rms_epsilon"),
         "rope_parameters": _rope_of(file),
         "hidden_act": "silu",
@@ -55,9 +64,8 @@ def config_of(file: GgufFile) -> Json:
         "torch_dtype": "float16",
         "use_cache": True,
     }
-    for part in ("bos", "eos", "pad"):
-        names = {"pad": "padding"}
-        config[f"{part}_token_id"] = file.key(f"tokenizer.ggml.{names.get(part, part)}_token_id")
+    for part, role in ROLES.items():
+        config[f"{part}_token_id"] = number_of(file, role, tokens)
     return config
 
 
@@ -69,8 +77,8 @@ def _check(file: GgufFile) -> None:
             f"no Hugging Face folder is made of a GGUF file of '{file.architecture}'",
             f"known: {known}; download the original folder",
         )
-    if isinstance(file.needed("attention.head_count"), list) or file.size("expert_count"):
-        message = f"{file.path}: experts, or heads that differ by layer, have no way back here"
+    if file.size("expert_count"):
+        message = f"{file.path}: experts have no way back here"
         raise JobError("UsageError", message, "download the original folder")
 
 
@@ -85,14 +93,16 @@ def _has_attention_bias(file: GgufFile) -> bool:
 
 def _rope_of(file: GgufFile) -> Json:
     theta = file.size("rope.freq_base", 10000.0)
-    kind = file.size("rope.scaling.type", "none")
-    if FREQUENCIES in file.tensors:
-        return {**_llama3_of(file, theta), "rope_theta": theta}
-    if kind == "linear":
-        factor = file.size("rope.scaling.factor", 1.0)
-        return {"rope_type": "linear", "factor": factor, "rope_theta": theta}
-    if kind != "none":
+    kind = file.size("rope.scaling.type", LINEAR)
+    factor = file.size("rope.scaling.factor", file.size(OLD_FACTOR)) or 1.0
+    is_scaled = kind != UNSCALED and (kind, factor) != (LINEAR, 1.0)
+    has_table = FREQUENCIES in file.tensors
+    if is_scaled and (has_table or kind != LINEAR):
         raise _no_way_back(file, kind)
+    if has_table:
+        return {**_llama3_of(file, theta), "rope_theta": theta}
+    if is_scaled:
+        return {"rope_type": LINEAR, "factor": factor, "rope_theta": theta}
     return {"rope_type": "default", "rope_theta": theta}
 
 

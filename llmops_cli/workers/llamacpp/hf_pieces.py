@@ -9,10 +9,10 @@ from typing import Any
 
 import gguf
 
+from _shared.protocol import JobError
 from llamacpp.gguf_file import GgufFile
+from llamacpp.gguf_tokens import number_of, tokens_of, types_of
 
-PIECES = "llama"
-"""As GGUF calls the kind."""
 SPACE = "\u2581"
 """What SentencePiece writes for a space."""
 JOINED = (gguf.TokenType.NORMAL, gguf.TokenType.USER_DEFINED)
@@ -24,9 +24,9 @@ Pair = tuple[str, str]
 
 def pieces_model(file: GgufFile) -> Json:
     """Its normalizer, decoder and model."""
-    tokens = file.key("tokenizer.ggml.tokens")
+    tokens = tokens_of(file)
     vocabulary = {token: number for number, token in enumerate(tokens)}
-    unknown = file.key("tokenizer.ggml.unknown_token_id")
+    unknown = number_of(file, "unknown", tokens)
     has_prefix = bool(file.key("tokenizer.ggml.add_space_prefix", True))
     return {
         "normalizer": _normalizer(has_prefix=has_prefix),
@@ -42,7 +42,7 @@ def pieces_model(file: GgufFile) -> Json:
             "byte_fallback": True,
             "ignore_merges": False,
             "vocab": vocabulary,
-            "merges": list(_merges(file, vocabulary)),
+            "merges": list(_merges(file, tokens, vocabulary)),
         },
     }
 
@@ -65,10 +65,17 @@ def _decoder(*, has_prefix: bool) -> Json:
     return {"type": "Sequence", "decoders": steps}
 
 
-def _merges(file: GgufFile, vocabulary: dict[str, int]) -> Iterator[Pair]:
-    tokens = file.key("tokenizer.ggml.tokens")
+def _merges(
+    file: GgufFile,
+    tokens: list[str],
+    vocabulary: dict[str, int],
+) -> Iterator[Pair]:
+    """Raises: JobError for a file that does not tell a score of each token."""
     scores = file.key("tokenizer.ggml.scores")
-    types = file.key("tokenizer.ggml.token_type")
+    if not isinstance(scores, list) or len(scores) != len(tokens):
+        message = f"{file.path} does not tell the scores of its {len(tokens)} tokens"
+        raise JobError("UsageError", message, "copy the original folder")
+    types = types_of(file, tokens)
     joined = [number for number, kind in enumerate(types) if kind in JOINED]
     for number in sorted(joined, key=lambda each: -scores[each]):
         yield from _pairs(tokens[number], vocabulary)

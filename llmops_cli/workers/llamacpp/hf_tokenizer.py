@@ -5,8 +5,10 @@ from typing import Any
 import gguf
 
 from _shared.protocol import JobError
+from llamacpp.chat_template import DEFAULT
 from llamacpp.gguf_file import GgufFile
-from llamacpp.hf_pieces import PIECES, pieces_model
+from llamacpp.gguf_tokens import SENTENCEPIECE, number_of, tokens_of, types_of
+from llamacpp.hf_pieces import pieces_model
 from llamacpp.splits import SINGLE_DIGITS, WHOLE, Step, steps_named
 
 BYTE_LEVEL = "gpt2"
@@ -39,7 +41,7 @@ def tokenizer_of(file: GgufFile) -> Json:
     Raises: JobError for a vocabulary of another kind than BPE, or whose splitting has no name.
     """
     kind = file.key("tokenizer.ggml.model")
-    if kind == PIECES:
+    if kind == SENTENCEPIECE:
         parts = pieces_model(file)
     elif kind == BYTE_LEVEL:
         parts = _byte_level_model(file)
@@ -57,7 +59,7 @@ def tokenizer_of(file: GgufFile) -> Json:
 
 
 def _byte_level_model(file: GgufFile) -> Json:
-    tokens = file.key("tokenizer.ggml.tokens")
+    tokens = tokens_of(file)
     merges = file.key("tokenizer.ggml.merges", [])
     split = file.key("tokenizer.ggml.pre", "default")
     return {
@@ -89,19 +91,23 @@ def adds_bos(file: GgufFile) -> bool:
     told = file.key("tokenizer.ggml.add_bos_token")
     if told is not None:
         return bool(told)
-    if file.key("tokenizer.ggml.model") == PIECES:
+    if file.key("tokenizer.ggml.model") == SENTENCEPIECE:
         return True
     return file.key("tokenizer.ggml.pre", "default") in ADDS_BOS
 
 
 def _post_processor(file: GgufFile) -> Json | None:
     """What is put around a text."""
-    tokens = file.key("tokenizer.ggml.tokens")
-    before = [file.key("tokenizer.ggml.bos_token_id")] if adds_bos(file) else []
+    tokens = tokens_of(file)
+    before = []
     after = []
-    if file.key("tokenizer.ggml.add_eos_token", False):
-        after.append(file.key("tokenizer.ggml.eos_token_id"))
-    put = [number for number in (*before, *after) if number is not None]
+    bos = number_of(file, "bos", tokens)
+    if adds_bos(file) and bos is not None:
+        before.append(bos)
+    eos = number_of(file, "eos", tokens)
+    if file.key("tokenizer.ggml.add_eos_token", False) and eos is not None:
+        after.append(eos)
+    put = [*before, *after]
     if not put:
         return None
     single = [_template_token(tokens[number]) for number in before]
@@ -125,8 +131,8 @@ def _template_token(token: str) -> Json:
 
 
 def _added_tokens(file: GgufFile) -> list[Json]:
-    tokens = file.key("tokenizer.ggml.tokens")
-    types = file.key("tokenizer.ggml.token_type")
+    tokens = tokens_of(file)
+    types = types_of(file, tokens)
     return [
         _added(token, number, kind)
         for number, (token, kind) in enumerate(zip(tokens, types, strict=True))
@@ -180,8 +186,8 @@ def _step(step: Step) -> Json:
 
 
 def tokenizer_config_of(file: GgufFile) -> Json:
-    """tokenizer_config.json, with the chat template if the file has one."""
-    tokens = file.key("tokenizer.ggml.tokens")
+    """tokenizer_config.json, with the chat templates that the file has."""
+    tokens = tokens_of(file)
     config: Json = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "add_bos_token": adds_bos(file),
@@ -190,10 +196,22 @@ def tokenizer_config_of(file: GgufFile) -> Json:
         "model_max_length": file.size("context_length"),
     }
     for field, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")):
-        number = file.key(f"tokenizer.ggml.{key}_token_id")
+        number = number_of(file, key, tokens)
         if number is not None:
             config[f"{field}_token"] = tokens[number]
-    template = file.key("tokenizer.chat_template")
-    if template is not None:
-        config["chat_template"] = template
+    templates = templates_of(file)
+    if list(templates) == [DEFAULT]:
+        config["chat_template"] = templates[DEFAULT]
+    elif templates:
+        config["chat_template"] = [
+            {"name": name, "template": text} for name, text in templates.items()
+        ]
     return config
+
+
+def templates_of(file: GgufFile) -> dict[str, str]:
+    """The file's chat templates by name, the usual one first."""
+    found = {DEFAULT: file.key("tokenizer.chat_template")}
+    for name in sorted(file.key("tokenizer.chat_templates", [])):
+        found[name] = file.key(f"tokenizer.chat_template.{name}")
+    return {name: text for name, text in found.items() if isinstance(text, str)}

@@ -16,11 +16,15 @@ import numpy as np
 from _shared.arrays import Floats
 from _shared.protocol import Events, JobError, Json, run_worker
 from _shared.safetensors import TensorFile, open_file
+from llamacpp.gguf_file import GgufFile
 from llamacpp.tensors import interleave
 
 WEIGHT = re.compile(
     r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(?:\.default)?\.weight"
 )
+
+USUAL_ALPHA = 8.0
+"""PEFT's, where an adapter does not tell; llama.cpp takes 0 for no alpha at all."""
 
 LoraSides = dict[str, TensorFile]
 """A and B of one module."""
@@ -30,20 +34,16 @@ class BaseModel:
     """What the base's GGUF says of its tensors."""
 
     def __init__(self, path: str) -> None:
-        self._reader = gguf.GGUFReader(path)
-        self.architecture = str(self._field("general.architecture"))
-        tensors = self._reader.tensors
-        self._shapes = {tensor.name: _shape_of(tensor) for tensor in tensors}
-        blocks = int(self._field(f"{self.architecture}.block_count"))
+        """Raises: JobError for an architecture that has no names of tensors here."""
+        self._file = GgufFile(Path(path))
+        self.architecture = self._file.architecture
+        self._shapes = {name: _shape_of(each) for name, each in self._file.tensors.items()}
         numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
-        own_number = numbers[self.architecture]
-        self._names = gguf.get_tensor_name_map(own_number, blocks)
-
-    def _field(self, name: str) -> Any:
-        found = self._reader.get_field(name)
-        if found is None:
-            return None
-        return found.contents()
+        own_number = numbers.get(self.architecture)
+        if own_number is None:
+            message = f"{path}: adapters of '{self.architecture}' are not converted here"
+            raise JobError("UsageError", message, "a GGUF adapter is taken as it is")
+        self._names = gguf.get_tensor_name_map(own_number, self._file.layers())
 
     def tensor_of(self, module: str) -> tuple[str, tuple[int, ...]] | None:
         """The name and shape of a module's weight; None where the model has none."""
@@ -56,10 +56,11 @@ class BaseModel:
         """0 where the rows of a module's weight stay as they are."""
         if self.architecture != "llama":
             return 0
+        heads = self._file.whole("attention.head_count")
         if module.endswith("q_proj"):
-            return int(self._field("llama.attention.head_count"))
+            return heads
         if module.endswith("k_proj"):
-            return int(self._field("llama.attention.head_count_kv"))
+            return self._file.whole("attention.head_count_kv", heads)
         return 0
 
 
@@ -92,7 +93,7 @@ def scale_of(
     rank: int,
 ) -> float:
     """What PEFT multiplies B A by. `alpha_pattern` names modules by the end of their path."""
-    alpha = config["lora_alpha"]
+    alpha = _alpha_of(config)
     patterns = config.get("alpha_pattern") or {}
     for pattern, value in patterns.items():
         if re.fullmatch(rf"(.*\.)?({pattern})", module):
@@ -102,6 +103,11 @@ def scale_of(
     if config.get("use_rslora"):
         divisor = math.sqrt(rank)
     return float(alpha) / divisor
+
+
+def _alpha_of(config: Json) -> float:
+    told: float | None = config.get("lora_alpha")
+    return USUAL_ALPHA if told is None else told
 
 
 def paired(folder: Path) -> dict[str, LoraSides]:
@@ -144,7 +150,7 @@ class AdapterWriter:
         self._folder = folder
         self._base = base
         self._config = read_config(folder)
-        self._alpha = float(self._config["lora_alpha"])
+        self._alpha = float(_alpha_of(self._config) or USUAL_ALPHA)
         self._writer = gguf.GGUFWriter(target, base.architecture)
         self._writer.add_type(gguf.GGUFType.ADAPTER)
         self._writer.add_string(gguf.Keys.Adapter.TYPE, "lora")

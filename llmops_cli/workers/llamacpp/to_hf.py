@@ -17,8 +17,11 @@ import numpy as np
 
 from _shared.arrays import Array, Floats
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
+from llamacpp.architectures import ARCHITECTURES as CLASSES
 from llamacpp.end_tokens import KEYS
+from llamacpp.expected import HEAD, expected_shapes
 from llamacpp.gguf_file import GgufFile
+from llamacpp.gguf_tokens import number_of, tokens_of
 from llamacpp.hf_config import FREQUENCIES, config_of
 from llamacpp.hf_tokenizer import tokenizer_config_of, tokenizer_of
 
@@ -72,8 +75,9 @@ def work(job: Json, events: Events) -> Json:
     file = GgufFile(Path(job["model"]))
     output = Path(job["output"])
     output.mkdir(parents=True)
-    config = {**config_of(file), "torch_dtype": DTYPES[matrix_type(file)]}
+    config = {**config_of(file), "torch_dtype": DTYPES[loaded_type(file)]}
     places = list(places_of(file, config))
+    check_places(file, places, config)
     _write(output / "config.json", {**config, "llmops_source": source_of(file)})
     _write(output / "tokenizer.json", tokenizer_of(file))
     _write(output / "tokenizer_config.json", tokenizer_config_of(file))
@@ -91,8 +95,9 @@ def work(job: Json, events: Events) -> Json:
 
 def end_tokens_of(file: GgufFile) -> list[int]:
     """Those that the file names; config.json has room for the first."""
-    told = [file.key(f"tokenizer.ggml.{name}_token_id") for name in KEYS]
-    return [int(number) for number in dict.fromkeys(told) if number is not None]
+    tokens = tokens_of(file)
+    told = [number_of(file, name, tokens) for name in KEYS]
+    return [number for number in dict.fromkeys(told) if number is not None]
 
 
 def source_of(file: GgufFile) -> Json:
@@ -104,14 +109,30 @@ def source_of(file: GgufFile) -> Json:
     return {"dequantized_from": file.path.name, "tensor_types": types}
 
 
-def matrix_type(file: GgufFile) -> str:
-    """The type of the folder's matrices: the file's own if most of its weights have it."""
+def kept_type(tensor: gguf.ReaderTensor) -> str:
+    """In the folder: a float's own, and F16 for what was quantized."""
+    name = str(tensor.tensor_type.name)
+    return name if name in ITEM_BYTES else F16
+
+
+def loaded_type(file: GgufFile) -> str:
+    """What the folder's matrices become in memory: the type of most, or one that holds all."""
     weights: Counter[str] = Counter()
     for tensor in file.tensors.values():
         if len(tensor.shape) > 1:
-            weights[tensor.tensor_type.name] += int(tensor.n_elements)
-    ((name, _),) = weights.most_common(1) or [(F16, 0)]
-    return name if name in ITEM_BYTES else F16
+            weights[kept_type(tensor)] += int(tensor.n_elements)
+    ((most, _),) = weights.most_common(1) or [(F16, 0)]
+    if most == F16 and any(is_beyond_f16(tensor) for tensor in file.tensors.values()):
+        return F32
+    return most
+
+
+def is_beyond_f16(tensor: gguf.ReaderTensor) -> bool:
+    """Whether it is a float tensor with a value that F16 cannot hold."""
+    if kept_type(tensor) == F16:
+        return False
+    values: Floats = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+    return bool(np.abs(values).max(initial=0.0) > F16_MOST)
 
 
 def places_of(file: GgufFile, config: Json) -> Iterator[Place]:
@@ -120,7 +141,6 @@ def places_of(file: GgufFile, config: Json) -> Iterator[Place]:
     names = gguf.get_tensor_name_map(ARCHITECTURES[file.architecture], layers)
     left = dict(file.tensors)
     left.pop(FREQUENCIES, None)  # they stand in the configuration
-    of_matrices = matrix_type(file)
     for module in _modules(layers):
         for part in ("weight", "bias"):
             plain = f"{module}.{part}"
@@ -129,12 +149,28 @@ def places_of(file: GgufFile, config: Json) -> Iterator[Place]:
             if source is None or tensor is None:
                 continue
             shape = tuple(int(size) for size in reversed(tensor.shape))
-            is_vector = len(shape) == 1 and tensor.tensor_type.name == F32
-            kind = F32 if is_vector else of_matrices
-            yield Place(plain, source, shape, _heads(file, config, module), kind)
+            heads = _heads(file, config, module)
+            yield Place(plain, source, shape, heads, kept_type(tensor))
     if left:
         message = f"{file.path}: no place in the folder for {', '.join(sorted(left)[:3])}"
         raise JobError("UsageError", message, "download the original folder")
+
+
+def check_places(file: GgufFile, places: list[Place], config: Json) -> None:
+    """Raises: JobError unless these are the tensors that its keys speak of."""
+    (name,) = config["architectures"]
+    shapes = expected_shapes(config, CLASSES[name])
+    if config["tie_word_embeddings"]:
+        shapes.pop(HEAD)
+    for place in places:
+        expected = shapes.pop(place.name, None)
+        if expected != place.shape:
+            told = f"{place.source} has shape {place.shape}, and its keys say {expected or 'none'}"
+            raise JobError("UsageError", f"{file.path}: {told}", "download the original folder")
+    if shapes:
+        missing = next(iter(shapes))
+        message = f"{file.path} lacks {len(shapes)} tensors, such as that of {missing}"
+        raise JobError("UsageError", message, "download it again")
 
 
 def _modules(layers: int) -> Iterator[str]:
@@ -198,7 +234,11 @@ def _header(places: list[Place]) -> bytes:
 
 def _values(file: GgufFile, place: Place) -> Array:
     tensor = file.tensors[place.source]
-    flat: Floats = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+    try:
+        flat: Floats = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+    except NotImplementedError:
+        message = f"{file.path}: {place.source} is {tensor.tensor_type.name}, which is not read"
+        raise JobError("UsageError", message, "download the original folder") from None
     values = flat.reshape(place.shape)
     if place.heads:
         values = unweave(values, place.heads)
