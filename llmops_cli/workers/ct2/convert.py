@@ -14,11 +14,13 @@ from ctranslate2.converters import TransformersConverter
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 from ct2.context import CONTEXT_KEY
 
+TEMPLATES = "additional_chat_templates"
 STAGE = "converting for ctranslate2"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
+    "added_tokens.json",
     "special_tokens_map.json",
     "tokenizer.model",
     "generation_config.json",
@@ -40,6 +42,8 @@ def work(job: Json, events: Events) -> Json:
         file = source / name
         if file.is_file():
             shutil.copy(file, target / name)
+    if (source / TEMPLATES).is_dir():
+        shutil.copytree(source / TEMPLATES, target / TEMPLATES)
     events.progress(STAGE, 1, 1)
     return {
         "path": str(target),

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import torch
 
+from _shared.calibration import chat_tokens
 from _shared.pieces import Piece, pieces_of
 from _shared.protocol import Events, Json, run_worker
 from hf.original import Original
@@ -39,7 +40,7 @@ def send_line(pipe: IO[bytes], facts: Json) -> None:
 
 def read_pieces(original: Original, job: Json) -> list[Piece]:
     def render(chat: list[Any]) -> list[int]:
-        return list(original.tokenizer.apply_chat_template(chat, return_dict=False))
+        return chat_tokens(original.tokenizer, chat)
 
     return pieces_of(
         Path(job["text"]),

@@ -11,6 +11,7 @@ from _shared.protocol import JobError
 from llamacpp.notices import TOKENS_LEFT_OUT, Notice
 from llamacpp.token_table import TokenTable
 from llamacpp.tokenizer_files import Json, named_tokens, read_if_there
+from llamacpp.tokenizer_form import read_tokenizer
 
 SPACE_MARK = "\u2581"
 """What SentencePiece writes for a space."""
@@ -56,9 +57,15 @@ def _entries(folder: Path, config: Json) -> Iterable[Json]:
     legacy = read_if_there(folder / "added_tokens.json")
     for text, number in legacy.items():
         yield {"id": number, "content": text}
-    for number, entry in (config.get("added_tokens_decoder") or {}).items():
+    decoder = config.get("added_tokens_decoder") or {}
+    if not isinstance(decoder, dict) or not all(
+        isinstance(each, dict) for each in decoder.values()
+    ):
+        message = f"{folder}: added_tokens_decoder is no object of tokens by number"
+        raise JobError("UsageError", message, "download the tokenizer's files again")
+    for number, entry in decoder.items():
         yield {**entry, "id": int(number) if number.isdecimal() else number}
-    tokenizer = read_if_there(folder / "tokenizer.json")
+    tokenizer = read_tokenizer(folder / "tokenizer.json")
     yield from tokenizer.get("added_tokens") or []
 
 

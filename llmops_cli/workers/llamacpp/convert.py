@@ -1,7 +1,7 @@
 """Hugging Face folder -> GGUF (F16, BF16 or F32). Needs numpy and gguf.
 
-A tensor whose values overflow F16 is written as F32; that is found while writing, and the
-conversion then begins again.
+Tensors whose values overflow F16 are written as F32; the first is found while writing, and the
+conversion begins again once the others are known.
 """
 
 import math
@@ -20,7 +20,7 @@ from llamacpp.context import context_of
 from llamacpp.hparams import add_hparams
 from llamacpp.rope import add_rope, rope_of
 from llamacpp.sentence import add_own_keys, sentence_model_of
-from llamacpp.tensors import BeyondF16, PlannedTensor, TensorPlan, Type
+from llamacpp.tensors import BeyondF16, PlannedTensor, TensorPlan, Type, beyond_f16
 from llamacpp.vocabulary import add_vocabulary
 
 FILE_TYPES = {
@@ -58,13 +58,13 @@ def convert_widening(
     options: Options,
     events: Events,
 ) -> Json:
-    """Again, with one more tensor in F32, until every value fits."""
+    """Again, with those tensors in F32 that F16 cannot hold, until every value fits."""
     wide: set[str] = set()
     while True:
         try:
             return convert(folder, output, options, wide, events)
         except BeyondF16 as overflow:
-            wide.add(overflow.name)
+            wide |= overflow.names
 
 
 def convert(
@@ -76,7 +76,7 @@ def convert(
 ) -> Json:
     """Writes the file; the figures for the report.
 
-    Raises: BeyondF16 for a tensor that is not in `wide` and should be.
+    Raises: BeyondF16 for all tensors that are not in `wide` and should be.
     """
     config, architecture = read_config(folder)
     gguf_arch = ARCHITECTURES[architecture].gguf
@@ -100,7 +100,11 @@ def convert(
     add_sentence_keys(writer, folder)
     for tensor in tensors:
         add_tensor_info(writer, tensor)
-    write_file(writer, tensors, events)
+    try:
+        write_file(writer, tensors, events)
+    except BeyondF16:
+        writer.close()
+        raise BeyondF16(beyond_f16(tensors)) from None
     return {
         "parameters": sum(math.prod(tensor.shape) for tensor in tensors),
         "tensor_bytes": sum(tensor.size_bytes for tensor in tensors),

@@ -13,6 +13,7 @@ from typing import Any
 
 from _shared.protocol import Events, Json
 from llamacpp.splits import split_name
+from llamacpp.tokenizer_form import read_tokenizer
 
 WITH_BOS = ("gpt2", "llama")
 """Kinds of tokenizers that may put BOS first, as GGUF names them."""
@@ -103,8 +104,9 @@ def read_pieces_of_tokenizer_json(model: Converter) -> None:
     path = model.dir_model / "tokenizer.json"
     if (model.dir_model / "tokenizer.model").is_file() or not path.is_file():
         return
-    tokenizer = json.loads(path.read_text(encoding="utf-8"))
-    if not tokenizer["model"].get("byte_fallback"):
+    tokenizer = read_tokenizer(path)
+    model_fields = tokenizer.get("model") or {}
+    if not model_fields.get("byte_fallback"):
         return
     # it imports gguf, which must be llama.cpp's own copy by now
     from llamacpp.added_numbers import check_numbers

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 
 from _shared.protocol import Events, JobError, Json, is_full_disk, peak_rss_bytes, run_worker
+from _shared.safetensors import METADATA, read_header
 from llamacpp.limits import refuse_beyond_limits
 from llamacpp.mended import (
     fill_shared_caches,
@@ -63,13 +64,13 @@ def work(job: Json, events: Events) -> Json:
     conversion = import_converter(Path(job["source"]))
     fields = conversion.ModelBase.load_hparams(folder, False)
     architecture = known_architecture(conversion, fields)
-    refuse_beyond_limits(architecture, {**fields, **(fields.get("text_config") or {})})
     tell_writing(events)
     kind = conversion.get_model_class(architecture)
-    if reads_files_only(kind):
-        fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    add_missing_fields(fields)
     try:
+        refuse_beyond_limits(architecture, {**fields, **(fields.get("text_config") or {})})
+        if reads_files_only(kind):
+            fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        add_missing_fields(fields)
         with torch.inference_mode():
             told = write_widening(
                 kind,
@@ -171,6 +172,9 @@ def write_widening(
         beyond = tensors_beyond_f16(output)
         if not beyond:
             return Told(left_out, notices)
+        if wide.issuperset(beyond):
+            message = f"{beyond[0]} has values that F16 cannot hold, and llama.cpp keeps it in F16"
+            raise JobError("UsageError", message, "--scheme BF16 or F32")
         wide.update(beyond)
         output.unlink()
 
@@ -188,11 +192,9 @@ def names_in(folder: Path) -> set[str]:
     """Of the tensors of its safetensors files."""
     names: set[str] = set()
     for path in folder.glob("*.safetensors"):
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
+        header, _ = read_header(path)
         names.update(header)
-    return names - {"__metadata__"}
+    return names - {METADATA}
 
 
 def beginning(name: str) -> str:

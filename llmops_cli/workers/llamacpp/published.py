@@ -28,7 +28,7 @@ def add_missing_fields(fields: Json) -> None:
 def _missing(fields: Json, architecture: str) -> dict[str, Any]:
     """None for what this model has not."""
     rope = fields.get("rope_parameters") or {}
-    share = rope.get("partial_rotary_factor", 1.0)
+    share = rope.get("partial_rotary_factor") or 1.0
     return {
         "n_ctx": fields.get("n_positions"),
         "rotary_pct": share,

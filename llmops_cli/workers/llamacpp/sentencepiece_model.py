@@ -14,6 +14,8 @@ VARINT = 0
 EIGHT_BYTES = 1
 BYTES = 2
 FOUR_BYTES = 5
+MOST_BITS = 70
+"""Of a number: ten bytes of seven bits each."""
 
 MODEL_TYPES = {1: "Unigram", 2: "BPE", 3: "Word", 4: "Char"}
 
@@ -104,11 +106,10 @@ def _fields(content: bytes) -> Iterator[tuple[int, Value]]:
 def _varint(content: bytes, place: int) -> tuple[int, int]:
     """The number there, and the place after it."""
     value = 0
-    shift = 0
-    while True:
+    for shift in range(0, MOST_BITS, 7):
         byte = content[place]
         place += 1
         value |= (byte & 127) << shift
         if byte < 128:
             return value, place
-        shift += 7
+    raise ValueError

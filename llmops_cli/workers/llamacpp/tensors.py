@@ -27,11 +27,11 @@ VISION_PREFIX = re.compile(r"(vision_tower|multi_modal_projector|model\.vision)"
 
 
 class BeyondF16(Exception):
-    """A tensor whose values overflow F16; the conversion starts again with that tensor in F32."""
+    """Tensors whose values overflow F16; the conversion starts again with those in F32."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
+    def __init__(self, names: set[str]) -> None:
+        super().__init__(*sorted(names))
+        self.names = names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,12 +123,24 @@ def encode(
     if np.isfinite(half).all():
         return half
     if np.isfinite(block).all():
-        raise BeyondF16(name)
+        raise BeyondF16({name})
     raise JobError(
         "UsageError",
         f"tensor {name} has NaN or infinite values",
         "the checkpoint is broken",
     )
+
+
+def beyond_f16(tensors: list[PlannedTensor]) -> set[str]:
+    """Names of those that are to be F16, and have values which it cannot hold."""
+    found: set[str] = set()
+    for tensor in tensors:
+        try:
+            for _ in tensor.blocks():
+                pass
+        except BeyondF16 as overflow:
+            found |= overflow.names
+    return found
 
 
 class TensorPlan:

@@ -27,7 +27,8 @@ from llamacpp.llama_class import reads_as_class, with_its_spaces
 from llamacpp.notices import Notice
 from llamacpp.taken_as_special import special_looking_notice
 from llamacpp.token_table import TokenTable
-from llamacpp.tokenizer_files import SPECIAL_NAMES, Json, named_tokens, read_if_there
+from llamacpp.tokenizer_files import SPECIAL_NAMES, Json, named_tokens
+from llamacpp.tokenizer_form import read_tokenizer
 
 RAW_SPLIT = "sarvam-moe"
 """llama.cpp's name for BPE over text as it is, spaces marked, with byte fallback."""
@@ -151,7 +152,7 @@ def _of_json(
     added: list[AddedToken],
     architecture: str,
 ) -> Vocabulary:
-    tokenizer = read_if_there(path)
+    tokenizer = read_tokenizer(path)
     model: Json = tokenizer.get("model") or {}
     has_pieces = isinstance(model.get("vocab"), dict) and isinstance(model.get("merges"), list)
     kind = model.get("type", "BPE" if has_pieces else "nameless")

@@ -27,11 +27,14 @@ SIDE_FILES = (
     "tokenizer.model",
     "special_tokens_map.json",
     "chat_template.jinja",
+    "chat_template.json",
     "vocab.json",
     "merges.txt",
     "added_tokens.json",
     "generation_config.json",
 )
+SIDE_FOLDER = "additional_chat_templates"
+"""Where Transformers keeps chat templates with names."""
 MAPPED = ("awq", "smoothquant", "spinquant")
 """Methods that scale or rotate one layer and its followers together."""
 LIBRARY_FAILURES = (
@@ -128,6 +131,9 @@ class QuantizeJob:
             side_file = self.source / name
             if side_file.is_file():
                 shutil.copy(side_file, self.output / name)
+        templates = self.source / SIDE_FOLDER
+        if templates.is_dir():
+            shutil.copytree(templates, self.output / SIDE_FOLDER, dirs_exist_ok=True)
         for path in self.output.rglob("*"):
             if path.is_file():
                 with path.open("rb") as file:

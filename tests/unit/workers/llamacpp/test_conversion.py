@@ -239,7 +239,8 @@ def test_a_text_that_two_tokens_have_is_refused_before_llama_cpp_ends() -> None:
 
 def test_a_file_that_is_no_sentencepiece_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.model"
-    for content in (b"", b"\x0a\xff", b"version https://git-lfs", bytes(range(1, 200))):
+    endless = b"\x0a" + b"\xff" * 4_000_000
+    for content in (b"", b"\x0a\xff", b"version https://git-lfs", bytes(range(1, 200)), endless):
         path.write_bytes(content)
         with pytest.raises(JobError, match="is no SentencePiece model"):
             read_model(path)
@@ -279,6 +280,8 @@ def test_an_adapters_scale_is_pefts() -> None:
     assert scale_of(config, "layers.0.q_proj", 4) == 2.0
     assert scale_of(config, "layers.0.k_proj", 4) == 4.0
     assert scale_of({**config, "use_rslora": True}, "layers.0.q_proj", 4) == 4.0
+    assert scale_of({"lora_alpha": None}, "layers.0.q_proj", 4) == 2.0
+    assert scale_of({"lora_alpha": 0}, "layers.0.q_proj", 4) == 0.0
 
 
 def test_folders_that_are_no_adapter_of_ours(tmp_path: Path) -> None:

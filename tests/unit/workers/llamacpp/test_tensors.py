@@ -15,7 +15,15 @@ from _shared.safetensors import TensorFile
 from llamacpp.architectures import ARCHITECTURES
 from llamacpp.defaults import complete
 from llamacpp.expected import expected_shapes
-from llamacpp.tensors import BeyondF16, TensorPlan, Type, encode, interleave
+from llamacpp.tensors import (
+    BeyondF16,
+    PlannedTensor,
+    TensorPlan,
+    Type,
+    beyond_f16,
+    encode,
+    interleave,
+)
 
 SIZES: dict[str, Any] = {
     "vocab_size": 8,
@@ -125,3 +133,17 @@ def test_values_beyond_f16_are_told_from_values_that_are_none() -> None:
         encode(np.array([1e6], np.float32), Type.F16, "t")
     with pytest.raises(JobError, match="NaN or infinite"):
         encode(np.array([np.nan], np.float32), Type.F16, "t")
+
+
+def test_all_tensors_beyond_f16_are_found_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "values"
+    values = np.array([[1e6, 1.0], [1.0, 1.0], [1.0, 1e6]], np.float32)
+    path.write_bytes(values.tobytes())
+    planned = [
+        PlannedTensor(name=name, source=TensorFile(path, at, at + 8, "F32", (1, 2)), type=kind)
+        for name, at, kind in (
+            *(("first", 0, Type.F16), ("second", 8, Type.F16)),
+            *(("third", 16, Type.F16), ("wide", 16, Type.F32)),
+        )
+    ]
+    assert beyond_f16(planned) == {"first", "third"}

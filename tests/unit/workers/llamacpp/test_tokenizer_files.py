@@ -65,6 +65,41 @@ def test_an_added_token_without_text_or_number_is_refused(
         added_tokens(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"model": ["BPE"]}, "model"),
+        ({"added_tokens": ["<a>"]}, "added_tokens"),
+        ({"added_tokens": {"<a>": 5}}, "added_tokens"),
+        ({"normalizer": "NFC"}, "normalizer"),
+        ({"normalizer": {"type": "Replace", "pattern": " "}}, "normalizer"),
+        ({"pre_tokenizer": ["ByteLevel"]}, "pre_tokenizer"),
+        ({"pre_tokenizer": {"pretokenizers": "ByteLevel"}}, "pre_tokenizer"),
+        ({"pre_tokenizer": {"pretokenizers": [{"type": "Split"}]}}, "pre_tokenizer"),
+        ({"post_processor": {"type": "TemplateProcessing"}}, "post_processor"),
+        ({"post_processor": {"type": "TemplateProcessing", "single": "$A"}}, "post_processor"),
+        (
+            {"post_processor": {"processors": [{"type": "TemplateProcessing", "single": [{}]}]}},
+            "post_processor",
+        ),
+    ],
+    ids=str,
+)
+def test_a_part_of_another_form_is_refused_by_name(
+    tmp_path: Path, change: dict[str, Any], part: str
+) -> None:
+    write(tmp_path, "tokenizer.json", {"model": {"vocab": {}, "merges": []}, **change})
+    with pytest.raises(JobError, match=f"its {part} is not as tokenizers write it"):
+        added_tokens(tmp_path)
+
+
+@pytest.mark.parametrize("decoder", [["<a>"], {"5": "<a>"}, "<a>"], ids=str)
+def test_a_list_of_added_tokens_of_another_form_is_refused(tmp_path: Path, decoder: object) -> None:
+    write(tmp_path, "tokenizer_config.json", {"added_tokens_decoder": decoder})
+    with pytest.raises(JobError, match="no object of tokens by number"):
+        added_tokens(tmp_path)
+
+
 def test_an_added_token_of_no_text_is_never_found(tmp_path: Path) -> None:
     write(tmp_path, "tokenizer_config.json", {"added_tokens_decoder": {"7": {"content": ""}}})
     assert added_tokens(tmp_path) == []
