@@ -49,4 +49,4 @@ def _replace(fields: Json, architecture: str) -> None:
 def _head_dim(fields: Json) -> int:
     """0 where the configuration does not tell."""
     heads = fields.get("num_attention_heads") or 1
-    return int(fields.get("head_dim") or fields.get("hidden_size", 0) // heads)
+    return int(fields.get("head_dim") or (fields.get("hidden_size") or 0) // heads)
