@@ -68,8 +68,7 @@ def normalize(
     Raises: UsageError naming the line that cannot be read; EnvironmentMissing without a Parquet
     reader.
     """
-    if not path.is_file():
-        raise _absent(path, kind)
+    require_file(path, kind=kind)
     read = prompt_rows
     if kind == "trace":
         read = trace_rows
@@ -80,6 +79,12 @@ def normalize(
     if not spooled.count:
         raise UsageError(f"{path} holds no requests", hint=spooled.why_none())
     return spooled.normalized(path.name)
+
+
+def require_file(path: Path, *, kind: str) -> None:
+    """Raises: UsageError; `kind` as of `normalize`."""
+    if not path.is_file():
+        raise _absent(path, kind)
 
 
 def _absent(path: Path, kind: str) -> UsageError:

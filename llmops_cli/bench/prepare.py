@@ -12,7 +12,7 @@ import msgspec
 from llmops_cli.bench.apis import check_api
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.counting import token_counter
-from llmops_cli.bench.datasets import normalize
+from llmops_cli.bench.datasets import normalize, require_file
 from llmops_cli.bench.lengths import parse_lengths
 from llmops_cli.bench.normalized import Normalized
 from llmops_cli.bench.plan import EMBEDDINGS, Words, Workload
@@ -90,6 +90,14 @@ def _highest_rate_per_s(load: Load) -> float:
     rates.append(load.rate_per_s or 0.0)
     rates.append(load.ramp_to_per_s or 0.0)
     return max(rates)
+
+
+def require_rows(recipe: BenchRecipe) -> None:
+    """Raises: UsageError for a prompt file or a trace that is not there."""
+    if recipe.trace:
+        require_file(Path(recipe.trace), kind="trace")
+    elif recipe.dataset not in ("builtin", "synthetic"):
+        require_file(Path(recipe.dataset), kind="file")
 
 
 def normalized_rows(recipe: BenchRecipe, spool: Path) -> Normalized | None:

@@ -20,6 +20,7 @@ from llmops_cli.bench.prepare import (
     make_workload,
     most_streams,
     normalized_rows,
+    require_rows,
     words_of,
     workers_needed,
 )
@@ -51,6 +52,14 @@ def target_of(recipe: BenchRecipe, origins: Mapping[str, str]) -> EngineTarget:
         url=recipe.url,
         options=recipe.options,
     )
+
+
+def check_wish(recipe: BenchRecipe) -> None:
+    """Raises: UsageError for what is wrong with it, before anything is made for it."""
+    headers_of(recipe)
+    loads_of(recipe)
+    checked_slos(recipe)
+    require_rows(recipe)
 
 
 def bench(

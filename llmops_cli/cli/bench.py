@@ -31,7 +31,7 @@ def bench(
     from llmops_cli.bench.page import save_page
     from llmops_cli.bench.report import problems_of
     from llmops_cli.bench.run import bench as run
-    from llmops_cli.bench.run import target_of
+    from llmops_cli.bench.run import check_wish, target_of
     from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say, width_of
     from llmops_cli.cli.settings import refuse_invalid, resolved
     from llmops_cli.runtime.runs import RunFolder
@@ -42,6 +42,7 @@ def bench(
     check_idle(found.recipe, found.origins)
     wish = target_of(found.recipe, found.origins)
     check_target(wish)
+    check_wish(found.recipe)
     folder = RunFolder("bench", _place(found.recipe), chosen=output)
     folder.require_unused()
     with TerminalProgress() as progress:

@@ -85,7 +85,7 @@ def nearest_name(name: str, known: Iterable[str], *, listed_by: str = "") -> str
     if len(names) > MOST_LISTED:
         none = f"none of {len(names)} known names is like it"
         return f"{none}: {listed_by}" if listed_by else none
-    listed = ", ".join(names)
+    listed = ", ".join(names) or "none yet"
     return f"known: {listed}"
 
 

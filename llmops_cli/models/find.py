@@ -40,8 +40,18 @@ def find_model(reference: str, *, progress: Progress) -> Artifact:
         return _in_folder(reference, path, progress=progress)
     if _is_hub_name(reference):
         return artifact_at(reference, _download(reference), "hf")
+    raise _no_model(reference)
+
+
+def require_reference(reference: str) -> None:
+    """Raises: UsageError where nothing can be found. Nothing is read, loaded or fetched."""
+    if not may_be_found(reference):
+        raise _no_model(reference)
+
+
+def _no_model(reference: str) -> UsageError:
     names = ", ".join(model_names())
-    raise UsageError(
+    return UsageError(
         f"no model at {reference}",
         hint=f"a folder, a .gguf file, owner/name of the Hugging Face hub, or {names}",
     )

@@ -77,7 +77,8 @@ def asked(
             raise _refused(base, key_env, error.code, error.read(MOST_BYTES)) from None
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        message = f"nothing answers at {base}: {reason}"
+        said = getattr(reason, "strerror", None) or reason
+        message = f"nothing answers at {base}: {said}"
         raise EnvironmentMissing(message, hint="llmops serve") from None
 
 

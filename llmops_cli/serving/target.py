@@ -14,6 +14,7 @@ from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env, ServerSpec
 from llmops_cli.engines import Engine, EngineFacts, load_engine, parse_options
 from llmops_cli.engines.options import EngineOptions
+from llmops_cli.models.find import require_reference
 from llmops_cli.models.prepare import for_engine, with_parts
 from llmops_cli.runtime.digests import digest_path
 from llmops_cli.runtime.env import ensure_env, find_env
@@ -112,6 +113,8 @@ def prepare_target(target: EngineTarget, *, progress: Progress) -> PreparedTarge
     Raises: UsageError, EnvironmentMissing, EngineFailed.
     """
     engine, options = check_target(target)
+    if target.artifact is None and engine.facts.formats:
+        require_reference(target.model or "demo")
     env = _environment(target, engine.facts, progress)
     if target.artifact is not None:
         artifact = target.artifact

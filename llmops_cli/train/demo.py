@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.progress import Progress
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.files import locked, size_of
@@ -33,7 +34,11 @@ class DemoModel:
         return model_dir(recipe, key)
 
     def kept(self, *, progress: Progress) -> Artifact | None:
-        report = kept_report(self.place(), progress)
+        try:
+            place = self.place()
+        except EnvironmentMissing:  # it is trained once its libraries are there
+            return None
+        report = kept_report(place, progress)
         return None if report is None else _artifact(report)
 
     def make(self, *, progress: Progress) -> Artifact:

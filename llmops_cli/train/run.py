@@ -15,7 +15,7 @@ from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.models.prepare import find_original
 from llmops_cli.runtime.contents import content_digest
-from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.env import ensure_env
 from llmops_cli.runtime.files import claimed, locked, to_json, write_atomic
 from llmops_cli.runtime.hardware import probe_gpus, usable_cores
 from llmops_cli.runtime.job import RANK_ERRORS, JobResult, run_job
@@ -133,14 +133,12 @@ class _Run:
         self._recipe = recipe
         self._origins = origins
         self._progress = progress
-        self._env = find_env("train")
         self.launch = ALONE
         if not alone:
             gpus = len(probe_gpus())
             self.launch = launch_of(recipe, environ=os.environ, gpus=gpus, port=free_port())
         if not self.launch.is_first:
             self._progress = Silent()
-        require_trackers(recipe, self._env)
         self._model: str | None = None
         for note in notes_of(msgspec.structs.asdict(recipe)):
             self._progress.say(note)
@@ -150,7 +148,10 @@ class _Run:
         self.plan = planned(
             recipe, origins, self.launch, model=self._model, progress=self._progress
         )
-        self._env = find_env(environment_of(self.plan.recipe.strategy))
+        # what is wrong with the wish is told before anything is fetched
+        name = environment_of(self.plan.recipe.strategy)
+        self._env = ensure_env(name, progress=self._progress)
+        require_trackers(recipe, self._env)
         self.key = run_key(recipe, self._env, world_size=self.launch.world_size)
 
     def kept(self, target: Path) -> TrainReport | None:
