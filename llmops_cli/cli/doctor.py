@@ -24,7 +24,7 @@ def doctor(
 
     Exit code 3 if no engine can run.
     """
-    from llmops_cli.cli.screen import print_json
+    from llmops_cli.cli.screen import print_json, say
     from llmops_cli.core.errors import EnvironmentMissing
     from llmops_cli.engines import load_engines
     from llmops_cli.quantize.ready import quantizer_statuses
@@ -32,6 +32,11 @@ def doctor(
     from llmops_cli.runtime.hardware import installed_versions, probe_hardware
 
     hardware = probe_hardware()
+    if not as_json:
+        _write(_machine_lines(hardware))
+        _write(_gpu_lines(hardware))
+        sys.stdout.flush()
+    say("importing what each environment has, which takes a while on a busy machine")
     envs = {env.name: env for env in list_envs(anew=True)}
     loaded, broken = load_engines()
     needs = {name: engine.facts.environment for name, engine in loaded.items()}
@@ -48,8 +53,6 @@ def doctor(
         }
         print_json(facts)
     else:
-        _write(_machine_lines(hardware))
-        _write(_gpu_lines(hardware))
         _write(_engine_lines(works, needs, envs))
         _write(_quantizer_lines(quantizers))
         _write(f"--     {reason}" for reason in broken.values())
