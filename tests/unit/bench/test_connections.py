@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.connection import Request
 from llmops_cli.bench.connections import Connections
-from llmops_cli.bench.failure import RequestFailure
+from llmops_cli.bench.failure import ErrorKind, RequestFailure
+from llmops_cli.bench.loop import Loop
 from llmops_cli.bench.plan import Destination, LevelPlan, Words, Workload
+from llmops_cli.bench.record import Record
 from llmops_cli.bench.session import PlannedTurn, Session
+from llmops_cli.bench.workload import SessionSource
 from tests.raw import whole
 
 ANSWER = whole({"choices": []})
@@ -169,3 +174,34 @@ def test_what_an_idle_connection_says_is_no_answer(server: Server) -> None:
         asked_on(server, client).sendall(ANSWER)
         client.poll(until=1)
         assert (client.answered, client.failed) == ([0], [])
+
+
+def test_requests_that_fail_at_once_do_not_fail_within_one_another(server: Server) -> None:
+    """Each of those that were held back finds no file number left for its connection."""
+    held = 1_500
+    plan = msgspec.structs.replace(
+        plan_for(server.port), load=Load(kind="burst", label="b", count=held), max_in_flight=1
+    )
+    source = SessionSource(plan.work, "0")
+    sessions = ((index, source.session(index)) for index in range(held))
+    records: list[Record] = []
+    loop = Loop(plan, sessions, due_ns=iter([0] * held), emit=records.append, on_tick=lambda: None)
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def refuse() -> None:
+        while not server.links or not server.links[0].recv(4096):
+            time.sleep(0.001)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, usual[1]))
+        server.links[0].close()
+
+    thread = threading.Thread(target=refuse)
+    thread.start()
+    try:
+        loop.run(time.monotonic_ns())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    thread.join()
+    loop.close()
+    assert len(records) == held
+    kinds = {record.error_kind for record in records[1:]}
+    assert kinds == {ErrorKind.OPEN_FILES}
