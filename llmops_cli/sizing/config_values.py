@@ -104,6 +104,16 @@ def numbers_in(config: Config, key: str) -> list[int] | None:
     return value
 
 
+def listed_sizes(config: Config, key: str, count: int) -> list[int]:
+    """A whole number from 1 for each of `count` layers. Raises: UsageError for anything else."""
+    found = numbers_in(config, key)
+    if found is None or len(found) != count:
+        raise UsageError(
+            f"the model's config has no usable '{key}'", hint=f"a number for each of {count} layers"
+        )
+    return [_checked(key, each, least=1) for each in found]
+
+
 def head_size(config: Config, heads: int, *, default: int | None = None) -> int:
     """Of one head: as the config says, as the family has it, or its part of the hidden size.
 

@@ -242,7 +242,7 @@ def _latent_attention(
     rotary_dim = size_in(config, "qk_rope_head_dim")
     plain_dim = size_in(config, "qk_nope_head_dim")
     latent = Latent(
-        query_rank=count_in(config, "q_lora_rank") or None,
+        query_rank=_query_rank(config, family),
         kv_rank=size_in(config, "kv_lora_rank"),
         plain_dim=plain_dim,
         rotary_dim=rotary_dim,
@@ -258,6 +258,13 @@ def _latent_attention(
         output_bias=has_bias,
         latent=latent,
     )
+
+
+def _query_rank(config: Config, family: Family) -> int | None:
+    """What chooses tokens starts from the queries' vector. Raises: UsageError where it has none."""
+    if family.has_indexer:
+        return size_in(config, "q_lora_rank")
+    return count_in(config, "q_lora_rank") or None
 
 
 def _feed_forward(config: Config, family: Family) -> FeedForward:

@@ -8,7 +8,13 @@ from typing import Any
 import msgspec
 
 from llmops_cli.sizing.architecture import Attention, Experts, FeedForward
-from llmops_cli.sizing.config_values import count_in, is_set, layers_in, numbers_in, size_in
+from llmops_cli.sizing.config_values import (
+    count_in,
+    is_set,
+    layers_in,
+    listed_sizes,
+    size_in,
+)
 from llmops_cli.sizing.family_table import SANDWICH
 from llmops_cli.sizing.mixed import MixedBlock
 from llmops_cli.sizing.mixed_attention import mixed_attention
@@ -38,15 +44,14 @@ def gemma3n_blocks(config: Config) -> list[MixedBlock]:
     reach = windows({"sliding_window": 512, **config}, model_type="gemma3n_text", count=count)
     shared = _first_shared(config, count, default=15)
     attention = _attention(config)
-    widths = numbers_in(config, "intermediate_size") if _is_listed(config) else None
+    widths = _widths(config, count)
     parts = (*_alternating_parts(config), *_layer_input_parts(config))
     blocks = []
     for index in range(count):
-        width = size_in(config, "intermediate_size") if widths is None else widths[index]
         block = MixedBlock(
             norms=SANDWICH,
             attention=msgspec.structs.replace(attention, window=reach[index]),
-            network=FeedForward(width=width),
+            network=FeedForward(width=widths[index]),
             shares_cache=index >= shared,
             parts=parts,
         )
@@ -102,8 +107,11 @@ def gemma3n_parts(config: Config) -> tuple[Tensor, ...]:
     return tuple(found)
 
 
-def _is_listed(config: Config) -> bool:
-    return isinstance(config.get("intermediate_size"), list)
+def _widths(config: Config, count: int) -> list[int]:
+    """One for all layers, or one for each. Raises: UsageError for a list of another length."""
+    if not isinstance(config.get("intermediate_size"), list):
+        return [size_in(config, "intermediate_size")] * count
+    return listed_sizes(config, "intermediate_size", count)
 
 
 def _first_shared(config: Config, count: int, *, default: int) -> int:

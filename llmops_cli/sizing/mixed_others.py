@@ -14,6 +14,7 @@ from llmops_cli.sizing.config_values import (
     count_in,
     is_set,
     layers_in,
+    listed_sizes,
     names_in,
     numbers_in,
     require_multiple,
@@ -91,8 +92,8 @@ def openelm_blocks(config: Config) -> list[MixedBlock]:
     """Heads and widths that differ by layer (arXiv:2404.14619, section 2.1)."""
     count = layers_in(config, "num_transformer_layers")
     size = size_in(config, "model_dim")
-    heads = _listed(config, "num_query_heads", count)
-    kv_heads = _listed(config, "num_kv_heads", count)
+    heads = listed_sizes(config, "num_query_heads", count)
+    kv_heads = listed_sizes(config, "num_kv_heads", count)
     multipliers = _multipliers(config, count)
     dim = size_in(config, "head_dim", 128)
     divisor = size_in(config, "ffn_dim_divisor", 256)
@@ -124,15 +125,6 @@ def openelm_config(config: Config) -> Config:
         "max_position_embeddings": config.get("max_context_length"),
         "tie_word_embeddings": is_set(config, "share_input_output_layers", default=True),
     }
-
-
-def _listed(config: Config, key: str, count: int) -> list[int]:
-    found = numbers_in(config, key)
-    if found is None or len(found) != count or min(found) < 1:
-        raise UsageError(
-            f"the model's config has no usable '{key}'", hint=f"a number for each of {count} layers"
-        )
-    return found
 
 
 def _multipliers(config: Config, count: int) -> list[float]:

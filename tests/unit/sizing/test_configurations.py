@@ -182,6 +182,19 @@ def test_layers_that_share_a_cache_have_none() -> None:
     assert kv_bytes(model, 10_000) == cell * (16 * 512 + 4 * 10_000)
 
 
+@pytest.mark.parametrize("widths", [[], [16_384], [16_384] * 34 + [0], ["wide"] * 35])
+def test_widths_are_one_for_each_layer(widths: list[object]) -> None:
+    assert _model("gemma-3n-e4b", intermediate_size=[16_384] * 35).parameters_total > 0
+    with pytest.raises(UsageError, match="'intermediate_size'"):
+        _model("gemma-3n-e4b", intermediate_size=widths)
+
+
+@pytest.mark.parametrize("rank", [None, 0])
+def test_what_chooses_tokens_needs_the_queries_vector(rank: int | None) -> None:
+    with pytest.raises(UsageError, match="'q_lora_rank'"):
+        _model("glm-5", q_lora_rank=rank)
+
+
 def test_a_text_has_no_cache_in_layers_that_look_at_pictures() -> None:
     name = "llama-3.2-11b-vision"
     model = served_model(config_named(name), name=name, source=name)
