@@ -118,5 +118,6 @@ def image(
     path = write_context(folder, name, base=base or BASE, wheels=wheels)
     say(f"written: {path}")
     if builder is not None:
-        log = folder.with_name(f"{folder.name}.log")
+        place = folder.resolve()
+        log = place.with_name(f"{place.name}.log")
         print_json(build(folder, tag=called, builder=builder, log=log))

@@ -16,16 +16,23 @@ def differences(old: Path, new: Path) -> Iterator[str]:
         if not folder.is_dir():
             raise UsageError(f"{folder} is no folder", hint="llmops deploy render -o DIR")
     for name in sorted(_files(old) | _files(new)):
-        before = _lines(old / name)
-        after = _lines(new / name)
-        if before != after:
-            yield from difflib.unified_diff(
-                before,
-                after,
-                fromfile=str(old / name),
-                tofile=str(new / name),
-                lineterm="",
-            )
+        yield from _difference(old / name, new / name)
+
+
+def _difference(old: Path, new: Path) -> Iterator[str]:
+    before = _lines(old)
+    after = _lines(new)
+    if (before or []) != (after or []):
+        yield from difflib.unified_diff(
+            before or [],
+            after or [],
+            fromfile=str(old),
+            tofile=str(new),
+            lineterm="",
+        )
+    elif before != after:
+        yield f"--- {old}"
+        yield f"+++ {new}"
 
 
 def _files(folder: Path) -> set[str]:
@@ -36,8 +43,9 @@ def _files(folder: Path) -> set[str]:
     return found
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[str] | None:
+    """None: there is no such file."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
+    except OSError:
+        return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -41,7 +42,8 @@ def write_rendered(folder: Path, files: Mapping[str, bytes], *, force: bool) -> 
 
     Raises: UsageError naming those files, before anything is written; EnvironmentMissing.
     """
-    before = _read_list(folder)
+    before = _read_list(folder, force=force)
+    _refuse_in_the_way(folder, files)
     kept = tuple(sorted(_foreign(folder, files, before)))
     changed = [] if force else _changed(folder, files, before)
     if changed:
@@ -65,19 +67,43 @@ def write_rendered(folder: Path, files: Mapping[str, bytes], *, force: bool) -> 
     )
 
 
-def _read_list(folder: Path) -> dict[str, str]:
+def _read_list(folder: Path, *, force: bool) -> dict[str, str]:
     """Raises: UsageError for a list that is none: everything would be taken for somebody's."""
     try:
         raw = (folder / LIST).read_bytes()
     except OSError:
         return {}
+    with suppress(msgspec.DecodeError):
+        found = msgspec.json.decode(raw, type=WrittenFiles).files
+        if all(_is_below(folder, name) for name in found):
+            return found
+    if force:
+        return {}
+    raise UsageError(
+        f"{folder / LIST} is damaged, so nobody can say which files are ours",
+        hint="--force writes over them, or choose another -o",
+    )
+
+
+def _is_below(folder: Path, name: str) -> bool:
+    """A list comes with its folder, from wherever that was copied; it names nothing outside."""
     try:
-        return msgspec.json.decode(raw, type=WrittenFiles).files
-    except msgspec.DecodeError:
-        raise UsageError(
-            f"{folder / LIST} is damaged, so nobody can say which files are ours",
-            hint="--force writes over them, or choose another -o",
-        ) from None
+        place = (folder / name).parent.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return False
+    return place.is_relative_to(folder.resolve())
+
+
+def _refuse_in_the_way(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Raises: UsageError for a folder where a file of ours would be, and the other way round."""
+    for name in files:
+        path = folder / name
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder, and would be a file", hint="choose another -o")
+        for above in path.relative_to(folder).parents:
+            place = folder / above
+            if place.exists() and not place.is_dir():
+                raise UsageError(f"{place} is a file, and would be a folder", hint="another -o")
 
 
 def _content(path: Path) -> bytes | None:

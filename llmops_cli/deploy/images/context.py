@@ -16,8 +16,10 @@ from llmops_cli.runtime.digests import digest_path
 from llmops_cli.runtime.files import make_folder, write_atomic
 from llmops_cli.runtime.paths import PACKAGE, WORKERS, recipes_dir
 
-EXTRAS = ("redis",)
+EXTRAS = ("redis", "prices")
 """Of the gateway: what a cluster's has beside the least."""
+MARK = ".llmops-image"
+"""Of a folder that we have made: what is in it may be written anew."""
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".mypy_cache")
 ENVIRONMENTS = {
     "llamacpp": "llamacpp.txt",
@@ -35,13 +37,16 @@ def write_context(
     base: str,
     wheels: Path | None,
 ) -> Path:
-    """The Containerfile in it. Raises: UsageError, EnvironmentMissing."""
+    """The Containerfile in it.
+
+    Raises: UsageError, also for a folder that others have filled; EnvironmentMissing.
+    """
     if name not in IMAGES:
         raise unknown_name("image", name, IMAGES)
     require_image(base, what="--base")
     if wheels is not None and not wheels.is_dir():
         raise UsageError(f"no folder of wheels at {wheels}")
-    make_folder(folder)
+    _require_ours(folder)
     write_atomic(folder / "requirements.txt", requirements(name).encode())
     _copy(WORKERS, folder / "workers")
     if name == "gateway":
@@ -51,11 +56,24 @@ def write_context(
     write_atomic(folder / "wheels" / "README", b"Wheels that pip takes before an index.\n")
     for wheel in sorted(wheels.glob("*.whl")) if wheels is not None else []:
         shutil.copy2(wheel, folder / "wheels" / wheel.name)
-    digest = digest_path(folder)
     path = folder / "Containerfile"
+    path.unlink(missing_ok=True)  # the one before is no part of what is built
+    digest = digest_path(folder)
     text = containerfile(name, base=base, digest=digest, has_wheels=wheels is not None)
     write_atomic(path, text.encode())
     return path
+
+
+def _require_ours(folder: Path) -> None:
+    """Raises: UsageError for one that others have filled."""
+    make_folder(folder)
+    mark = folder / MARK
+    if any(folder.iterdir()) and not mark.is_file():
+        raise UsageError(
+            f"{folder} has files of others, and an image's folder is written anew",
+            hint="choose an empty folder with -o",
+        )
+    write_atomic(mark, b"")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.deploy.folder import LIST, write_rendered
+from llmops_cli.deploy.difference import differences
+from llmops_cli.deploy.folder import LIST, digest_of, write_rendered
+from llmops_cli.runtime.files import to_json
 
 FILES = {"a/x.yaml": b"x: 1\n", "b.yaml": b"b: 1\n"}
 
@@ -55,3 +58,48 @@ def test_a_damaged_list_is_told(tmp_path: Path) -> None:
     (tmp_path / LIST).write_text("{")
     with pytest.raises(UsageError, match="damaged"):
         write_rendered(tmp_path, FILES, force=False)
+    write_rendered(tmp_path, FILES, force=True)
+    assert write_rendered(tmp_path, FILES, force=False).unchanged == 2
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("name", ["../mine", "a/../../mine", "/{}/mine", "link/mine"])
+def test_a_list_that_came_with_a_folder_removes_nothing_outside(
+    name: str,
+    force: bool,
+    tmp_path: Path,
+) -> None:
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"mine")
+    folder = tmp_path / "copied"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path)
+    listed = {name.format(str(tmp_path).strip("/")): digest_of(b"mine")}
+    (folder / LIST).write_bytes(to_json({"schema": "llmops.deploy-files/1", "files": listed}))
+    with contextlib.suppress(UsageError):
+        write_rendered(folder, FILES, force=force)
+    assert mine.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("theirs", ["a", "b.yaml/mine"])
+def test_what_stands_in_the_way_is_told_before_anything_is_written(
+    theirs: str, tmp_path: Path
+) -> None:
+    path = tmp_path / theirs
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    with pytest.raises(UsageError, match="would be a"):
+        write_rendered(tmp_path, FILES, force=True)
+    assert [each for each in tmp_path.rglob("*") if each.is_file()] == [path]
+
+
+def test_a_difference_is_told_of_any_two_files(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "a").mkdir(parents=True)
+    (old / "a" / "x").write_text("1\n")
+    new.mkdir()
+    (new / "a").write_text("2\n")
+    (new / "empty").write_text("")
+    lines = list(differences(old, new))
+    assert {"-1", "+2", f"+++ {new / 'empty'}"} <= set(lines)
+    assert not list(differences(old, old))
