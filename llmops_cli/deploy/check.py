@@ -8,6 +8,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.deploy.lint.finding import Finding
+from llmops_cli.deploy.lint.forms import by_form
 from llmops_cli.deploy.lint.names import wrong_names
 from llmops_cli.deploy.lint.ports import wrong_ports
 from llmops_cli.deploy.lint.prompts import without_prompts, wrong_mounts
@@ -46,8 +47,8 @@ def check_folder(folder: Path) -> Checked:
         )
     read = read_folder(folder, "manifests")
     watching = read_folder(folder, OPERATOR)
-    objects = read.objects + watching.objects
-    findings = read.findings + watching.findings
+    objects, odd = by_form(read.objects + watching.objects)
+    findings = read.findings + watching.findings + odd
     findings += wrong_names(objects)
     findings += wrong_ports(objects)
     findings += unsafe(objects)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from llmops_cli.deploy.lint.finding import Finding
 
 TIMEOUT_S = 60
+ELSEWHERE = re.compile(r"not executable|not found")
+"""A unit's programs are on the machine that it is for."""
 MOST_CHARS = 300
 
 
@@ -63,14 +65,20 @@ def _failed(
     *,
     file: str,
     rule: str,
+    ignored: re.Pattern[str] | None = None,
 ) -> Iterator[Finding]:
+    """`ignored`: lines that say nothing of the file."""
     try:
         run = _called(argv, folder)
     except subprocess.TimeoutExpired:
         yield Finding(file=file, rule=rule, message=f"no answer in {TIMEOUT_S} s")
         return
-    if run.returncode:
-        words = " ".join((run.stderr or run.stdout).split())
+    if not run.returncode:
+        return
+    lines = (run.stderr or run.stdout).splitlines()
+    told = [line for line in lines if ignored is None or not ignored.search(line)]
+    words = " ".join(" ".join(told).split())
+    if words or ignored is None:
         yield Finding(file=file, rule=rule, message=words[:MOST_CHARS])
 
 
@@ -126,9 +134,7 @@ def _kubeconform(folder: Path) -> Iterator[Finding]:
 def _systemd(folder: Path) -> Iterator[Finding]:
     for name in _names(folder, "systemd/*.service"):
         argv = ["systemd-analyze", "verify", name]
-        for finding in _failed(argv, folder, file=name, rule="systemd-analyze"):
-            if not re.search(r"not executable|not found", finding.message):
-                yield finding
+        yield from _failed(argv, folder, file=name, rule="systemd-analyze", ignored=ELSEWHERE)
 
 
 VALIDATORS = (

@@ -30,8 +30,8 @@ class Found(NamedTuple):
 
     @property
     def name(self) -> str:
-        metadata = self.value.get("metadata") or {}
-        return str(metadata.get("name", ""))
+        metadata = self.value.get("metadata")
+        return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
 
     @property
     def title(self) -> str:

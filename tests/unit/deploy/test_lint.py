@@ -12,6 +12,7 @@ import yaml
 from llmops_cli.core.errors import UsageError
 from llmops_cli.deploy.check import check_folder
 from llmops_cli.deploy.lint.finding import Found
+from llmops_cli.deploy.lint.forms import by_form
 from llmops_cli.deploy.lint.names import wrong_names
 from llmops_cli.deploy.lint.ports import wrong_ports
 from llmops_cli.deploy.lint.read import read_folder
@@ -148,3 +149,63 @@ def test_a_secret_in_a_rendered_file_is_told_by_line(rendered: Render, tmp_path:
     assert found.file == "manifests/extra.yaml"
     assert found.message.startswith("line 6: a key (openai) stands here")
     assert key not in found.message
+
+
+POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: "
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kind: Pod\nmetadata: {name: p}\n", "no apiVersion"),
+        ("apiVersion: v1\nkind: Secret\nmetadata: p\n", "no metadata"),
+        (POD + "x", "spec is not"),
+        (POD + "{containers: [null]}", "spec.containers is not"),
+        (POD + "{containers: [{env: {A: b}}]}", "spec.containers.0.env is not"),
+        (POD + "{containers: [{ports: [80]}]}", "spec.containers.0.ports is not"),
+        (POD + "{volumes: x}", "spec.volumes is not"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {selector: x}", "selector"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata: {gateway.yaml: 5}", "texts"),
+    ],
+)
+def test_an_object_of_no_form_is_a_finding(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "theirs.yaml").write_text(text)
+    readable, findings = by_form(read_folder(tmp_path, "manifests").objects)
+    assert not readable
+    assert [(each.file, each.rule) for each in findings] == [("manifests/theirs.yaml", "form")]
+    assert words in findings[0].message
+
+
+def test_what_has_no_form_ends_no_check(tmp_path: Path) -> None:
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "theirs.yaml").write_text(POD + "x")
+    assert "form" in {each.rule for each in check_folder(tmp_path).findings}
+
+
+def test_labels_may_be_called_as_fields_are(rendered: Render) -> None:
+    found = objects(rendered())
+    labels = found["Deployment", "llmops-chat"]["metadata"]["labels"]
+    labels |= {"spec": "a", "ports": "b", "http": "c"}
+    assert not by_form([Found("m.yaml", each) for each in found.values()]).findings
+
+
+def test_of_a_unit_all_is_told_but_that_its_program_is_not_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "bin" / "systemd-analyze"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\necho 'a.service: Command /opt/x is not executable: No such file' >&2\n"
+        'grep -q Rstart "$2" && echo "$2:3: Unknown key Rstart" >&2\nexit 1\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    units = tmp_path / "out" / "systemd"
+    units.mkdir(parents=True)
+    (units / "fine.service").write_text("[Service]\nExecStart=/opt/x\n")
+    (units / "odd.service").write_text("[Service]\nRstart=no\nExecStart=/opt/x\n")
+    found = [each for each in check_folder(tmp_path / "out").findings if each.rule != "nginx"]
+    assert [(each.file, each.message) for each in found] == [
+        ("systemd/odd.service", "systemd/odd.service:3: Unknown key Rstart")
+    ]
