@@ -34,6 +34,11 @@ EPHEMERAL = {"type": "ephemeral"}
 """The end of a prefix to cache; a longer time than the dialect's default costs twice as much."""
 MARK_TTL = "5m"
 """Since its last use, the default."""
+SIGNED_THOUGHTS = "thinking_blocks"
+"""A message's field for them, as LiteLLM has it."""
+THOUGHTS = {"thinking": ("thinking", "signature"), "redacted_thinking": ("data",)}
+MARKS_MOST = 4
+"""Of one request."""
 EMPTY_SCHEMA = {"type": "object"}
 CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 PDF = "data:application/pdf;base64,"
@@ -105,6 +110,8 @@ def _turn(each: Json) -> Iterator[Json]:
     elif role == "assistant":
         if each.get("function_call"):
             raise NotInMessages("function_call", "the dialect has calls of `tools` alone")
+        if each.get("tool_calls"):
+            yield from _thoughts(each.get(SIGNED_THOUGHTS))
         yield from _blocks(each.get("content"))
         if isinstance(each.get("refusal"), str):
             yield from _blocks(each["refusal"])
@@ -114,6 +121,25 @@ def _turn(each: Json) -> Iterator[Json]:
         yield from _blocks(each.get("content"))
     else:
         raise NotInMessages("messages", f"the role {str(role)[:64]!r} is not known")
+
+
+def _thoughts(given: Any) -> Iterator[Json]:  # Any: as LiteLLM's clients send it back
+    """Of a model that went on to call tools: it wants back what it has signed."""
+    for block in given if isinstance(given, list) else ():
+        signed = signed_thought(block)
+        if signed is not None:
+            yield signed
+
+
+def signed_thought(block: Any) -> Json | None:  # Any: Anthropic's form of a thought
+    """None for what nobody has signed."""
+    if not isinstance(block, dict):
+        return None
+    fields = THOUGHTS.get(str(block.get("type")), ())
+    texts = {name: block.get(name) for name in fields}
+    if not fields or not all(isinstance(text, str) for text in texts.values()):
+        return None
+    return {"type": block["type"], **texts} if texts[fields[-1]] else None
 
 
 def _result(each: Json) -> Json:
@@ -180,6 +206,27 @@ def marks_in(messages: Iterable[Json], tools: Iterable[Json] | None) -> Iterator
     for holder in marked:
         if isinstance(holder, dict) and isinstance(holder.get("cache_control"), dict):
             yield holder["cache_control"]
+
+
+def trim_marks(body: Json) -> bool:
+    """Takes out marks beyond what the dialect takes; whether there were any.
+
+    The first stays, of what all conversations have, and the last, by which this one is found again.
+    """
+    marked = [each for each in _may_be_marked(body) if "cache_control" in each]
+    for each in marked[1 : 1 - MARKS_MOST] if len(marked) > MARKS_MOST else ():
+        del each["cache_control"]
+    return len(marked) > MARKS_MOST
+
+
+def _may_be_marked(body: Json) -> Iterator[Json]:
+    """In the order of the prompt."""
+    yield from body.get("tools") or ()
+    for content in (body.get("system"), *(turn["content"] for turn in body["messages"])):
+        for block in content if isinstance(content, list) else ():
+            if isinstance(block.get("content"), list):
+                yield from block["content"]
+            yield block
 
 
 def _image(image: Any) -> Json:  # Any: an address, alone or in an object

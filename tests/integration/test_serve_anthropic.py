@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anthropic
@@ -457,3 +459,86 @@ def test_an_answer_is_given_again(
     assert (status, headers["x-llmops-cache"]) == (200, "hit")
     assert json.loads(said)["choices"][0]["message"]["content"] == "Hello there."
     assert len(claude.seen) == 1
+
+
+def many(gateway: Gateway, model: str, count: int) -> list[int]:
+    """Statuses, each second request streamed."""
+
+    def ask(number: int) -> int:
+        body = {"model": model, "messages": HI, "stream": number % 2 == 0}
+        status, _, said = gateway.ask(body)
+        return status if b"Hello" in said else 0
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(ask, range(count)))
+
+
+CANARY = (
+    "  new: {{pool: [gpt], canary: {{use: [{{upstream: claude, model: {model}}}], steps: [50, 100],"
+    " step_s: 1, requests: 20, ttft: 99}}}}\n"
+)
+
+
+@pytest.mark.parametrize("is_well", [True, False])
+def test_a_canary_of_its_dialect_is_judged_as_any(
+    claude: AnthropicUpstream, upstream: Upstream, start: Starter, *, is_well: bool
+) -> None:
+    if not is_well:
+        claude.failures = [(529, failure("overloaded_error"), {})] * 1000
+    gateway = started(claude, upstream, start, CANARY.format(model=MODEL))
+    admin = start.key("adm", "--role", "admin")
+    state = ""
+    for _ in range(12):
+        assert set(many(gateway, "new", 40)) == {200}
+        time.sleep(0.5)
+        told = json.loads(gateway.ask(None, path="/admin/state", key=admin)[2])
+        state = told["canaries"]["new"]["state"]
+        if state != "running":
+            break
+    assert state == ("done" if is_well else "rolled back")
+
+
+def test_it_hedges_one_that_is_slow(
+    claude: AnthropicUpstream, upstream: Upstream, start: Starter
+) -> None:
+    more = f"  quick: {{pool: [gpt, {{upstream: claude, model: {MODEL}}}], hedge_after_s: 0.2}}\n"
+    gateway = started(claude, upstream, start, more)
+    upstream.prefill_s = 4.0
+    begun = time.monotonic()
+    assert set(many(gateway, "quick", 12)) == {200}
+    assert time.monotonic() - begun < 3.5
+    assert upstream.seen
+
+
+def test_what_nobody_counts_is_paid_by_its_words(
+    claude: AnthropicUpstream, upstream: Upstream, start: Starter
+) -> None:
+    """A count that is none was one of 0, which is free."""
+    gateway = started(claude, upstream, start)
+    said = {**message({"type": "text", "text": "word " * 400}), "usage": {}}
+    claude.failures = [(200, said, {})]
+    assert gateway.ask({"model": "claude", "messages": HI})[0] == 200
+    first, *rest = events_of(message({"type": "text", "text": "word " * 400}))
+    claude.stream = first + b"".join(each for each in rest if b"message_delta" not in each)
+    assert gateway.ask({"model": "claude", "messages": HI, "stream": True})[0] == 200
+    for line in gateway.audited(2):
+        assert line["input_tokens"] >= 1
+        assert line["output_tokens"] >= 300
+        assert line["dollars"] > 3
+
+
+def test_a_model_that_thinks_and_calls_goes_on_with_its_thoughts(
+    client: openai.OpenAI, claude: AnthropicUpstream
+) -> None:
+    thought = {"type": "thinking", "thinking": "Rain?", "signature": "c2lnbmVk"}
+    claude.content = [thought, CALL]
+    claude.stop_reason = "tool_use"
+    more = {"thinking": {"type": "enabled", "budget_tokens": 2000}}
+    asked: Any = {"model": "claude", "tools": [TOOL], "extra_body": more}
+    turn = client.chat.completions.create(messages=HI, **asked).choices[0].message
+    result = {"role": "tool", "tool_call_id": "toolu_1", "content": "Rain"}
+    talk: Any = [*HI, turn.model_dump(exclude_none=True), result]
+    client.chat.completions.create(messages=talk, **asked)
+    assert claude.seen[-1]["messages"][1]["content"] == [thought, CALL]
+    assert claude.seen[-1]["thinking"] == more["thinking"]
+    assert claude.seen[-1]["max_tokens"] > 2000

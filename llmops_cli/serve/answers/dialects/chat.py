@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from llmops_cli.runtime.messages_words import SIGNED_THOUGHTS, signed_thought
 from llmops_cli.serve.answers.dialects.choices import ENDINGS, words
 from llmops_cli.serve.answers.dialects.tool_calls import arguments_of
 
@@ -46,8 +47,12 @@ class ChatChoices:
             return
         message = choice.setdefault("message", {"role": "assistant", "content": None})
         delta = piece["delta"] or {}
-        if _others(delta):
+        others = _others(delta)
+        signed = others.pop(SIGNED_THOUGHTS, [])
+        if others or not all(map(signed_thought, signed)):
             raise ValueError("a delta of another form")  # what is kept is whole
+        if signed:
+            message.setdefault(SIGNED_THOUGHTS, []).extend(signed)
         for name in SPELT:
             if delta.get(name) is not None:
                 message[name] = (message.get(name) or "") + delta[name]

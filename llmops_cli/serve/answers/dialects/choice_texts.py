@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from llmops_cli.runtime.messages_words import SIGNED_THOUGHTS
 from llmops_cli.serve.answers.dialects.slots import SPELT_OUT, slots_in
 
 Json = dict[str, Any]  # Any: OpenAI's fields
@@ -37,6 +38,8 @@ WORDLESS_FIELDS = frozenset(
 """Fields of a choice, or of its message, that no model writes."""
 WITH_DATA = ("audio", "reasoning_details")
 """Fields whose `data` is no text."""
+CIPHERED = (*WITH_DATA, SIGNED_THOUGHTS)
+"""The same, of those that are only read where they stand whole."""
 MESSAGE_FIELDS = WORDLESS_FIELDS.union(
     TEXT_FIELDS,
     WHOLE_FIELDS,
@@ -138,7 +141,7 @@ def other_places_of(choice: Json, known: Iterable[TextPlace]) -> Iterator[TextPl
             if (id(place.holder), place.field) in seen:
                 continue
             seen.add((id(place.holder), place.field))
-            if place.field != "data" or place.name not in WITH_DATA:
+            if place.field != "data" or place.name not in CIPHERED:
                 yield place
 
 

@@ -6,7 +6,15 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.runtime.messages_words import BETWEEN, INPUT_COUNTS, STOP_REASONS, Json, call_of
+from llmops_cli.runtime.messages_words import (
+    BETWEEN,
+    INPUT_COUNTS,
+    SIGNED_THOUGHTS,
+    STOP_REASONS,
+    Json,
+    call_of,
+    signed_thought,
+)
 from llmops_cli.serve.answers.dialects.messages_answer import ERRORS
 from llmops_cli.serve.upstreams.errors import ErrorInStream
 
@@ -22,6 +30,7 @@ def completion_of(message: Json, *, created: int) -> Json:
     texts = []
     thoughts = []
     calls = []
+    signed = list(filter(None, map(signed_thought, message["content"])))
     for block in message["content"]:
         kind = block["type"]
         if kind == "text":
@@ -39,6 +48,8 @@ def completion_of(message: Json, *, created: int) -> Json:
     if calls:
         told["content"] = text or None
         told["tool_calls"] = calls
+        if signed:
+            told[SIGNED_THOUGHTS] = signed
     if any(thoughts):
         told["reasoning_content"] = BETWEEN.join(filter(None, thoughts))
     choice = {"index": 0, "message": told, **ending_of(message)}
@@ -83,25 +94,35 @@ def ending_of(message: Json) -> Json:
 
 
 def usage_of(usage: Any) -> Json | None:  # Any: the server's own field
-    """A prompt's tokens are all of them, those of a cache too."""
+    """A prompt's tokens are all of them, those of a cache too.
+
+    What is not told is left out, so that it is estimated: a 0 would be free. None: nothing is told.
+    """
     if not isinstance(usage, dict):
         return None
-    prompt = sum(_count(usage.get(name)) for name in INPUT_COUNTS)
-    answer = _count(usage.get("output_tokens"))
-    found: Json = {
-        "prompt_tokens": prompt,
-        "completion_tokens": answer,
-        "total_tokens": prompt + answer,
-        "prompt_tokens_details": {
-            "cached_tokens": _count(usage.get("cache_read_input_tokens")),
-            "cache_write_tokens": _count(usage.get("cache_creation_input_tokens")),
-        },
-    }
+    found = _prompt_of(usage)
+    answer = count_in(usage, "output_tokens")
+    if answer is not None:
+        if "prompt_tokens" in found:
+            found["total_tokens"] = found["prompt_tokens"] + answer
+        found["completion_tokens"] = answer
     details = usage.get("output_tokens_details")
-    if isinstance(details, dict) and _count(details.get("thinking_tokens")):
-        thought = _count(details["thinking_tokens"])
-        found["completion_tokens_details"] = {"reasoning_tokens": thought}
-    return found
+    if isinstance(details, dict):
+        thought = count_in(details, "thinking_tokens")
+        if thought:
+            found["completion_tokens_details"] = {"reasoning_tokens": thought}
+    return found or None
+
+
+def _prompt_of(usage: Json) -> Json:
+    """Empty where nobody counted the prompt."""
+    counts = [count_in(usage, name) for name in INPUT_COUNTS]
+    fresh, written, cached = counts
+    prompt = sum(each or 0 for each in counts)
+    if fresh is None and not prompt:
+        return {}
+    details = {"cached_tokens": cached or 0, "cache_write_tokens": written or 0}
+    return {"prompt_tokens": prompt, "prompt_tokens_details": details}
 
 
 def text_in(value: object) -> str:
@@ -111,10 +132,12 @@ def text_in(value: object) -> str:
     return value
 
 
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0
-    return max(0, int(min(value, COUNT_MOST)))
+def count_in(usage: Json, name: str) -> int | None:
+    """None for what is no number of tokens."""
+    value = usage.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        return None
+    return int(min(value, COUNT_MOST))
 
 
 def error_of(told: Json, *, has_status: bool) -> Json | None:

@@ -15,6 +15,7 @@ from llmops_cli.runtime.messages_words import (
     ANSWER_TOKENS,
     EPHEMERAL,
     MARK_TTL,
+    THOUGHTS,
     Json,
     NotInMessages,
     is_ephemeral,
@@ -23,6 +24,7 @@ from llmops_cli.runtime.messages_words import (
     system_of,
     tool_choice_of,
     tool_of,
+    trim_marks,
     turns_of,
 )
 from llmops_cli.serve.context import Fields
@@ -125,8 +127,8 @@ class MessagesBody(msgspec.Struct, frozen=True):
     """`fields`: each encoded, without the model's name, which is every upstream's own.
 
     `form`: of the answer. `effort`: what is said of thought, for upstreams that take it.
-    `is_marked`: the client says what is to be cached. `unsent`: names of what is not sent, and
-    told.
+    `is_marked`: the client says what is to be cached. `thought_tokens`: that it may think, which
+    count as its answer's. `unsent`: names of what is not sent, and told.
     """
 
     fields: Fields
@@ -134,6 +136,7 @@ class MessagesBody(msgspec.Struct, frozen=True):
     effort: Json
     is_marked: bool
     unsent: tuple[str, ...]
+    thought_tokens: int = 0
 
     def encoded(
         self,
@@ -148,7 +151,7 @@ class MessagesBody(msgspec.Struct, frozen=True):
         `unsaid_tokens`: of an answer, where nobody says how long it may be.
         """
         body: Json = {"model": model, **self.fields}
-        body.setdefault("max_tokens", unsaid_tokens or ANSWER_TOKENS)
+        body.setdefault("max_tokens", (unsaid_tokens or ANSWER_TOKENS) + self.thought_tokens)
         config = dict(self.form)
         if has_effort and self.effort == NO_THOUGHT:
             body["thinking"] = self.effort
@@ -190,18 +193,27 @@ def _messages_body(fields: Fields, further: Collection[str]) -> MessagesBody:
     for name in sorted(NEEDED.intersection(given)):
         if name not in further and not _asks_for_nothing(name, given[name]):
             raise NotInMessages(name, "there is no such field")
-    body = _conversation(given) | _settings(given) | _tools(given)
+    body = _conversation(given)
+    is_unsigned = _is_unsigned(given, body["messages"])
+    if is_unsigned:
+        given["thinking"] = None
+    body |= _settings(given) | _tools(given)
+    is_trimmed = trim_marks(body)
     encoded = {name: _raw(value) for name, value in body.items()}
     for name in further:
         if name in fields and name not in SENT and name not in encoded:
             encoded[name] = fields[name]
     marks = list(marks_in(given["messages"], given.get("tools")))
+    unsent = [*_unsent(fields, given, further), *_unsent_of_marks(marks, is_trimmed=is_trimmed)]
+    if is_unsigned:
+        unsent.append("thinking")
     return MessagesBody(
         encoded,
         form=_form(given.get("response_format")),
         effort=_effort(given),
         is_marked=any(map(is_ephemeral, marks)),
-        unsent=(*_unsent(fields, given, further), *_unsent_of_marks(marks)),
+        thought_tokens=_thought_tokens(given),
+        unsent=tuple(unsent),
     )
 
 
@@ -214,10 +226,10 @@ def _unsent(fields: Fields, given: Json, further: Collection[str]) -> list[str]:
     return left
 
 
-def _unsent_of_marks(marks: list[Json]) -> list[str]:
+def _unsent_of_marks(marks: list[Json], *, is_trimmed: bool) -> list[str]:
     """A cache is kept for as long as its price in the file pays for, whatever the client says."""
     unsent = []
-    if not all(map(is_ephemeral, marks)):
+    if is_trimmed or not all(map(is_ephemeral, marks)):
         unsent.append("cache_control")
     if any(mark.get("ttl") not in (None, MARK_TTL) for mark in marks):
         unsent.append("cache_control.ttl")
@@ -254,9 +266,28 @@ def _conversation(given: Json) -> Json:
     return {"messages": turns} if system is None else {"system": system, "messages": turns}
 
 
+def _is_unsigned(given: Json, turns: list[Json]) -> bool:
+    """Whether a model is to think on behind its calls, and what it has thought is not there.
+
+    That is refused: a chat's client has it only if it keeps a message's `thinking_blocks`.
+    """
+    thinking = given.get("thinking")
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
+        return False
+    answers = [turn["content"] for turn in turns if turn["role"] == "assistant"]
+    if not answers or not _kinds_in(turns[-1]["content"]) & {"tool_result"}:
+        return False
+    first, *_ = answers[-1]
+    return isinstance(first, dict) and first["type"] not in THOUGHTS
+
+
+def _kinds_in(content: str | list[Json]) -> set[str]:
+    return set() if isinstance(content, str) else {block["type"] for block in content}
+
+
 def _settings(given: Json) -> Json:
     said = [given[name] for name in LIMITS if given.get(name) is not None]
-    found: Json = {"max_tokens": said[0]} if said else {}
+    found: Json = {"max_tokens": _with_thought(said[0], given)} if said else {}
     stops = _stops(given.get("stop"))
     if stops:
         found["stop_sequences"] = stops
@@ -277,6 +308,19 @@ def _settings(given: Json) -> Json:
     if user:
         found["metadata"] = {"user_id": user}
     return found
+
+
+def _thought_tokens(given: Json) -> int:
+    """Of a budget for thought."""
+    thinking = given.get("thinking")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    return budget if type(budget) is int and budget > 0 else 0
+
+
+def _with_thought(most: Any, given: Json) -> Any:  # Any: a client's own number
+    """A limit that thought alone would use up is of the answer beside it: there it is of both."""
+    thought = _thought_tokens(given)
+    return most + thought if isinstance(most, int) and most <= thought else most
 
 
 def _form(wished: Any) -> Json:  # Any: OpenAI's fields

@@ -6,18 +6,20 @@ import time
 
 import msgspec
 
-from llmops_cli.runtime.messages_words import Json
+from llmops_cli.runtime.messages_words import SIGNED_THOUGHTS, THOUGHTS, Json
 from llmops_cli.serve.answers.dialects.choices import OddAnswer
 from llmops_cli.serve.answers.dialects.sse import DONE, END, EventSplitter, data_of, event
 from llmops_cli.serve.upstreams.anthropic.answer import (
     Paragraphs,
     completion_of,
+    count_in,
     ending_of,
     error_in_stream,
     error_of,
     text_in,
     usage_of,
 )
+from llmops_cli.serve.upstreams.anthropic.thoughts import SignedThoughts
 from llmops_cli.serve.upstreams.errors import EndedEarly, MalformedAnswer
 
 EVENT_MOST = 8 << 20
@@ -40,7 +42,9 @@ class MessagesAnswer:
         self._usage: Json = {}
         self._paragraphs = Paragraphs()
         self._thoughts = Paragraphs()
+        self._signed = SignedThoughts()
         self._calls: dict[int, ToolInput] = {}
+        self._called = 0
         self._has_begun = False
         self._has_ended = False
 
@@ -112,12 +116,18 @@ class MessagesAnswer:
             "created": self._created,
             "model": message.get("model"),
         }
-        self._count(message.get("usage"))
+        begun = dict(message.get("usage") or {})
+        begun.pop("output_tokens", None)  # of what was not yet said: the end tells it
+        self._count(begun)
 
     def _count(self, usage: Json | None) -> None:
-        """Later events tell all that was used by then, or nothing of it."""
-        for name, value in (usage or {}).items():
-            if value is not None:
+        """Events tell all that was used by then, or nothing of it: some say 0 then."""
+        given = usage or {}
+        for name, value in given.items():
+            before = count_in(self._usage, name)
+            now = count_in(given, name)
+            is_less = before is not None and (now is None or now < before)
+            if value is not None and not is_less:
                 self._usage[name] = value
 
     def _block(self, index: int, block: Json) -> bytes:
@@ -126,11 +136,14 @@ class MessagesAnswer:
         if kind == "text":
             return out + self._text(block.get("text") or "")
         self._paragraphs.interrupt()
+        if kind in THOUGHTS:
+            self._signed.begin(index, block)
         if kind == "thinking":
             self._thoughts.interrupt()
             return out + self._thought(block.get("thinking") or "")
         if kind == "tool_use":
-            call = ToolInput(len(self._calls), block.get("input"))
+            call = ToolInput(self._called, block.get("input"))
+            self._called += 1
             self._calls[index] = call
             function = {"name": text_in(block["name"]), "arguments": ""}
             named = {"index": call.number, "id": text_in(block["id"]), "type": "function"}
@@ -142,7 +155,10 @@ class MessagesAnswer:
         if kind == "text_delta":
             return self._begin() + self._text(delta["text"])
         if kind == "thinking_delta":
+            self._signed.add(index, text_in(delta["thinking"]))
             return self._begin() + self._thought(delta["thinking"])
+        if kind == "signature_delta":
+            self._signed.sign(index, delta.get("signature"))
         if kind == "input_json_delta" and index in self._calls:
             return self._arguments(self._calls[index], text_in(delta["partial_json"]))
         return b""
@@ -175,6 +191,9 @@ class MessagesAnswer:
     def _stop(self) -> bytes:
         out = self._begin()
         out += b"".join([self._block_ended(index) for index in self._calls])
+        signed = self._signed.blocks() if self._calls else []
+        if signed:
+            out += self._piece({SIGNED_THOUGHTS: signed})
         self._has_ended = True
         out += self._piece({}, **ending_of(self._ending))
         usage = usage_of(self._usage or None)

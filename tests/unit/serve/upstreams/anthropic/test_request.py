@@ -68,6 +68,18 @@ def test_what_reaches_a_model_is_never_left_out() -> None:
             {"reasoning_effort": "high", "thinking": {"type": "adaptive"}},
             {"max_tokens": 4096, "thinking": {"type": "adaptive"}},
         ),
+        (
+            {"thinking": {"type": "enabled", "budget_tokens": 9000}},
+            {"max_tokens": 13096, "thinking": {"type": "enabled", "budget_tokens": 9000}},
+        ),
+        (
+            {"max_tokens": 4096, "thinking": {"type": "enabled", "budget_tokens": 4096}},
+            {"max_tokens": 8192, "thinking": {"type": "enabled", "budget_tokens": 4096}},
+        ),
+        (
+            {"max_tokens": 5000, "thinking": {"type": "enabled", "budget_tokens": 4096}},
+            {"max_tokens": 5000, "thinking": {"type": "enabled", "budget_tokens": 4096}},
+        ),
         ({"response_format": {"type": "text"}}, {"max_tokens": 4096}),
         ({"tool_choice": "auto", "tools": []}, {"max_tokens": 4096}),
     ],
@@ -109,6 +121,56 @@ def test_a_prompt_with_a_clients_marks_has_no_other(*, of_a_tool: bool) -> None:
     found = body.encoded("m", has_effort=True, is_cached=True)
     assert found.count(b"cache_control") == 1
     assert body.unsent == ()
+
+
+SIGNED = {"type": "thinking", "thinking": "Hm.", "signature": "abc"}
+CALLED: dict[str, Any] = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+RESULT = {"role": "tool", "tool_call_id": "c", "content": "Rain"}
+
+
+@pytest.mark.parametrize(
+    ("talk", "kind", "thinks"),
+    [
+        ([*HI, {**CALLED, "thinking_blocks": [SIGNED]}, RESULT], "enabled", True),
+        ([*HI, CALLED, RESULT], "enabled", False),
+        ([*HI, {**CALLED, "thinking_blocks": [{**SIGNED, "signature": ""}]}, RESULT], "enabled", 0),
+        ([*HI, {**CALLED, "thinking_blocks": "x"}, RESULT], "enabled", False),
+        ([*HI, CALLED, RESULT], "adaptive", True),
+        ([*HI, CALLED, RESULT, {"role": "assistant", "content": "Wet."}, *HI], "enabled", True),
+        (HI, "enabled", True),
+    ],
+)
+def test_a_model_thinks_on_behind_its_calls_only_with_what_it_thought(
+    talk: list[Any], kind: str, thinks: object
+) -> None:
+    """It refuses that otherwise; the client is told."""
+    body = messages_body(raw(messages=talk, thinking={"type": kind, "budget_tokens": 2000}))
+    found = msgspec.json.decode(body.encoded("m", has_effort=True))
+    assert ("thinking" in found) == bool(thinks)
+    assert body.unsent == (() if thinks else ("thinking",))
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 9])
+def test_of_many_marks_four_arrive(count: int) -> None:
+    """The first is of what all talks have, the last ones of this talk."""
+    mark = {"cache_control": {"type": "ephemeral"}}
+    tools = [{"type": "function", "function": {"name": "f"}, **mark}]
+    talk: list[Any] = [{"role": "system", "content": [{"type": "text", "text": "S", **mark}]}]
+    for number in range(count - 2):
+        content = [{"type": "text", "text": f"{number}", **mark}]
+        talk.append({"role": ("user", "assistant")[number % 2], "content": content})
+    body = messages_body(raw(messages=talk, tools=tools))
+    sent_body = msgspec.json.decode(body.encoded("m", has_effort=True, is_cached=True))
+    turns = [turn["content"][0] for turn in sent_body["messages"]]
+    blocks = [*sent_body["tools"], *sent_body["system"], *turns]
+    kept = [number for number, block in enumerate(blocks) if "cache_control" in block]
+    last = list(range(count))[-3:]
+    assert kept == (sorted({0, *last}) if count > 4 else list(range(count)))
+    assert body.unsent == (("cache_control",) if count > 4 else ())
 
 
 @pytest.mark.parametrize(

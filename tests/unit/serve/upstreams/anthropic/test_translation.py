@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmops_cli.runtime.messages_words import turns_of
 from llmops_cli.serve.answers.dialects.chat import ChatChoices
 from llmops_cli.serve.answers.dialects.choices import assembled
 from llmops_cli.serve.answers.usage import usage_in
+from llmops_cli.serve.context import Usage
 from llmops_cli.serve.upstreams.anthropic.translation import MessagesAnswer
 from llmops_cli.serve.upstreams.errors import (
     EndedEarly,
@@ -172,6 +174,91 @@ def test_counts_may_come_at_the_end_alone_or_again() -> None:
     assert usage["completion_tokens_details"] == {"reasoning_tokens": 3}
     bare = of_stream([start, event("message_delta", delta={}), event("message_stop")])
     assert "usage" not in bare
+
+
+@pytest.mark.parametrize(
+    ("counts", "told_in", "told_out"),
+    [
+        (None, None, None),
+        ({}, None, None),
+        ({"input_tokens": "20", "output_tokens": -1}, None, None),
+        ({"input_tokens": True, "output_tokens": [9]}, None, None),
+        ({"output_tokens": 9}, None, 9),
+        ({"cache_read_input_tokens": 0, "output_tokens": 9}, None, 9),
+        ({"cache_read_input_tokens": 7, "output_tokens": 9}, 7, 9),
+        ({"input_tokens": 20}, 20, None),
+        ({"input_tokens": 0, "output_tokens": 0}, 0, 0),
+    ],
+)
+def test_what_nobody_counted_is_not_free(
+    counts: object, told_in: int | None, told_out: int | None
+) -> None:
+    """It is estimated then, as of any upstream; a told 0 is one."""
+    body = msgspec.json.encode({**message(HELLO), "usage": counts})
+    usage = usage_in(MessagesAnswer().whole(200, body)) or Usage()
+    assert (usage.tells_input, usage.tells_output) == (told_in is not None, told_out is not None)
+    assert (usage.input_tokens, usage.output_tokens) == (told_in or 0, told_out or 0)
+
+
+def test_a_stream_without_a_count_at_its_end_has_none_of_its_answer() -> None:
+    """What is told of it at its start is of a word that was not yet said."""
+    start, *rest = events_of(message(HELLO))
+    deltas = [each for each in rest if b"message_delta" not in each]
+    usage = of_stream([start, *deltas])["usage"]
+    assert usage["prompt_tokens"] == 150
+    assert "completion_tokens" not in usage
+
+
+@pytest.mark.parametrize("later", [0, None, "20", -1, 20])
+def test_a_later_count_takes_nothing_back(later: object) -> None:
+    """Some servers tell 0 of what they have told before."""
+    start, *_ = events_of(message())
+    counted = {"input_tokens": later, "output_tokens": 9}
+    end = event("message_delta", delta={"stop_reason": "end_turn"}, usage=counted)
+    usage = of_stream([start, end, event("message_stop")])["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (150, 9)
+
+
+def test_calls_of_one_number_are_told_apart() -> None:
+    start, *_ = events_of(message())
+    names = ("one", "two", "three")
+    calls = [
+        event("content_block_start", index=0, content_block={**CALL, "id": name, "name": name})
+        + event("content_block_stop", index=0)
+        for name in names
+    ]
+    choice = of_stream([start, *calls, event("message_stop")])["choices"][0]
+    found = [each["function"]["name"] for each in choice["message"]["tool_calls"]]
+    assert found == list(names)
+
+
+SEALED: Json = {"type": "redacted_thinking", "data": "c2VhbGVk"}
+
+
+def test_signed_thoughts_before_a_call_go_back_as_they_came() -> None:
+    """Without them a model that calls tools may not think on."""
+    answer = message(THOUGHT, SEALED, HELLO, CALL, stop_reason="tool_use")
+    for found in (told(answer), of_stream(list(events_of(answer)))["choices"][0]):
+        said = found["message"]
+        assert said["reasoning_content"] == "Hm."
+        assert said["thinking_blocks"] == [THOUGHT, SEALED]
+        result = {"role": "tool", "tool_call_id": "toolu_1", "content": "Rain"}
+        turns = turns_of([{"role": "user", "content": "Hi"}, said, result])
+        assert turns[1]["content"] == [THOUGHT, SEALED, HELLO, CALL]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [THOUGHT, HELLO],
+        [{**THOUGHT, "signature": ""}, CALL],
+        [{"type": "thinking", "thinking": "Hm.", "signature": None}, CALL],
+    ],
+)
+def test_what_nobody_has_signed_or_asks_for_is_told_once(content: list[Json]) -> None:
+    assert "thinking_blocks" not in told(message(*content))["message"]
+    events = list(events_of(message(*content)))
+    assert "thinking_blocks" not in of_stream(events)["choices"][0]["message"]
 
 
 def test_nothing_is_told_before_the_first_block() -> None:
