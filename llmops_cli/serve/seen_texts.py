@@ -21,9 +21,26 @@ class _Function(msgspec.Struct):
     arguments: str | None = None
 
 
+class _Custom(msgspec.Struct):
+    input: str | None = None
+
+
 class _Call(msgspec.Struct):
     index: int = 0
     function: _Function | None = None
+    custom: _Custom | None = None
+
+
+class _Audio(msgspec.Struct):
+    transcript: str | None = None
+
+
+class _Detail(msgspec.Struct):
+    """Of OpenRouter's reasoning."""
+
+    index: int = 0
+    text: str | None = None
+    summary: str | None = None
 
 
 class _Delta(msgspec.Struct):
@@ -32,12 +49,18 @@ class _Delta(msgspec.Struct):
     reasoning: str | None = None
     refusal: str | None = None
     tool_calls: list[_Call] | None = None
+    function_call: _Function | None = None
+    audio: _Audio | None = None
+    reasoning_details: list[_Detail] | None = None
 
 
 class _Choice(msgspec.Struct):
+    """`message`: where a server says all of it in one event."""
+
     index: int = 0
     text: str | None = None
     delta: _Delta | None = None
+    message: _Delta | None = None
 
 
 class _Event(msgspec.Struct):
@@ -172,6 +195,8 @@ def _words_of_event(event: _Event) -> Iterator[tuple[object, str]]:
             yield (choice.index, "text"), choice.text
         if choice.delta is not None:
             yield from _words_of_delta(choice.index, choice.delta)
+        if choice.message is not None:
+            yield from _words_of_delta(choice.index, choice.message)
 
 
 def _words_of_delta(index: int, delta: _Delta) -> Iterator[tuple[object, str]]:
@@ -184,6 +209,17 @@ def _words_of_delta(index: int, delta: _Delta) -> Iterator[tuple[object, str]]:
     for call in delta.tool_calls or ():
         if call.function is not None and call.function.arguments:
             yield (index, call.index), call.function.arguments
+        if call.custom is not None and call.custom.input:
+            yield (index, call.index), call.custom.input
+    if delta.function_call is not None and delta.function_call.arguments:
+        yield (index, "function_call"), delta.function_call.arguments
+    if delta.audio is not None and delta.audio.transcript:
+        yield (index, "audio"), delta.audio.transcript
+    for detail in delta.reasoning_details or ():
+        for name in ("text", "summary"):
+            words = getattr(detail, name)
+            if words:
+                yield (index, name, detail.index), words
 
 
 def _is_spoken(place: object) -> bool:

@@ -23,7 +23,7 @@ from llmops_cli.serve.watch.key_sightings import KeySightings
 from llmops_cli.serve.watch.metrics import Metrics
 
 LOG = logging.getLogger("llmops.gateway")
-NOT_KEPT = "[not kept: too much was to be redacted]"
+NOT_KEPT = "[not kept: there was no time to redact it]"
 WRITING_MOST = 500
 """Lines that wait for their bodies, of 64 KB each, or for a search."""
 SEARCHING_BYTES_MOST = 64 << 20
@@ -101,13 +101,7 @@ class RequestLog:
     def _write_later(self, entry: AuditEntry, looks: Looks) -> None:
         """The line comes when its texts were looked at, which nobody waits for."""
         if len(self._writing) >= WRITING_MOST:
-            if looks.searched is not None:
-                self._metrics.keys_unsearched.inc()
-            if looks.bodies is not None:
-                entry = structs.replace(entry, asked=NOT_KEPT, said=NOT_KEPT)
-            if looks.suspected is not None:
-                entry = self._with_stance(entry, looks.suspected, ModelStance.UNJUDGED)
-            self._write(entry)
+            self._write(self._not_looked_at(entry, looks))
             return
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._write_looked_at(entry, looks))
@@ -115,6 +109,14 @@ class RequestLog:
         task.add_done_callback(self._writing.discard)
 
     async def _write_looked_at(self, entry: AuditEntry, looks: Looks) -> None:
+        try:
+            found = await self._looked_at(entry, looks)
+        except asyncio.CancelledError:  # the gateway ends, and the line is written in any case
+            self._write(self._not_looked_at(entry, looks))
+            raise
+        self._write(found)
+
+    async def _looked_at(self, entry: AuditEntry, looks: Looks) -> AuditEntry:
         if looks.searched is not None:
             entry = await self._searched(entry, looks.searched)
         if looks.bodies is not None:
@@ -122,7 +124,16 @@ class RequestLog:
         if looks.suspected is not None:
             stance = await self._stance(entry, looks.suspected)
             entry = self._with_stance(entry, looks.suspected, stance)
-        self._write(entry)
+        return entry
+
+    def _not_looked_at(self, entry: AuditEntry, looks: Looks) -> AuditEntry:
+        if looks.searched is not None:
+            self._metrics.keys_unsearched.inc()
+        if looks.bodies is not None:
+            entry = structs.replace(entry, asked=NOT_KEPT, said=NOT_KEPT)
+        if looks.suspected is not None:
+            entry = self._with_stance(entry, looks.suspected, ModelStance.UNJUDGED)
+        return entry
 
     async def _stance(self, entry: AuditEntry, suspected: Suspected) -> ModelStance:
         try:
@@ -182,7 +193,10 @@ class RequestLog:
     async def close(self) -> None:
         """Writes what is still to be written."""
         if self._writing:
-            await asyncio.wait(self._writing, timeout=CLOSE_S)
+            _, late = await asyncio.wait(self._writing, timeout=CLOSE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         self._audit.close()
 
 

@@ -16,6 +16,9 @@ from prometheus_client.registry import Collector
 from llmops_cli.runtime.gpu_readings import GpuReadings
 from llmops_cli.runtime.memory import processes_below
 
+READ_MOST = 3
+"""Times that all processes are read for one answer, while some of them end."""
+
 
 class MachineFamily(msgspec.Struct, frozen=True, kw_only=True):
     """`dcgm`: the name of the same thing in NVIDIA's exporter."""
@@ -94,16 +97,37 @@ class MachineBoard(Collector):
 
 
 def _processes(root: int) -> dict[str, float]:
-    values = dict.fromkeys(PROCESSES, 0.0)
-    tree = processes_below(root)
+    """Read anew where one ended meanwhile: its time would count twice, or not at all.
+
+    A count that falls is one that began anew to Prometheus, which adds all of it to a rate.
+    """
+    values: dict[str, float] = {}
+    for _ in range(READ_MOST):
+        before = _tree(root)
+        values = _read(before)
+        if _tree(root) == before:
+            break
+    return values
+
+
+def _tree(root: int) -> list[psutil.Process]:
+    found = processes_below(root)
     with suppress(psutil.Error):
-        tree.append(psutil.Process(root))
+        found.append(psutil.Process(root))
+    return found
+
+
+def _read(tree: list[psutil.Process]) -> dict[str, float]:
+    """One that has ended and was not yet waited for has no files, and still its time."""
+    values = dict.fromkeys(PROCESSES, 0.0)
     for process in tree:
         with suppress(psutil.Error):
             times = process.cpu_times()
             values["processes"] += 1
-            values["resident_bytes"] += process.memory_info().rss
-            values["open_files"] += process.num_fds()
             values["cpu_seconds"] += times.user + times.system
             values["cpu_seconds"] += times.children_user + times.children_system
+        with suppress(psutil.Error):
+            values["resident_bytes"] += process.memory_info().rss
+        with suppress(psutil.Error):
+            values["open_files"] += process.num_fds()
     return values

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +39,26 @@ def test_choices_calls_and_thoughts_are_texts_of_their_own() -> None:
         said.feed(choice(0, content=half) + choice(1, content=half[::-1]))
         said.feed(choice(0, reasoning_content=f"{half}?", tool_calls=call))
     assert said.texts() == ["onetwo", "enoowt", "one?two?", "ONETWO"]
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        lambda half: {"function_call": {"arguments": half}},
+        lambda half: {"tool_calls": [{"index": 0, "custom": {"input": half}}]},
+        lambda half: {"audio": {"id": "a", "data": "UklGRg==", "transcript": half}},
+        lambda half: {"reasoning_details": [{"type": "reasoning.text", "index": 0, "text": half}]},
+        lambda half: {"reasoning_details": [{"type": "reasoning.summary", "summary": half}]},
+    ],
+)
+@pytest.mark.parametrize("part", ["delta", "message"])
+def test_words_are_found_wherever_a_choice_has_them(
+    part: str, delta: Callable[[str], dict[str, object]]
+) -> None:
+    said = SaidText()
+    for half in ("sk-", "abc"):
+        said.feed(event(choices=[{"index": 0, part: delta(half)}]))
+    assert said.texts() == ["sk-abc"]
 
 
 def test_typed_events_and_events_of_no_form_are_read_too() -> None:

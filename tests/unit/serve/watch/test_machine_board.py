@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 
+import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -119,3 +120,18 @@ def test_processes_are_counted_with_those_below_and_cpu_time_never_falls() -> No
     assert after >= during - 0.02  # the kernel counts in hundredths
     assert (value("x_resident_bytes") or 0) > 1e7
     assert (value("x_open_files") or 0) >= len(os.listdir("/proc/self/fd")) - 2
+
+
+def test_the_time_of_one_that_ended_and_was_not_waited_for_still_counts() -> None:
+    """A count that falls began anew to Prometheus, which adds all of it to a rate."""
+    registry = board()
+    value = registry.get_sample_value
+    before = value("x_cpu_seconds_total")
+    assert before is not None
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    child = subprocess.Popen([sys.executable, "-c", burn])
+    state = psutil.Process(child.pid)
+    eventually(lambda: state.status() == psutil.STATUS_ZOMBIE)
+    assert (value("x_cpu_seconds_total") or 0) >= before + 0.25
+    child.wait()
+    assert (value("x_cpu_seconds_total") or 0) >= before + 0.25
