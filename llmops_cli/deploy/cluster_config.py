@@ -23,8 +23,9 @@ def cluster_config(
     addresses: dict[str, Manifest],
     *,
     redis_url: str | None,
+    secrets: str = FOLDER,
 ) -> Manifest:
-    """`addresses`: what an upstream has instead of its engine."""
+    """`addresses`: what an upstream has instead of its engine. `secrets`: a folder of files."""
     written = copy.deepcopy(setting.source.written)
     for name, address in addresses.items():
         upstream = written["upstreams"][name]
@@ -32,7 +33,7 @@ def cluster_config(
         written["upstreams"][name] = address | kept
     for upstream in written["upstreams"].values():
         if upstream.get("key_file"):
-            upstream["key_file"] = f"{FOLDER}/{secret_key(upstream['key_file'])}"
+            upstream["key_file"] = f"{secrets}/{secret_key(upstream['key_file'])}"
     if written.get("guard") not in {None, DEFAULT_POLICY}:
         written["guard"] = POLICY
     if setting.source.prompts:
@@ -41,18 +42,18 @@ def cluster_config(
         redis = written.get("redis") or {}
         written["redis"] = redis | {"url": redis_url}
     written = setting.ending.written_into(written)
-    mounted: Manifest = _mounted(written)
+    mounted: Manifest = _mounted(written, secrets)
     return mounted
 
 
 def service_addresses(setting: Setting) -> dict[str, Manifest]:
     """Each engine's headless Service, all of whose pods are asked for by name."""
-    return {each.upstream: service_address(setting, each) for each in setting.engines}
+    return {each.upstream: service_address(each) for each in setting.engines}
 
 
-def service_address(setting: Setting, engine: EngineSetting) -> Manifest:
-    host = f"{engine.label}.{setting.recipe.namespace}.svc"
-    return {"discover": {"dns": f"{host}:{PORT}", "path": SERVICE_PATH}}
+def service_address(engine: EngineSetting) -> Manifest:
+    """By its name in whichever namespace the gateway is: an overlay has one of its own."""
+    return {"discover": {"dns": f"{engine.label}:{PORT}", "path": SERVICE_PATH}}
 
 
 def redis_address(setting: Setting) -> str | None:
@@ -62,11 +63,11 @@ def redis_address(setting: Setting) -> str | None:
     return f"redis://:${{{REDIS_PASSWORD}}}@{setting.label('redis')}:{REDIS_PORT}/0"
 
 
-def _mounted(value: Plain) -> Plain:
+def _mounted(value: Plain, secrets: str) -> Plain:
     if isinstance(value, str):
-        return in_cluster(value)
+        return in_cluster(value, secrets)
     if isinstance(value, dict):
-        return {key: _mounted(each) for key, each in value.items()}
+        return {key: _mounted(each, secrets) for key, each in value.items()}
     if isinstance(value, list):
-        return [_mounted(each) for each in value]
+        return [_mounted(each, secrets) for each in value]
     return value

@@ -8,6 +8,7 @@ from llmops_cli.deploy.knob import Manifest, without_nothing
 from llmops_cli.deploy.kubernetes.config import FILE
 from llmops_cli.deploy.kubernetes.gateway import CONFIG, STATE
 from llmops_cli.deploy.kubernetes.gateway import PORT as GATEWAY_PORT
+from llmops_cli.deploy.kubernetes.redis import USER as REDIS_USER
 from llmops_cli.deploy.prompt_files import FOLDER as PROMPTS
 from llmops_cli.deploy.prompt_files import beside_config
 from llmops_cli.deploy.secrets import FOLDER
@@ -17,6 +18,8 @@ from llmops_cli.deploy.yaml_writer import as_yaml
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - in a container's own network
 BIND = "127.0.0.1"
 POLICY = "policy.yaml"
+MODELS = "models"
+"""A volume of this file, whatever the one that it stands for is called."""
 
 
 def compose_files(setting: Setting) -> dict[str, str]:
@@ -28,7 +31,7 @@ def compose_files(setting: Setting) -> dict[str, str]:
         services["redis"] = _redis(setting)
     volumes: Manifest = {"state": {}}
     if setting.volume.claim is not None:
-        volumes[setting.volume.claim] = {"external": True}
+        volumes[MODELS] = {"external": True, "name": setting.volume.claim}
     whole = {"name": setting.name, "services": services, "volumes": volumes}
     files = {"compose.yaml": as_yaml(whole), FILE: as_yaml(_config(setting))}
     if setting.source.policy is not None:
@@ -86,8 +89,8 @@ def _gateway(setting: Setting) -> Manifest:
 
 
 def _engine(setting: Setting, each: EngineSetting) -> Manifest:
-    argv = [EVERYWHERE if word == HOST else word for word in each.process.argv]
-    source = setting.volume.claim or setting.volume.host or "./models"
+    argv = [EVERYWHERE if word == HOST else _to_the_letter(word) for word in each.process.argv]
+    variables = {name: _to_the_letter(text) for name, text in each.process.environment.items()}
     is_program = not argv[0].startswith("-")
     memory = each.resources.memory_mib
     cards: Manifest | None = None
@@ -103,17 +106,30 @@ def _engine(setting: Setting, each: EngineSetting) -> Manifest:
         each.grace_s,
         entrypoint=argv[:1] if is_program else None,
         command=argv[1:] if is_program else argv,
-        environment=each.process.environment,
+        environment=variables,
         shm_size="8gb",
         mem_limit=f"{memory.value}m" if memory and not each.resources.cards else None,
-        volumes=[f"{source}:/models:ro"],
+        volumes=[_models(setting)],
         deploy=cards,
     )
+
+
+def _models(setting: Setting) -> Manifest:
+    mount = {"type": "volume", "source": MODELS}
+    if setting.volume.host is not None:
+        mount = {"type": "bind", "source": _to_the_letter(setting.volume.host)}
+    return {**mount, "target": "/models", "read_only": True}
+
+
+def _to_the_letter(text: str) -> str:
+    """Compose puts variables in the place of `$NAME`."""
+    return text.replace("$", "$$")
 
 
 def _redis(setting: Setting) -> Manifest:
     return _service(
         setting.redis_image,
         30,
+        user=f"{REDIS_USER}:{REDIS_USER}",  # its image begins as root, and without rights ends so
         command=["redis-server", "--requirepass", f"${{{REDIS_PASSWORD}:?}}", "--save", ""],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 import msgspec
@@ -29,6 +30,7 @@ DRAINS = {
 }
 """For how many seconds an engine that is told to end goes on with its answers."""
 HOST = "$(POD_IP)"
+PORT_FLAG = "--port"
 
 
 class EngineProcess(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +99,21 @@ def _in_image(argv: tuple[str, ...]) -> tuple[str, ...]:
     else:
         found += ["--host", HOST]
     return tuple(found)
+
+
+def at_address(argv: Iterable[str], *, host: str, port: int) -> list[str]:
+    """The command elsewhere than in a pod of its own."""
+    words = [host if word == HOST else word for word in argv]
+    if PORT_FLAG in words:
+        words[words.index(PORT_FLAG) + 1] = str(port)
+    return words
+
+
+def to_the_letter(word: str) -> str:
+    """A cluster puts variables in the place of `$(NAME)`; only the address is meant so."""
+    if word == HOST or not ("$(" in word or "$$" in word):
+        return word
+    return word.replace("$", "$$")
 
 
 OURS = {

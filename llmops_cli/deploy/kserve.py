@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmops_cli.deploy.knob import Manifest
-from llmops_cli.deploy.kubernetes.engines import part_of, pod_template, service
+from llmops_cli.deploy.kubernetes.engines import engine, part_of, pod_template
 from llmops_cli.deploy.kubernetes.metadata import resource
 from llmops_cli.deploy.setting import EngineSetting, Setting
 
@@ -15,7 +15,15 @@ CONTAINER = "kserve-container"
 
 
 def inference_service(setting: Setting, each: EngineSetting) -> list[Manifest]:
-    """Its pods have our labels, by which our headless Service and so the gateway finds them."""
+    """In its Deployment's place; all that is beside that finds its pods by our labels.
+
+    What wants several machines is no InferenceService, but what it is on any cluster.
+    """
+    workload, *others = engine(setting, each)
+    return [workload if each.nodes > 1 else _service_of(setting, each), *others]
+
+
+def _service_of(setting: Setting, each: EngineSetting) -> Manifest:
     template = pod_template(setting, each)
     pod = dict(template["spec"])
     container, *_ = pod["containers"]
@@ -26,7 +34,7 @@ def inference_service(setting: Setting, each: EngineSetting) -> list[Manifest]:
         "labels": template["metadata"]["labels"],
         **pod,
     }
-    found = resource(
+    return resource(
         setting,
         "InferenceService",
         each.label,
@@ -35,4 +43,3 @@ def inference_service(setting: Setting, each: EngineSetting) -> list[Manifest]:
         annotations=RAW,
         spec={"predictor": predictor},
     )
-    return [found, service(setting, each)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llmops_cli.deploy.knob import Manifest
 from llmops_cli.deploy.kubernetes.render import applied
 from llmops_cli.deploy.kubernetes.scaling import engine_scaler
-from llmops_cli.deploy.setting import Setting
+from llmops_cli.deploy.setting import DEV, Setting
 
 API = "kustomize.config.k8s.io/v1beta1"
 
@@ -30,7 +30,7 @@ def dev(setting: Setting) -> Manifest:
     return {
         "apiVersion": API,
         "kind": "Kustomization",
-        "namespace": f"{setting.recipe.namespace}-dev",
+        "namespace": f"{setting.recipe.namespace}{DEV}",
         "resources": ["../../manifests"],
         "replicas": replicas,
         "patches": patches,
@@ -42,7 +42,8 @@ def prod(setting: Setting) -> Manifest:
     images = []
     for each in (setting.gateway_image, *(engine.image for engine in setting.engines)):
         name, _, tag = each.value.rpartition(":")
-        if name and "@" not in name and {"name": name, "newTag": tag} not in images:
+        is_tag = bool(name) and "/" not in tag  # behind a port stands the rest of a name
+        if is_tag and "@" not in name and {"name": name, "newTag": tag} not in images:
             images.append({"name": name, "newTag": tag})
     labels = {"pairs": {"llmops/environment": "prod"}, "includeSelectors": False}
     return {

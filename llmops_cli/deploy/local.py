@@ -1,12 +1,13 @@
 """The same pods on one machine, for `podman kube play`: on 127.0.0.1, one of each.
 
-What podman does not have is left out: probes, spread, requests. Keys are made in the gateway's pod.
+What podman does not have is left out: probes, spread, requests. Keys are made in the gateway's pod;
+models are downloaded as on a cluster.
 """
 
 from __future__ import annotations
 
 from llmops_cli.deploy.cluster_config import REDIS_PORT, cluster_config
-from llmops_cli.deploy.engine_process import HOST, PORT
+from llmops_cli.deploy.engine_process import HOST, PORT, at_address
 from llmops_cli.deploy.knob import Manifest, plain
 from llmops_cli.deploy.kubernetes.config import FILE, gateway_files
 from llmops_cli.deploy.kubernetes.engines import engine
@@ -21,8 +22,8 @@ ONLY_IN_CLUSTERS = (
     "serviceAccountName",
     "topologySpreadConstraints",
     "enableServiceLinks",
-    "initContainers",
 )
+DOWNLOAD = "download"
 NOT_HERE = ("resources", "startupProbe", "readinessProbe", "livenessProbe", "lifecycle")
 
 
@@ -33,8 +34,9 @@ def local_objects(setting: Setting) -> list[Manifest]:
     found = [_config_map(setting)]
     found += [_local(each, PORT) for each in workloads]
     for number, engine_setting in enumerate(setting.engines):
-        workload = engine(setting, engine_setting)[0]
+        workload, *others = engine(setting, engine_setting)
         if engine_setting.nodes == 1:
+            found += [each for each in others if each["kind"] == "ConfigMap"]
             found.append(_local(workload, _port(number)))
     return found
 
@@ -62,7 +64,10 @@ def _local(workload: Manifest, port: int) -> Manifest:
         pod.pop(name, None)
     pod["hostNetwork"] = True
     pod["volumes"] = [each for each in pod["volumes"] if each["name"] not in {"keys", "shm"}]
-    for container in pod["containers"]:
+    first = [each for each in pod.pop("initContainers", []) if each["name"] == DOWNLOAD]
+    if first:
+        pod["initContainers"] = first
+    for container in [*first, *pod["containers"]]:
         _only_here(container, port)
     return found
 
@@ -71,10 +76,10 @@ def _only_here(container: Manifest, port: int) -> None:
     for name in NOT_HERE:
         container.pop(name, None)
     container.pop("ports", None)
-    texts = {HOST: ADDRESS}
+    args = container.get("args", [])
+    container["args"] = [ADDRESS if each == HOST else each for each in args]
     if container["name"] == "engine":
-        texts[str(PORT)] = str(port)
-    container["args"] = [texts.get(each, each) for each in container.get("args", [])]
+        container["args"] = at_address(args, host=ADDRESS, port=port)
     if container["name"] == "redis":
         container["args"] = _without_password(container["args"])
     container["env"] = [each for each in container.get("env", []) if _is_kept(each)]

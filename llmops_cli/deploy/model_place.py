@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.deploy.cluster_names import require_label
+from llmops_cli.deploy.cluster_names import require_object_name
+from llmops_cli.gateway_file.url import bad_url
 from llmops_cli.runtime.digests import digest_file
+from llmops_cli.runtime.paths import at_home
 
 FOLDER = "/models"
 CLAIM = "claim:"
@@ -37,14 +38,13 @@ def read_volume(text: str) -> ModelVolume:
     """Raises: UsageError."""
     if text.startswith(CLAIM):
         name = text.removeprefix(CLAIM)
-        return ModelVolume(claim=require_label(name, what="the claim"))
+        return ModelVolume(claim=require_object_name(name, what="the claim"))
     if text.startswith(HOST):
         folder = text.removeprefix(HOST)
         if not folder.startswith("/"):
             raise UsageError(f"--models {text}: a folder of the host begins with /")
         return ModelVolume(host=folder)
-    parts = urlsplit(text)
-    if parts.scheme in {"http", "https"} and parts.hostname and parts.password is None:
+    if bad_url(text) is None:
         return ModelVolume(url=text.rstrip("/"))
     raise UsageError(
         f"--models {text} says no place", hint="claim:NAME, https://HOST/FOLDER or host:/FOLDER"
@@ -63,7 +63,7 @@ def place_of(reference: str, *, wants_gguf: bool) -> str:
 
 def files_of(reference: str, *, upstream: str) -> tuple[ModelFile, ...]:
     """What is to be downloaded, by the copy that is here. Raises: UsageError without one."""
-    path = Path(reference).expanduser()
+    path = at_home(reference)
     if path.is_file():
         return (_file(path, path.name),)
     if not path.is_dir():

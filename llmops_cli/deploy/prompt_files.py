@@ -18,6 +18,9 @@ MOST_BYTES = 900_000
 """A ConfigMap takes 1 MiB, and the gateway's file is in it too."""
 
 
+KEY_CHARS = 253
+
+
 def prompt_files(config: GatewayConfig, beside: Path) -> dict[str, str]:
     """Path below the folder of prompts -> text. Raises: UsageError for what is no prompt."""
     if config.prompts is None:
@@ -50,6 +53,11 @@ def map_keys(files: Mapping[str, str]) -> dict[str, str]:
     taken: dict[str, str] = {}
     for path in files:
         key = f"{FOLDER}..{re.sub(r'[^A-Za-z0-9._-]', '-', path.replace('/', '..'))}"
+        if len(key) > KEY_CHARS:
+            raise UsageError(
+                f"prompt {path} has too long a path for a key of a ConfigMap",
+                hint=f"{KEY_CHARS} characters at most, with {FOLDER}.. before it",
+            )
         if key in taken:
             raise UsageError(
                 f"prompts {taken[key]} and {path} are alike as keys of a ConfigMap",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import msgspec
 
 from llmops_cli.core.errors import LlmopsError
 from llmops_cli.deploy.knob import Knob
 from llmops_cli.engines.options import EngineOptions
+from llmops_cli.runtime.paths import at_home, is_there
 from llmops_cli.sizing.served import ServedModel, kv_bytes, weights_bytes
 from llmops_cli.sizing.served_models import read_model
 
@@ -60,8 +60,8 @@ def resources_of(
 
 def _model(reference: str) -> ServedModel | None:
     """None for one that is not here; then nothing is guessed."""
-    path = Path(reference).expanduser()
-    if not path.exists():
+    path = at_home(reference)
+    if not is_there(path):
         return None
     try:
         return read_model(str(path))

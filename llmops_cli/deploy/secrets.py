@@ -32,13 +32,17 @@ class SecretNeeds(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.variables or self.files)
 
 
-def needs_of(written: Plain) -> SecretNeeds:
-    variables: dict[str, bool] = {}
-    files: dict[str, None] = {}
+def needs_of(written: Plain, *keys: str) -> SecretNeeds:
+    """`keys`: variables that something else names.
+
+    Raises: UsageError for files that one name of a Secret would stand for.
+    """
+    variables = dict.fromkeys(keys, False)
+    files: dict[str, str] = {}
     for text in texts_in(written):
         for name in _names_in(text):
             if name.startswith(FILE):
-                files[secret_key(name.removeprefix(FILE))] = None
+                _note_file(files, name.removeprefix(FILE))
                 continue
             plain, may_lack, _ = name.partition(DEFAULT)
             variables[plain] = variables.get(plain, True) and bool(may_lack)
@@ -46,8 +50,21 @@ def needs_of(written: Plain) -> SecretNeeds:
         if upstream.get("key_env"):
             variables[upstream["key_env"]] = False
         if upstream.get("key_file"):
-            files[secret_key(upstream["key_file"])] = None
+            _note_file(files, upstream["key_file"])
     return SecretNeeds(variables=dict(sorted(variables.items())), files=tuple(sorted(files)))
+
+
+def _note_file(files: dict[str, str], named: str) -> None:
+    """One's key must never go where another's belongs. Raises: UsageError."""
+    key = secret_key(named)
+    if not key.strip("."):
+        raise UsageError(f"{named} names no file", hint="key_file: keys/openai")
+    path = str(PurePath(named))
+    if files.setdefault(key, path) != path:
+        raise UsageError(
+            f"{files[key]} and {path} would both be the file {key} of one Secret",
+            hint="give one of them another name",
+        )
 
 
 def texts_in(value: Plain) -> Iterator[str]:
@@ -71,7 +88,7 @@ def secret_key(path: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", PurePath(path).name)
 
 
-def in_cluster(text: str) -> str:
+def in_cluster(text: str, folder: str = FOLDER) -> str:
     """With the files of `${file:...}` where a pod has them."""
 
     def one(match: re.Match[str]) -> str:
@@ -79,7 +96,7 @@ def in_cluster(text: str) -> str:
         if match[0].startswith("$$") or not name.startswith(FILE):
             return match[0]
         key = secret_key(name.removeprefix(FILE))
-        return f"${{{FILE}{FOLDER}/{key}}}"
+        return f"${{{FILE}{folder}/{key}}}"
 
     return NAME.sub(one, text)
 
@@ -89,12 +106,27 @@ def refuse_written(path: object, written: Plain) -> None:
     for name, upstream in (written.get("upstreams") or {}).items():
         for place in PLACES:
             for field, value in (upstream.get(place) or {}).items():
-                text = str(value)
-                if SECRET_HEADER.search(str(field)) and not has_variables(text):
+                if SECRET_HEADER.search(str(field)) and _holds_value(str(value)):
                     raise _refused(path, f"upstreams.{name}.{place}.{field}")
     for text in texts_in(written):
-        if URL_PASSWORD.search(text) or is_secret(text):
+        if URL_PASSWORD.search(text) or is_secret(_without_variables(text)):
             raise _refused(path, "a value")
+
+
+def _holds_value(text: str) -> bool:
+    """Whether it says something itself: all of it, or what stands for a variable without one."""
+    if not has_variables(text):
+        return True
+    return any(name.partition(DEFAULT)[2] for name in _names_in(text))
+
+
+def _without_variables(text: str) -> str:
+    """What whoever reads the file reads: a variable's own value is not there, its default is."""
+
+    def one(match: re.Match[str]) -> str:
+        return match[0][1:] if match[0].startswith("$$") else match[1].partition(DEFAULT)[2]
+
+    return NAME.sub(one, text)
 
 
 def is_secret(text: str) -> bool:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from llmops_cli import __version__
 from llmops_cli.core.errors import UsageError, unknown_name
-from llmops_cli.deploy.cluster_names import HOST, MOST_OF_OURS, require_image, require_label
+from llmops_cli.deploy.cluster_names import (
+    MOST_CHARS,
+    MOST_OF_OURS,
+    require_host,
+    require_image,
+    require_label,
+    require_resource,
+)
 from llmops_cli.deploy.ending import Ending, ending_of
 from llmops_cli.deploy.engine_process import IMAGES, EngineProcess, foreign_process, process_of
 from llmops_cli.deploy.evidence import Evidence, read_evidence, refuse_strangers
 from llmops_cli.deploy.knob import Knob, value_path
 from llmops_cli.deploy.model_place import ModelFile, ModelVolume, files_of, read_volume
+from llmops_cli.deploy.monitoring.recording import LAST_BOUND_S
 from llmops_cli.deploy.recipe import RenderRecipe
 from llmops_cli.deploy.resources import Resources, resources_of
 from llmops_cli.deploy.secrets import SecretNeeds, needs_of, refuse_written
@@ -23,9 +32,13 @@ from llmops_cli.gateway_file.combinations import pools_of
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import PoolMember
 from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.gateway_file.url import bad_url
 from llmops_cli.runtime.recipes import gateway_path
 
 REDIS_IMAGE = "docker.io/library/redis:7.2.7-bookworm"
+IN_CLUSTERS = ("k8s", "kserve")
+DEV = "-dev"
+"""Behind the namespace of the overlay for trials."""
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 DRAIN_SPARE_S = 30
 """What a pod may take beyond its longest answer: balancers hear of its end, logs are written."""
@@ -89,10 +102,11 @@ def settle(recipe: RenderRecipe) -> Setting:
     if recipe.config is None:
         raise UsageError("which gateway?", hint="llmops deploy render gateway.yaml -o DIR")
     _check_names(recipe)
+    _check_slo(recipe)
     source = read_source(gateway_path(Path(recipe.config)))
     refuse_written(source.path, source.written)
     _check_keys(recipe, source)
-    volume = read_volume(recipe.models)
+    volume = _volume(recipe)
     rendered = _rendered(recipe, source)
     refuse_strangers(recipe.bench, list(rendered))
     refuse_strangers(recipe.plan, list(rendered))
@@ -103,7 +117,7 @@ def settle(recipe: RenderRecipe) -> Setting:
     return Setting(
         recipe=recipe,
         source=source,
-        secrets=needs_of(source.written),
+        secrets=needs_of(source.written, *_keys_of_detectors(source)),
         engines=tuple(engines),
         outside=tuple(name for name in source.config.upstreams if name not in rendered),
         gateway_image=_image(
@@ -122,14 +136,50 @@ def settle(recipe: RenderRecipe) -> Setting:
     )
 
 
+def _keys_of_detectors(source: Source) -> list[str]:
+    return [each.key_env for each in source.detectors if each.key_env is not None]
+
+
 def _check_names(recipe: RenderRecipe) -> None:
     require_label(recipe.name, what="--name", most=MOST_OF_OURS - 12)
-    require_label(recipe.namespace, what="--namespace")
-    if not HOST.fullmatch(recipe.host):
-        raise UsageError(f"--host '{recipe.host}' is no host's name", hint="llm.example.com")
+    require_label(recipe.namespace, what="--namespace", most=MOST_CHARS - len(DEV))
+    require_host(recipe.host, what="--host")
+    require_resource(recipe.gpu_resource, what="--gpu-resource")
+    if bad_url(recipe.prometheus) is not None:
+        raise UsageError(
+            f"--prometheus '{recipe.prometheus}' is no address that stands in a manifest",
+            hint="http://prometheus.monitoring.svc:9090",
+        )
     require_image(f"{recipe.registry}/llmops-gateway:1", what="--registry")
     for name, image in recipe.images.items():
         require_image(image, what=f"--image {name}=")
+
+
+def _check_slo(recipe: RenderRecipe) -> None:
+    """Raises: UsageError for a limit that no figure of the gateway's can pass."""
+    if recipe.slo_errors >= 100:
+        raise UsageError(f"--slo-errors {recipe.slo_errors:g}: then nothing is ever wrong")
+    limits = {"ttft": recipe.slo_ttft_s, "tpot": recipe.slo_tpot_s, "request": recipe.slo_e2e_s}
+    flags = {"ttft": "--slo-ttft-s", "tpot": "--slo-tpot-s", "request": "--slo-e2e-s"}
+    for histogram, limit_s in limits.items():
+        last_s = LAST_BOUND_S[histogram]
+        if limit_s >= last_s:
+            raise UsageError(
+                f"{flags[histogram]} {limit_s:g}: the gateway's histogram ends at {last_s:g} s, so "
+                "nobody would be told",
+                hint=f"less than {last_s:g}",
+            )
+
+
+def _volume(recipe: RenderRecipe) -> ModelVolume:
+    """Raises: UsageError."""
+    volume = read_volume(recipe.models)
+    if volume.url is not None and recipe.target not in IN_CLUSTERS:
+        raise UsageError(
+            f"--models {recipe.models}: only pods of a cluster download their model",
+            hint="host:/FOLDER with the models on that machine",
+        )
+    return volume
 
 
 def _check_keys(recipe: RenderRecipe, source: Source) -> None:
@@ -286,12 +336,25 @@ def _grace_s(upstreams: object) -> int:
 def _has_redis(recipe: RenderRecipe, config: GatewayConfig) -> bool:
     """Whether one is rendered: where the file's would be on the gateway's own machine."""
     if config.redis is None:
-        return recipe.replicas > 1 and recipe.target in {"k8s", "kserve"}
+        return recipe.replicas > 1 and recipe.target in IN_CLUSTERS
     return any(f"//{host}" in config.redis.url for host in LOCAL_HOSTS)
 
 
+def _left_here(source: Source) -> Iterator[str]:
+    """What a gateway's file names, and nobody brings along."""
+    for detector in source.detectors:
+        if detector.name is not None:
+            yield f"the guard's classifier {detector.name} stays here, and what it runs on"
+    for name, upstream in source.config.upstreams.items():
+        if upstream.discover is not None and upstream.discover.file is not None:
+            yield (
+                f"upstream {name}: {upstream.discover.file} stays here; who changes it there puts "
+                "it there"
+            )
+
+
 def _notes(recipe: RenderRecipe, source: Source, engines: list[EngineSetting]) -> tuple[str, ...]:
-    notes = list(source.warnings)
+    notes = [*source.warnings, *_left_here(source)]
     if source.config.redis is None and _has_redis(recipe, source.config):
         notes.append(
             f"{recipe.replicas} gateways share limits and budgets: a Redis is rendered for them"

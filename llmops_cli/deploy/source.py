@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,24 +12,27 @@ from llmops_cli.deploy.prompt_files import prompt_files
 from llmops_cli.engines import load_engine, parse_options
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.document import read_document
+from llmops_cli.gateway_file.interpolation import as_written
 from llmops_cli.gateway_file.machine import DEFAULT_POLICY, prompts_at
 from llmops_cli.gateway_file.mistake import Mistake
 from llmops_cli.gateway_file.oddities import oddities_in
 from llmops_cli.gateway_file.read import GatewayFile, read_file
-from llmops_cli.guard.policy import load_policy
+from llmops_cli.guard.policy import Detector, load_policy
+from llmops_cli.runtime.paths import at_home
 
 
 class Source(NamedTuple):
     """`written`: the file's values with their `${VAR}`, which stand in no other.
 
-    `policy`: the guard's file, if it has one. `prompts`: path below their folder -> text.
-    `warnings`: what can run, and nobody can have meant.
+    `policy`: the guard's file, if it has one, `detectors` those of it that need more than the file.
+    `prompts`: path below their folder -> text. `warnings`: what can run, and nobody can have meant.
     """
 
     path: Path
     config: GatewayConfig
     written: Manifest
     policy: bytes | None
+    detectors: tuple[Detector, ...]
     prompts: dict[str, str]
     warnings: tuple[str, ...]
 
@@ -43,13 +47,15 @@ def read_source(path: Path) -> Source:
     for name, upstream in file.config.upstreams.items():
         if upstream.engine is not None:
             _check_engine(file, name)
-    written = read_document(path).values
+    written = as_written(read_document(path))
+    policy = _policy(file, path)
     oddities = [file.document.error(each).message for each in oddities_in(file.config)]
     return Source(
         path=path,
         config=file.config,
         written=written,
-        policy=_policy(file, path),
+        policy=policy.read_bytes() if policy is not None else None,
+        detectors=tuple(_detectors(policy)) if policy is not None else (),
         prompts=_prompts(file, path),
         warnings=tuple(oddities),
     )
@@ -75,12 +81,24 @@ def _prompts(file: GatewayFile, path: Path) -> dict[str, str]:
     return prompt_files(file.config, path.parent)
 
 
-def _policy(file: GatewayFile, path: Path) -> bytes | None:
+def _policy(file: GatewayFile, path: Path) -> Path | None:
+    """Raises: UsageError with the line."""
     guard = file.config.guard
     if guard is None or guard == DEFAULT_POLICY:
         return None
-    policy = path.parent / Path(guard).expanduser()
+    policy = path.parent / at_home(guard)
     if not policy.is_file():
         raise file.document.error(Mistake(("guard",), f"no policy at {guard}"))
-    load_policy(policy)
-    return policy.read_bytes()
+    return policy
+
+
+def _detectors(policy: Path) -> Iterator[Detector]:
+    """Those that ask a server or read a model. Raises: UsageError for a policy that is none."""
+    found = load_policy(policy)
+    sides = [found.input, found.output, *found.roles.values()]
+    for both in found.routes.values():
+        sides += both
+    for side in sides:
+        for detector in side.detectors.values():
+            if detector.url or detector.name:
+                yield detector

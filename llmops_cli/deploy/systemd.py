@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 
 from llmops_cli.deploy.cluster_config import cluster_config
-from llmops_cli.deploy.engine_process import HOST, PORT
+from llmops_cli.deploy.engine_process import PORT, at_address
 from llmops_cli.deploy.knob import Manifest
 from llmops_cli.deploy.kubernetes.config import FILE
 from llmops_cli.deploy.prompt_files import beside_config
@@ -14,6 +14,12 @@ from llmops_cli.deploy.yaml_writer import as_yaml
 
 ADDRESS = "127.0.0.1"
 CONFIG = "/etc/llmops"
+SECRETS = f"{CONFIG}/secrets"
+"""Files for root alone, of which systemd gives the gateway a copy to read."""
+MODELS = "/models"
+ESCAPES = (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t"))
+PLAIN_WORD = re.compile(r"[A-Za-z0-9@%+=:,./_$-]+")
+PLAIN_PATH = re.compile(r"[A-Za-z0-9@%+=,./_-]+")
 HARDENED = """\
 DynamicUser=yes
 NoNewPrivileges=yes
@@ -41,7 +47,7 @@ UMask=0077
 
 def systemd_files(setting: Setting) -> dict[str, str]:
     """`env`: written by whoever knows the secrets, readable by root alone."""
-    files = {f"{setting.name}-gateway.service": _gateway(setting)}
+    files = {_gateway_unit(setting): _gateway(setting)}
     for number, each in enumerate(setting.engines):
         files[f"{each.label}.service"] = _engine(setting, each, PORT + number)
     files[FILE] = as_yaml(_config(setting))
@@ -55,7 +61,12 @@ def _config(setting: Setting) -> Manifest:
     addresses = {}
     for number, each in enumerate(setting.engines):
         addresses[each.upstream] = {"url": f"http://{ADDRESS}:{PORT + number}/v1"}
-    return cluster_config(setting, addresses, redis_url=None)
+    credentials = f"/run/credentials/{_gateway_unit(setting)}"
+    return cluster_config(setting, addresses, redis_url=None, secrets=credentials)
+
+
+def _gateway_unit(setting: Setting) -> str:
+    return f"{setting.name}-gateway.service"
 
 
 def _gateway(setting: Setting) -> str:
@@ -71,6 +82,7 @@ def _gateway(setting: Setting) -> str:
             f"StateDirectory={setting.name}",
             f"Environment=LLMOPS_STATE_DIR=/var/lib/{setting.name}",
             f"EnvironmentFile=-{CONFIG}/env",
+            *(f"LoadCredential={name}:{SECRETS}/{name}" for name in setting.secrets.files),
             "ExecReload=/bin/kill -HUP $MAINPID",
         ],
     )
@@ -78,10 +90,10 @@ def _gateway(setting: Setting) -> str:
 
 def _engine(setting: Setting, each: EngineSetting, port: int) -> str:
     """At an address of this machine alone."""
-    texts = {HOST: ADDRESS, str(PORT): str(port)}
-    argv = [texts.get(word, word) for word in each.process.argv]
-    more = [f"Environment={name}={value}" for name, value in each.process.environment.items()]
-    more += ["Environment=HOME=/tmp", "BindReadOnlyPaths=-/models"]
+    argv = at_address(each.process.argv, host=ADDRESS, port=port)
+    variables = each.process.environment | {"HOME": "/tmp"}  # noqa: S108 - of a unit's own
+    more = [f"Environment={_escaped(f'{name}={text}')}" for name, text in variables.items()]
+    more.append(f"BindReadOnlyPaths={_models(setting)}")
     if each.resources.memory_mib is not None:
         more.append(f"# {each.resources.memory_mib.note}")
         more.append(f"MemoryMax={each.resources.memory_mib.value}M")
@@ -102,8 +114,7 @@ def _unit(
     stop_s: int,
     more: list[str],
 ) -> str:
-    """A percent sign would be one of systemd's own words."""
-    command = shlex.join(argv).replace("%", "%%")
+    command = " ".join(_word(each) for each in argv)
     lines = [
         "[Unit]",
         f"Description={description}",
@@ -122,3 +133,26 @@ def _unit(
         "WantedBy=multi-user.target",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _models(setting: Setting) -> str:
+    """Where they are on this machine, and where the engine looks for them."""
+    folder = setting.volume.host
+    if folder is None:
+        return f"-{MODELS}"
+    return f"{_escaped(folder, plain=PLAIN_PATH)}:{MODELS}"
+
+
+def _word(text: str) -> str:
+    """Of a command, in which systemd would put variables in their places."""
+    return _escaped(text.replace("$", "$$"))
+
+
+def _escaped(text: str, *, plain: re.Pattern[str] = PLAIN_WORD) -> str:
+    """As systemd reads it again: its quotes are not a shell's, percent signs are its own."""
+    text = text.replace("%", "%%")
+    if plain.fullmatch(text):
+        return text
+    for char, escape in ESCAPES:
+        text = text.replace(char, escape)
+    return f'"{text}"'

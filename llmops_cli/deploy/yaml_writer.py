@@ -6,6 +6,7 @@ The same values give the same bytes: keys stand in the order in which they were 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable
 
@@ -15,6 +16,10 @@ from llmops_cli.deploy.knob import Knob, Plain
 from llmops_cli.runtime.yaml_text import LOADER
 
 PLAIN_TEXT = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*(:[A-Za-z0-9_./-]+)*")
+TRUTHS = frozenset(("y", "Y", "n", "N"))
+"""To the parser of Kubernetes' own tools, beside those that ours reads so."""
+EXACT = 1 << 53
+"""Beyond it a number without a point may be another one to who reads it."""
 INDENT = "  "
 Spell = Callable[[Knob], str | None]
 """What stands in place of a knob's value; None: the value."""
@@ -56,7 +61,7 @@ def _entry(head: str, value: Plain, spell: Spell) -> list[str]:
     note = ""
     spelling = None
     while isinstance(value, Knob):
-        note = note or value.note
+        note = note or _on_one_line(value.note)
         spelling = spelling or spell(value)
         value = value.value
     above = [f"# {note}"] if note and _is_block(value) else []
@@ -69,6 +74,11 @@ def _entry(head: str, value: Plain, spell: Spell) -> list[str]:
         inner = [INDENT + line for line in _block(value, spell)]
         return [*above, head, *inner]
     return [f"{head} {_scalar(value)}{beside}"]
+
+
+def _on_one_line(note: str) -> str:
+    """It may hold a path, and a path may hold anything."""
+    return "".join(char if char.isprintable() else " " for char in note)
 
 
 def _is_block(value: Plain) -> bool:
@@ -112,16 +122,37 @@ def _scalar(value: Plain) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int | float):
-        return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, dict):
         return "{}"
     if isinstance(value, list | tuple):
         return "[]"
     text = str(value)
-    if PLAIN_TEXT.fullmatch(text) and yaml.load(text, Loader=LOADER) == text:  # noqa: S506 - a safe one
-        return text
-    return _quoted(text)
+    return text if _is_plain(text) else _quoted(text)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether everybody reads it as a text, without quotes."""
+    if text in TRUTHS or not PLAIN_TEXT.fullmatch(text):
+        return False
+    return bool(yaml.load(text, Loader=LOADER) == text)  # noqa: S506 - a safe one
+
+
+def _number(value: float) -> str:
+    """All its digits. Without a point before its exponent YAML 1.1 would read a text."""
+    if math.isnan(value):
+        return ".nan"
+    if math.isinf(value):
+        return ".inf" if value > 0 else "-.inf"
+    if value.is_integer() and abs(value) < EXACT:
+        return str(int(value))
+    digits, mark, exponent = repr(value).partition("e")
+    if not mark:
+        return digits
+    return f"{digits if '.' in digits else f'{digits}.0'}e{exponent}"
 
 
 def _quoted(text: str) -> str:

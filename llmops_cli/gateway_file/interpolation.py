@@ -15,10 +15,31 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.gateway_file.document import Document, Taken
 from llmops_cli.gateway_file.mistake import Mistake, Place
 from llmops_cli.gateway_file.variables import below_folder, has_variables, resolved
+from llmops_cli.runtime.paths import at_home
 from llmops_cli.runtime.yaml_text import UNREADABLE
 
 Value = Any  # Any: YAML
 KEPT_AS_WRITTEN = ("url", "headers", "query")
+
+
+def as_written(document: Document) -> Value:
+    """The file's values with their variables, where a text is wanted the characters of it."""
+    return _as_written(document, document.values, ())
+
+
+def _as_written(document: Document, value: Value, place: Place) -> Value:
+    if isinstance(value, dict):
+        return {key: _as_written(document, each, (*place, str(key))) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_as_written(document, each, (*place, number)) for number, each in enumerate(value)]
+    return _characters(document, value, place)
+
+
+def _characters(document: Document, value: Value, place: Place) -> Value:
+    """What YAML reads as a number, a truth or a date, where the characters are meant."""
+    if _is_text(place) and isinstance(value, int | float | date):
+        return document.written(place) or value
+    return value
 
 
 def with_values(document: Document) -> Document:
@@ -44,8 +65,7 @@ def _with_values(
             _with_values(document, each, (*place, number), taken)
             for number, each in enumerate(value)
         ]
-    if _is_text(place) and isinstance(value, int | float | date):
-        return document.written(place) or value
+    value = _characters(document, value, place)
     if not isinstance(value, str) or not has_variables(value):
         return value
     written = below_folder(value, document.path.parent)
@@ -97,4 +117,4 @@ def whole_path(named: str | None, folder: Path) -> str | None:
     """
     if named is None:
         return None
-    return str(folder.absolute() / Path(named).expanduser())
+    return str(folder.absolute() / at_home(named))

@@ -13,6 +13,7 @@ from llmops_cli.gateway_file.mistake import Mistake, Mistakes, below
 from llmops_cli.gateway_file.model import ModelConfig, PoolMember, upstream_of
 from llmops_cli.gateway_file.prices import public_price
 from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.runtime.paths import at_home
 
 DEFAULT_POLICY = "default"
 """The guard's own policy, which is no file."""
@@ -39,7 +40,7 @@ def mistakes_here(config: GatewayConfig, folder: Path) -> Mistakes:
 
 def prompts_at(named: str, folder: Path) -> Path:
     """`folder` is the file's."""
-    return folder / Path(named).expanduser()
+    return folder / at_home(named)
 
 
 def _in_engine(upstream: UpstreamConfig) -> Mistakes:
@@ -64,7 +65,7 @@ def _in_discovery(upstream: UpstreamConfig) -> Mistakes:
 def _is_policy(guard: str, folder: Path) -> bool:
     if guard == DEFAULT_POLICY:
         return True
-    file = folder / Path(guard).expanduser()
+    file = folder / at_home(guard)
     return file.is_file()
 
 

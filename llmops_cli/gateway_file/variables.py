@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.runtime.paths import at_home
 
 FILE = "file:"
 DEFAULT = ":-"
@@ -85,7 +86,7 @@ def below_folder(text: str, folder: Path) -> str:
 
     def whole(name: str) -> str:
         if name.startswith(FILE):
-            path = folder / Path(name.removeprefix(FILE)).expanduser()
+            path = folder / at_home(name.removeprefix(FILE))
             name = f"{FILE}{path.resolve()}"
         return f"${{{name}}}"
 

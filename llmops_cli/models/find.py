@@ -17,6 +17,7 @@ from llmops_cli.models.quantized import refuse_adapter
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_value
 from llmops_cli.runtime.files import size_of
+from llmops_cli.runtime.paths import at_home, is_there
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 CONFIG = "config.json"
@@ -33,7 +34,7 @@ def find_model(reference: str, *, progress: Progress) -> Artifact:
     """
     if is_named(reference):
         return named_model(reference).make(progress=progress)
-    path = Path(reference).expanduser()
+    path = at_home(reference)
     if path.is_file():
         return gguf_artifact(reference, require_model(path))
     if path.is_dir():
@@ -59,8 +60,8 @@ def _no_model(reference: str) -> UsageError:
 
 def may_be_found(reference: str) -> bool:
     """Whether there is something at the path, or it may be a name. Nothing is read or loaded."""
-    path = Path(reference).expanduser()
-    return is_named(reference) or path.exists() or _is_hub_name(reference)
+    path = at_home(reference)
+    return is_named(reference) or is_there(path) or _is_hub_name(reference)
 
 
 def gguf_artifact(reference: str, model: GgufModel) -> Artifact:

@@ -32,3 +32,16 @@ def recipes_dir() -> Path:
     if checkout.is_dir():
         return checkout
     return PACKAGE / "_recipes"
+
+
+def at_home(named: str) -> Path:
+    """A path as a user writes it: behind `~/` theirs, and `~nobody` a name like any other."""
+    return Path(os.path.expanduser(named))  # noqa: PTH111 - pathlib's raises for one
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; nothing has a name that no system takes."""
+    try:
+        return path.exists()
+    except OSError:
+        return False

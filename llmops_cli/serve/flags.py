@@ -14,6 +14,7 @@ from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.gateway_file.url import MODEL_PLACE, bad_url
 from llmops_cli.guard.models import ready_policy
 from llmops_cli.runtime.keys import require_header_value
+from llmops_cli.runtime.paths import at_home
 from llmops_cli.serve.prompts.library import read_prompts
 from llmops_cli.serve.recipe import ServeRecipe
 
@@ -66,7 +67,7 @@ def _from_file(path: Path) -> GatewayConfig:
     config = load_config(path)
     guard = config.guard
     if guard is not None and guard != DEFAULT_GUARD:
-        ready_policy(path.parent / Path(guard).expanduser())
+        ready_policy(path.parent / at_home(guard))
     read_prompts(config, path.parent)
     return config
 

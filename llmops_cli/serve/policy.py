@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from llmops_cli.runtime.paths import at_home
+
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.policy import PolicySide
@@ -31,7 +33,7 @@ def read_policy(named: str | None, beside: Path | None) -> str | None:
         found = policy.DEFAULT
     else:
         folder = beside or Path()
-        found = ready_policy(folder / Path(named).expanduser())
+        found = ready_policy(folder / at_home(named))
     return msgspec.json.encode(found).decode()
 
 

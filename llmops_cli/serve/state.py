@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.runtime.paths import cache_dir
+from llmops_cli.runtime.paths import at_home, cache_dir
 
 DATABASE = "gateway.db"
 SCHEMA = """
@@ -77,7 +77,7 @@ def state_dir() -> Path:
     """LLMOPS_STATE_DIR, else a folder in the cache."""
     named = os.environ.get("LLMOPS_STATE_DIR", "").strip()
     if named:
-        return Path(named).expanduser()
+        return at_home(named)
     return cache_dir() / "state"
 
 

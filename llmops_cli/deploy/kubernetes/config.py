@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmops_cli.core.errors import UsageError
 from llmops_cli.deploy.cluster_config import (
     POLICY,
     REDIS_PASSWORD,
@@ -18,6 +19,8 @@ from llmops_cli.runtime.digests import digest_value
 
 FILE = "gateway.yaml"
 DATABASE = "gateway.db"
+MAP_BYTES = 1_000_000
+"""A ConfigMap takes 1 MiB, names and labels included."""
 
 
 def account(setting: Setting) -> Manifest:
@@ -56,8 +59,16 @@ def config_items(setting: Setting) -> list[Manifest] | None:
 
 
 def config_map(setting: Setting) -> Manifest:
+    """Raises: UsageError for more than one takes."""
+    files = gateway_files(setting)
+    size_bytes = sum(len(text.encode()) for text in files.values())
+    if size_bytes > MAP_BYTES:
+        raise UsageError(
+            f"the gateway's {len(files)} files of {size_bytes:,} bytes do not fit into a ConfigMap",
+            hint=f"{MAP_BYTES:,} at most: a smaller policy, or fewer prompts",
+        )
     name = setting.label("gateway")
-    return resource(setting, "ConfigMap", name, part="gateway", data=gateway_files(setting))
+    return resource(setting, "ConfigMap", name, part="gateway", data=files)
 
 
 def config_digest(setting: Setting) -> str:

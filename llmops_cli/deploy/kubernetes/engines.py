@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 
 from llmops_cli.deploy.ending import BEFORE_END_S
-from llmops_cli.deploy.engine_process import FOREIGN, IMAGES, PORT, PYTHON, WORKERS
+from llmops_cli.deploy.engine_process import (
+    FOREIGN,
+    IMAGES,
+    PORT,
+    PYTHON,
+    WORKERS,
+    to_the_letter,
+)
 from llmops_cli.deploy.knob import Knob, Manifest, value_path, without_nothing
 from llmops_cli.deploy.kubernetes.gateway import disruption_budget
 from llmops_cli.deploy.kubernetes.metadata import all_labels, resource, selector
@@ -142,10 +149,10 @@ def _container(
     rank: str | None,
 ) -> Manifest:
     process = each.process
-    argv = list(process.argv) + _node_arguments(each, rank)
+    argv = [to_the_letter(word) for word in process.argv] + _node_arguments(each, rank)
     environment = [POD_IP, {"name": "HOME", "value": "/tmp"}]  # noqa: S108 - of a pod's own
     for name, value in process.environment.items():
-        environment.append({"name": name, "value": value})
+        environment.append({"name": name, "value": to_the_letter(value)})
     container = {
         "name": "engine",
         "image": Knob(each.image, UNTESTED) if each.is_foreign else each.image,

@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 
 from llmops_cli.deploy.cluster_config import REDIS_PORT
 from llmops_cli.deploy.engine_process import PORT as ENGINE_PORT
-from llmops_cli.deploy.knob import Manifest
+from llmops_cli.deploy.knob import Knob, Manifest
 from llmops_cli.deploy.kubernetes.engines import part_of
 from llmops_cli.deploy.kubernetes.gateway import PORT as GATEWAY_PORT
 from llmops_cli.deploy.kubernetes.metadata import INSTANCE, resource, selector
 from llmops_cli.deploy.setting import EngineSetting, Setting
+from llmops_cli.gateway_file.discovery import DNS_PORT, host_port
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 NAMES = {
@@ -23,7 +24,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def policies(setting: Setting) -> list[Manifest]:
     found = [_nothing(setting), _gateway(setting)]
-    found += [_engine(setting, each) for each in setting.engines]
+    for each in setting.engines:
+        found += _engine(setting, each)
     if setting.redis_image is not None:
         found.append(_redis(setting))
     return found
@@ -83,9 +85,7 @@ def _gateway(setting: Setting) -> Manifest:
     )
     if setting.redis_image is not None:
         egress.append({"to": [_pods(setting, "redis")], "ports": _tcp(REDIS_PORT)})
-    outside = outside_ports(setting)
-    if outside:
-        egress.append({"ports": _tcp(*outside)})
+    egress += _outside(setting)
     return _policy(
         setting,
         "gateway",
@@ -95,57 +95,72 @@ def _gateway(setting: Setting) -> Manifest:
     )
 
 
-def outside_ports(setting: Setting) -> list[int]:
-    """Of upstreams, a Redis and a collector of traces that are not ours."""
+def _outside(setting: Setting) -> list[Manifest]:
+    """To upstreams, a Redis, a collector of traces and name servers that are not ours."""
     config = setting.config
-    urls = [_address(config.upstreams[name]) for name in setting.outside]
+    theirs = [config.upstreams[name] for name in setting.outside]
+    ports = {_port_of(each) for each in theirs}
+    ports |= {_port_in(each.url) for each in setting.source.detectors if each.url}
     if config.traces is not None:
-        urls.append(config.traces)
+        ports.add(_port_in(config.traces))
     if config.redis is not None and setting.redis_image is None:
-        urls.append(config.redis.url)
-    ports = set()
-    for url in urls:
-        parts = urlsplit((url or "").replace("${", "").replace("}", ""))
-        ports.add(_port(parts.netloc, parts.scheme))
-    return sorted(ports)
+        ports.add(_port_in(config.redis.url))
+    found: list[Manifest] = []
+    if None in ports:
+        anywhere = Knob("TCP", "any port: a variable, a record or a file of members tells it")
+        found.append({"ports": [{"protocol": anywhere}]})
+    elif ports:
+        found.append({"ports": _tcp(*sorted(port for port in ports if port is not None))})
+    servers = {each.discover.resolver for each in theirs if each.discover is not None}
+    for port in sorted({host_port(each, port=DNS_PORT).port for each in servers if each}):
+        both = [{"protocol": name, "port": port} for name in ("UDP", "TCP")]
+        found.append({"ports": both})
+    return found
 
 
-def _address(upstream: UpstreamConfig) -> str | None:
-    """Members that are found in a file may be anywhere; their port is the usual one then."""
-    if upstream.discover is not None:
-        return upstream.discover.place()
-    return upstream.url
+def _port_of(upstream: UpstreamConfig) -> int | None:
+    """None: only the cluster knows."""
+    discover = upstream.discover
+    if discover is None:
+        return _port_in(upstream.url or "")
+    return None if discover.dns is None else host_port(discover.dns).port
 
 
-def _port(place: str, scheme: str) -> int:
-    _, _, digits = place.rpartition(":")
+def _port_in(url: str) -> int | None:
+    """None: a variable stands where it would."""
+    scheme, _, rest = url.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    digits = host.rpartition(":")[2]
     if digits.isdecimal():
         return int(digits)
-    if scheme.startswith("redis"):
-        return REDIS_PORT
-    return DEFAULT_PORTS.get(scheme, 443)
+    if "${" in host or not host:
+        return None
+    return REDIS_PORT if scheme.startswith("redis") else DEFAULT_PORTS.get(scheme)
 
 
-def _engine(setting: Setting, each: EngineSetting) -> Manifest:
-    """Asked by gateways and by Prometheus; asks nobody, but for its model."""
-    egress: list[Manifest] = []
+def _engine(setting: Setting, each: EngineSetting) -> list[Manifest]:
+    """Asked by gateways and by Prometheus; asks nobody, but for its model and its own machines."""
+    asked = {"from": [_pods(setting, "gateway"), MONITORING], "ports": _tcp(ENGINE_PORT)}
+    egress = _model_source(setting)
+    if each.nodes == 1:
+        return [_policy(setting, part_of(each), each.label, ingress=[asked], egress=egress)]
+    worker = f"{part_of(each)}-worker"
+    machines = [_pods(setting, part_of(each)), _pods(setting, worker)]
+    egress = [NAMES, *egress, {"to": machines}]
+    ours = {"from": machines}
+    return [
+        _policy(setting, part_of(each), each.label, ingress=[asked, ours], egress=egress),
+        _policy(setting, worker, f"{each.label}-worker", ingress=[ours], egress=egress),
+    ]
+
+
+def _model_source(setting: Setting) -> list[Manifest]:
+    """Where a model is downloaded from, if it is."""
     url = setting.volume.url
-    if url is not None:
-        parts = urlsplit(url)
-        port = parts.port or DEFAULT_PORTS[parts.scheme]
-        egress = [NAMES, {"ports": _tcp(port)}]
-    source = [_pods(setting, "gateway"), MONITORING]
-    if each.nodes > 1:
-        worker = _pods(setting, f"{part_of(each)}-worker")
-        egress.append({"to": [worker, _pods(setting, part_of(each))]})
-        source.append(worker)
-    return _policy(
-        setting,
-        part_of(each),
-        each.label,
-        ingress=[{"from": source, "ports": _tcp(ENGINE_PORT)}],
-        egress=egress,
-    )
+    if url is None:
+        return []
+    parts = urlsplit(url)
+    return [NAMES, {"ports": _tcp(parts.port or DEFAULT_PORTS[parts.scheme])}]
 
 
 def _redis(setting: Setting) -> Manifest:

@@ -11,6 +11,8 @@ from llmops_cli.deploy.recipe import RenderRecipe
 
 Severity = Literal["page", "ticket"]
 MONTH_HOURS = 730
+MOST_SHARE = 0.9
+"""Of failures that nobody is told of, however many an SLO allows."""
 Series = tuple[tuple[str, str], ...]
 """A series and its values, in promtool's notation, one each minute."""
 
@@ -47,27 +49,40 @@ def alerts_of(recipe: RenderRecipe) -> list[Alert]:
     return found
 
 
-def _requests(failing: str, fine: str) -> Series:
+def _requests(failing: float, minutes: int) -> Series:
+    """A hundred a minute, of which a share fails."""
+    route = 'llmops_gateway_requests_total{route="/v1/chat/completions"'
+    fails = 100 * failing
     return (
-        ('llmops_gateway_requests_total{route="/v1/chat/completions",status="502"}', failing),
-        ('llmops_gateway_requests_total{route="/v1/chat/completions",status="200"}', fine),
+        (f'{route},status="502"}}', f"0+{fails:.9f}x{minutes}"),
+        (f'{route},status="200"}}', f"0+{100 - fails:.9f}x{minutes}"),
     )
+
+
+def _shares(limit: float, minutes: int) -> tuple[Series, Series]:
+    """Half way from the limit to all, and a quarter of the limit."""
+    return _requests((1 + limit) / 2, minutes), _requests(limit / 4, minutes)
 
 
 def _errors(recipe: RenderRecipe) -> list[Alert]:
     """The SLO by two windows each: fast burns are told soon, slow ones before the month is over."""
     allowed = recipe.slo_errors / 100
-    fast, slow = 14.4 * allowed, 6 * allowed
+    fast = min(14.4 * allowed, MOST_SHARE)
+    slow = min(6 * allowed, MOST_SHARE)
+    share = min(max(5 * allowed, 0.05), MOST_SHARE)
+    fails, fine = _shares(share, 60)
+    burns_fast, lasts = _shares(fast, 90)
+    burns_slow, lasts_long = _shares(slow, 500)
     return [
         Alert(
             name="LlmopsErrorShare",
-            expr=f"{share_name('5m')} > {max(5 * allowed, 0.05):g}",
+            expr=f"{share_name('5m')} > {share:g}",
             wait="5m",
             severity="page",
             summary="Of all requests, so many fail",
             runbook="error-share",
-            fires=_requests("0+20x60", "0+80x60"),
-            silent=_requests("0+1x60", "0+99x60"),
+            fires=fails,
+            silent=fine,
         ),
         Alert(
             name="LlmopsSloBurnFast",
@@ -76,8 +91,8 @@ def _errors(recipe: RenderRecipe) -> list[Alert]:
             severity="page",
             summary="Two percent of a month's failures are used up in an hour",
             runbook="slo-burn",
-            fires=_requests("0+40x90", "0+60x90"),
-            silent=_requests("0+1x90", "0+999x90"),
+            fires=burns_fast,
+            silent=lasts,
             at="80m",
         ),
         Alert(
@@ -87,8 +102,8 @@ def _errors(recipe: RenderRecipe) -> list[Alert]:
             severity="ticket",
             summary="Five percent of a month's failures are used up in six hours",
             runbook="slo-burn",
-            fires=_requests("0+40x500", "0+60x500"),
-            silent=_requests("0+1x500", "0+999x500"),
+            fires=burns_slow,
+            silent=lasts_long,
             at="450m",
         ),
     ]
@@ -99,16 +114,18 @@ def _buckets(histogram: str, bound: str, extra: str = "") -> str:
     return f"llmops_gateway_{histogram}_seconds_bucket{{{labels}}}"
 
 
-def _times(histogram: str, *, low: str, extra: str = "") -> tuple[Series, Series]:
-    """All beyond the highest bound below `+Inf`, or all within the lowest."""
+def _times(histogram: str, *, most_s: float, extra: str = "") -> tuple[Series, Series]:
+    """All between half of a limit and four times as much, or all within its half."""
+    low = f"{most_s / 2:g}"
+    high = f"{most_s * 4:g}"
     beyond = (
         (_buckets(histogram, low, extra), "0x60"),
-        (_buckets(histogram, "900", extra), "0+60x60"),
+        (_buckets(histogram, high, extra), "0+60x60"),
         (_buckets(histogram, "+Inf", extra), "0+60x60"),
     )
     within = (
         (_buckets(histogram, low, extra), "0+60x60"),
-        (_buckets(histogram, "900", extra), "0+60x60"),
+        (_buckets(histogram, high, extra), "0+60x60"),
         (_buckets(histogram, "+Inf", extra), "0+60x60"),
     )
     return beyond, within
@@ -122,7 +139,7 @@ def _latencies(recipe: RenderRecipe) -> list[Alert]:
     }
     found = []
     for word, (histogram, most_s, extra) in limits.items():
-        fires, silent = _times(histogram, low="0.01", extra=extra)
+        fires, silent = _times(histogram, most_s=most_s, extra=extra)
         found.append(
             Alert(
                 name=f"Llmops{word}Slow",

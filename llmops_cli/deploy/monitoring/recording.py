@@ -7,6 +7,8 @@ from llmops_cli.deploy.knob import Manifest
 WINDOWS = ("5m", "30m", "1h", "6h", "3d")
 QUANTILES = ("0.5", "0.95", "0.99")
 HISTOGRAMS = ("ttft", "tpot", "request")
+LAST_BOUND_S = {"ttft": 900.0, "tpot": 2.5, "request": 900.0}
+"""No quantile of theirs is more."""
 FAILED = 'status=~"5..|5xx"'
 
 

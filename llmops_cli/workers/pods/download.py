@@ -6,6 +6,7 @@ Standard library only. A file that is there already is checked and kept.
 import hashlib
 import json
 import sys
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def fetch(url: str, target: Path, row: dict[str, Any]) -> None:  # Any: JSON
 def main() -> None:
     listed, source, folder = sys.argv[1:]
     for row in json.loads(Path(listed).read_text(encoding="utf-8")):
-        url = f"{source.rstrip('/')}/{row['name']}"
+        url = f"{source.rstrip('/')}/{urllib.parse.quote(row['name'])}"
         fetch(url, Path(folder) / row["name"], row)
         print(f"{row['name']}: {row['size']} bytes, sha256 {row['sha256']}", flush=True)
 

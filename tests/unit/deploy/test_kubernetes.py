@@ -76,7 +76,7 @@ def test_the_clusters_file_is_one_that_a_gateway_takes(
     config = read_file(path).config
     assert config.upstreams["chat"].engine is None
     assert config.upstreams["chat"].discover is not None
-    assert config.upstreams["chat"].discover.dns == "llmops-chat.llmops.svc:8000"
+    assert config.upstreams["chat"].discover.dns == "llmops-chat:8000"
     assert config.upstreams["chat"].max_in_flight == 64
     assert config.upstreams["hosted"].key_env == "HOSTED_KEY"
     assert config.redis is not None
@@ -148,6 +148,20 @@ def test_a_download_is_checked_against_what_is_here(rendered: Render, tmp_path: 
         ({"plan": {"cat": "/no/such"}}, "unknown upstream with an engine 'cat'"),
         ({"max_replicas": 4}, "nothing says what a replica of upstream big carries"),
         ({"models": "ftp://x"}, "says no place"),
+        ({"models": "https://h:99999/x"}, "says no place"),
+        ({"models": "https://[x"}, "says no place"),
+        ({"models": "https://token@h/x"}, "says no place"),
+        ({"models": "https://h/x?token=y"}, "says no place"),
+        ({"models": "claim:-x"}, "no cluster takes"),
+        ({"namespace": "n" * 60}, "longer than 59"),
+        ({"host": "10.0.0.1"}, "no host's name"),
+        ({"host": "a" * 64 + ".com"}, "more than 63"),
+        ({"gpu_resource": "my gpu"}, "no resource of a node"),
+        ({"prometheus": "http://u:pw@prometheus:9090"}, "no address that stands in a manifest"),
+        ({"prometheus": "prometheus:9090"}, "no address"),
+        ({"slo_errors": 100.0}, "nothing is ever wrong"),
+        ({"slo_tpot_s": 3.0}, "nobody would be told"),
+        ({"slo_e2e_s": 900.0}, "nobody would be told"),
         ({"images": {"chatt": "x:1"}}, "unknown image of 'chatt'"),
         ({"foreign": {"hosted": "sglang"}}, "needs its image"),
         ({"models": "https://models.example.com"}, "is no file or folder"),
@@ -172,6 +186,8 @@ def test_what_is_wrong_is_told_in_a_line(
         ("upstreams: {a: {url: http://h/v1}}\nredis: {url: redis://:pw@h:1/0}", "holds a secret"),
         ("upstreams: {a: {url: http://h/v1}}\nkeys_required: false", "keys_required"),
         ("upstreams: {a: {url: http://h/v1}}\nguard: none.yaml", "no policy at none.yaml"),
+        ("upstreams: {a: {url: http://h/v1}}\nguard: ~nobody/p.yaml", "no policy at ~nobody"),
+        ("upstreams: {a: {url: http://h/v1}}\nprompts: ~nobody/p", "no folder of prompts"),
         ("upstreams: {}", "there is no upstream"),
         ("", "holds no configuration"),
     ],
@@ -180,3 +196,52 @@ def test_a_file_that_serve_refuses_is_refused(rendered: Render, text: str, words
     with pytest.raises(UsageError) as error:
         rendered(text)
     assert words in f"{error.value.message} {error.value.hint}"
+
+
+@pytest.mark.parametrize("model", ["~nobody/m.gguf", "x" * 5000])
+def test_a_model_of_any_name_is_one_that_is_not_here(model: str, rendered: Render) -> None:
+    pod = objects(rendered(f"upstreams: {{a: {{engine: llamacpp, model: {model}}}}}\n"))
+    resources = pod["Deployment", "llmops-a"]["spec"]["template"]["spec"]["containers"][0]
+    assert "memory" not in resources["resources"]["requests"]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "ports"),
+    [
+        ("url: https://h/v1", [443]),
+        ('url: "https://[::1]:8443/v1"', [8443]),
+        ('url: "http://${HOST}:8000/v1"', [8000]),
+        ('url: "https://${HOST}/v1"', None),
+        ('url: "${URL}"', None),
+        ("discover: {dns: engines:8000}", [8000]),
+        ("discover: {srv: _http._tcp.engines.svc}", None),
+        ("discover: {file: members.json}", None),
+        ('discover: {dns: "engines:8000", resolver: "10.0.0.9:5353"}', [8000, 5353]),
+    ],
+)
+def test_a_gateway_may_reach_what_its_file_names(
+    upstream: str, ports: list[int] | None, rendered: Render
+) -> None:
+    found = objects(rendered(f"upstreams: {{a: {{{upstream}}}}}\n", replicas=1))
+    egress = found["NetworkPolicy", "llmops-gateway"]["spec"]["egress"][1:]
+    told = [rule["ports"][0] for rule in egress]
+    if ports is None:
+        assert told == [{"protocol": "TCP"}]
+    else:
+        assert [each["port"] for each in told] == ports
+
+
+def test_machines_of_one_engine_reach_each_other(rendered: Render) -> None:
+    """What no policy names is refused: workers could not even look their leader up."""
+    found = objects(rendered())
+    group = found["LeaderWorkerSet", "llmops-big"]["spec"]["leaderWorkerTemplate"]
+    labels = [group[name]["metadata"]["labels"] for name in ("leaderTemplate", "workerTemplate")]
+    for policy in (found["NetworkPolicy", f"llmops-big{end}"]["spec"] for end in ("", "-worker")):
+        selected = policy["podSelector"]["matchLabels"].items()
+        assert any(selected <= each.items() for each in labels)
+        inner = next(rule for rule in policy["ingress"] if "ports" not in rule)["from"]
+        outer = next(rule for rule in policy["egress"] if "ports" not in rule)["to"]
+        for peers in (inner, outer):
+            chosen = [peer["podSelector"]["matchLabels"] for peer in peers]
+            assert all(any(c.items() <= each.items() for c in chosen) for each in labels)
+        assert {"protocol": "UDP", "port": 53} in policy["egress"][0]["ports"]

@@ -17,6 +17,7 @@ from llmops_cli.deploy.monitoring.metric_names import (
     OF_PROMETHEUS,
     metrics_in,
 )
+from llmops_cli.deploy.monitoring.recording import LAST_BOUND_S
 from llmops_cli.engines import ENGINES, load_engine
 from llmops_cli.serve.watch.families import COUNTERS, GAUGES, HISTOGRAMS
 from llmops_cli.serve.watch.machine_board import GPUS
@@ -103,14 +104,45 @@ def test_runbooks_name_metrics_that_exist() -> None:
                 assert word in known, page.name
 
 
-def test_promtool_and_amtool_agree(files: dict[str, Any], tmp_path: Path) -> None:
-    if not (shutil.which("promtool") and shutil.which("amtool")):
-        pytest.skip("promtool and amtool are missing: apt-get install prometheus")
+def written(files: dict[str, Any], tmp_path: Path) -> Path:
     for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    folder = tmp_path / "monitoring"
+    return tmp_path / "monitoring"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"slo_errors": 0.001, "slo_ttft_s": 0.003, "slo_tpot_s": 0.002, "slo_e2e_s": 0.01},
+        {"slo_errors": 20.0, "slo_ttft_s": 899.0, "slo_tpot_s": 2.4, "slo_e2e_s": 600.0},
+    ],
+)
+def test_alerts_of_any_limits_fire(
+    limits: dict[str, float], rendered: Render, tmp_path: Path
+) -> None:
+    """`--slo-errors 7` paged at 101 percent of failures."""
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is missing: apt-get install prometheus")
+    folder = written(rendered(**limits), tmp_path)
+    names = ("ErrorShare", "SloBurnFast", "SloBurnSlow", "TtftSlow", "TpotSlow", "E2eSlow")
+    tests = [str(folder / "rules" / "tests" / f"Llmops{name}.yaml") for name in names]
+    run = subprocess.run(
+        ["promtool", "test", "rules", *tests], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr + run.stdout
+
+
+def test_limits_end_where_histograms_end() -> None:
+    found = {name: HISTOGRAMS[f"{name}_seconds"].buckets_s[-1] for name in LAST_BOUND_S}
+    assert found == LAST_BOUND_S
+
+
+def test_promtool_and_amtool_agree(files: dict[str, Any], tmp_path: Path) -> None:
+    if not (shutil.which("promtool") and shutil.which("amtool")):
+        pytest.skip("promtool and amtool are missing: apt-get install prometheus")
+    folder = written(files, tmp_path)
     tests = sorted(str(each) for each in (folder / "rules" / "tests").glob("*.yaml"))
     for argv in (
         ["promtool", "test", "rules", *tests],

@@ -12,6 +12,10 @@ from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.deploy.images.build import find_builder
 from llmops_cli.deploy.images.containerfile import IMAGES
 from llmops_cli.deploy.images.context import write_context
+from llmops_cli.deploy.lint.finding import Found
+from llmops_cli.deploy.lint.names import wrong_names
+from llmops_cli.deploy.lint.ports import wrong_ports
+from llmops_cli.deploy.lint.safety import unsafe
 from llmops_cli.gateway_file.read import read_file
 from tests.unit.deploy.conftest import Render, objects
 
@@ -79,3 +83,87 @@ def test_without_a_builder_it_is_said_what_is_missing(monkeypatch: Any, tmp_path
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentMissing, match="buildah, podman, docker are missing"):
         find_builder()
+
+
+@pytest.mark.parametrize("name", ["workers", "recipes", "llmops_cli", "Containerfile"])
+def test_an_image_is_made_in_no_folder_of_others(name: str, tmp_path: Path) -> None:
+    mine = tmp_path / name
+    mine.write_text("mine")
+    with pytest.raises(UsageError, match="has files of others"):
+        write_context(tmp_path, "gateway", base="localhost/base:1", wheels=None)
+    assert mine.read_text() == "mine"
+    ours = tmp_path / "ours"
+    first = write_context(ours, "gateway", base="localhost/base:1", wheels=None).read_bytes()
+    again = write_context(ours, "gateway", base="localhost/base:1", wheels=None).read_bytes()
+    assert first == again
+
+
+def downloaded(rendered: Render, tmp_path: Path, target: str) -> Any:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF and more")
+    text = f"upstreams: {{chat: {{engine: llamacpp, model: {tmp_path}/m.gguf}}}}\n"
+    return rendered(text, models="https://models.example.com/v1", target=target)
+
+
+def test_kserve_and_local_pods_have_what_downloads_their_model(
+    rendered: Render, tmp_path: Path
+) -> None:
+    found = objects(downloaded(rendered, tmp_path, "kserve"))
+    listed = [Found("m.yaml", value) for value in found.values()]
+    assert not [*wrong_names(listed), *wrong_ports(listed), *unsafe(listed)]
+    assert ("PodDisruptionBudget", "llmops-chat") in found
+
+    local = objects(downloaded(rendered, tmp_path, "k8s"), "overlays/local/pods")
+    pod = local["Deployment", "llmops-chat"]["spec"]["template"]["spec"]
+    assert [each["name"] for each in pod["initContainers"]] == ["download"]
+    named = {each["configMap"]["name"] for each in pod["volumes"] if "configMap" in each}
+    assert named <= {name for kind, name in local if kind == "ConfigMap"}
+    gateway = local["Deployment", "llmops-gateway"]["spec"]["template"]["spec"]
+    assert "initContainers" not in gateway
+
+
+def test_several_machines_are_no_inference_service(rendered: Render) -> None:
+    found = objects(rendered(target="kserve"))
+    assert ("InferenceService", "llmops-big") not in found
+    assert found["LeaderWorkerSet", "llmops-big"]["spec"]["leaderWorkerTemplate"]["size"] == 2
+
+
+@pytest.mark.parametrize("target", ["compose", "systemd"])
+def test_models_are_where_it_was_said_or_that_is_refused(
+    target: str, rendered: Render, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="only pods of a cluster download"):
+        downloaded(rendered, tmp_path, target)
+    files = rendered(target=target, models="host:/srv/my: models")
+    if target == "compose":
+        service = yaml.safe_load(files["compose/compose.yaml"])["services"]["chat"]
+        (mount,) = service["volumes"]
+        assert (mount["source"], mount["target"]) == ("/srv/my: models", "/models")
+    else:
+        unit = files["systemd/llmops-chat.service"]
+        assert 'BindReadOnlyPaths="/srv/my: models":/models\n' in unit
+
+
+def test_no_volume_of_the_users_is_the_gateways_own(rendered: Render) -> None:
+    files = rendered(target="compose", models="claim:state")
+    volumes = yaml.safe_load(files["compose/compose.yaml"])["volumes"]
+    assert volumes == {"state": {}, "models": {"external": True, "name": "state"}}
+
+
+def test_redis_needs_no_rights_to_begin(rendered: Render) -> None:
+    text = "upstreams: {a: {url: http://h/v1}}\nredis: {url: redis://localhost:6379/0}\n"
+    services = yaml.safe_load(rendered(text, target="compose")["compose/compose.yaml"])["services"]
+    assert services["redis"]["user"] == "999:999"
+
+
+def test_the_overlay_for_trials_asks_no_other_namespace(rendered: Render) -> None:
+    files = rendered(namespace="live")
+    assert yaml.safe_load(files["overlays/dev/kustomization.yaml"])["namespace"] == "live-dev"
+    config = objects(files)["ConfigMap", "llmops-gateway"]["data"]["gateway.yaml"]
+    assert "live" not in config
+
+
+def test_an_image_behind_a_port_has_no_tag(rendered: Render) -> None:
+    files = rendered(images={"chat": "r.io:5000/chat", "big": "r.io:5000/big:2"})
+    images = yaml.safe_load(files["overlays/prod/kustomization.yaml"])["images"]
+    assert {"name": "r.io:5000/big", "newTag": "2"} in images
+    assert "r.io" not in [each["name"] for each in images]
