@@ -25,6 +25,15 @@ WITHIN_A_SENTENCE = re.compile(r"\w[,(]{0,2}\s{0,2}$")
 """What stands before a quotation that is part of a sentence; a list's, a table's or a mapping's
 items begin a line, or follow a mark.
 """
+ROLES = re.compile(r"[\"']role[\"']\s*:")
+"""Messages to a model, whatever else they are."""
+TESTS = re.compile(r"^\s*(?:assert\b|expect\(|def test_|it\(['\"])", re.MULTILINE)
+CODE = re.compile(
+    r"(?i:\b\w*(?:attack|payload|sample|case|phrase|pattern|blocklist|example|input|fixture)s?\w*)\s?[=:]\s?\["
+    r"|\bassert\w*\b|\bexpect\w*[(:]|\b(?:check|scan|detect|ask)_?\w*\("
+)
+ARGUMENT = re.compile(r"(?:\w\(|==|\bin|\[|,|\w:)\s?$")
+"""What stands before a string in code: what is tested or compared, whatever its length."""
 LEAD_CHARS = 40
 RECOUNTED = re.compile(
     r"(?<! you)(?<! must)(?<! need)(?<! have) "
@@ -42,6 +51,8 @@ ADDRESSED = re.compile(
 @lru_cache(maxsize=4)
 def speaks_of_attacks(text: str) -> bool:
     """Remembered, as several windows of one text may ask."""
+    if TESTS.search(text):
+        return True
     return len(builtin().mention.match(skeleton(text))) >= MENTIONS
 
 
@@ -61,18 +72,23 @@ def said_of(text: str) -> list[Rule] | None:
 def without_quotations(text: str) -> str:
     """The text without what is quoted within sentences that say more than their quotations."""
     lines = text.split("\n")
-    return "\n".join(_without_quotations(line) for line in lines)
+    is_code = CODE.search(text) is not None and not ROLES.search(text)
+    return "\n".join(_without_quotations(line, is_code=is_code) for line in lines)
 
 
-def _without_quotations(line: str) -> str:
+def _without_quotations(line: str, *, is_code: bool) -> str:
     prose = QUOTED.sub(" ", line)
     prose_words = len(prose.split())
-    if prose == line or prose_words < len(line.split()) - prose_words:
+    if prose == line:
+        return line
+    is_prose = prose_words >= len(line.split()) - prose_words
+    if not is_prose and not is_code:
         return line
 
     def left(found: re.Match[str]) -> str:
         before = line[max(found.start() - LEAD_CHARS, 0) : found.start()]
-        return " " if WITHIN_A_SENTENCE.search(before) else found[0]
+        marks = WITHIN_A_SENTENCE if is_prose else ARGUMENT
+        return " " if marks.search(before) else found[0]
 
     return QUOTED.sub(left, line)
 

@@ -17,6 +17,8 @@ from llmops_cli.guard.evidence import ATTACK, DISGUISE, Span
 from llmops_cli.guard.pieces import Piece, paragraphs_of
 from llmops_cli.guard.places import places_of
 from llmops_cli.guard.rules import Rule
+from llmops_cli.guard.skeleton import words_of
+from llmops_cli.guard.whose import is_of_others
 
 WINDOW_TIMES = 1.8
 PARAGRAPH_TIMES = 1.45
@@ -28,6 +30,63 @@ fewer pieces less is asked, by the logarithm of their number.
 WEAK_MOST = 0.6
 """What a strong sign counts in a long text where it is none: over ends of sentences, in code."""
 NO_PROSE = re.compile(r"[.!?;]\s|[()\[\]{}<>|=\\_]|\n\s*\n")
+SHARE_OF_OTHERS = 0.4
+"""Of its weight a phrase has where it is about others' instructions."""
+PLACES_MOST = 20
+PLAYS = "jailbreak"
+TALK_MOST = 0.75
+TALK = frozenset(
+    [
+        "jailbreak",
+        "jailbreaks",
+        "attack",
+        "attacks",
+        "attackers",
+        "models",
+        "paper",
+        "table",
+        "researchers",
+        "red",
+        "technique",
+        "techniques",
+        "effective",
+        "declined",
+        "refused",
+        "severity",
+        "finding",
+    ]
+)
+SPEAKS_TO = frozenset(
+    [
+        "you",
+        "your",
+        "youre",
+        "yourself",
+        "u",
+        "ur",
+        "i",
+        "im",
+        "me",
+        "my",
+        "we",
+        "us",
+        "lets",
+        "please",
+        "act",
+        "pretend",
+        "imagine",
+        "simulate",
+        "roleplay",
+        "respond",
+        "answer",
+        "reply",
+        "write",
+        "become",
+        "enable",
+        "activate",
+        "confirm",
+    ]
+)
 ASKS = "extraction"
 """A long text asks for many things: what asks alone is no attack there, with another sign it is."""
 
@@ -69,7 +128,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 def whole_of(piece: Piece) -> Window:
     """A message: all that it says adds up."""
-    return _window([piece], _sum_of, is_part=False)
+    return _window([piece], _of_message, is_part=False)
 
 
 def windows_of(pieces: Sequence[Piece], *, is_part: bool = False) -> list[Window]:
@@ -136,6 +195,31 @@ def _window(
 
 def _sum_of(held: Held, disguised: Held, _: Bars) -> float:
     return sum(rule.weight for rule in (*held, *disguised))
+
+
+def _of_message(held: Held, disguised: Held, _: Bars) -> float:
+    """Weak signs of a role to play are none where nobody is spoken to: a text on such prompts."""
+    weights = {rule: _weight_in_message(rule, piece) for rule, piece in held.items()}
+    weights |= {rule: rule.weight for rule in disguised}
+    total = sum(weights.values())
+    is_weak = all(rule.family == PLAYS and weights[rule] < ATTACK for rule in weights)
+    if is_weak and held and all(_is_talk(piece) for piece in held.values()):
+        return min(total, TALK_MOST)
+    return total
+
+
+def _is_talk(piece: Piece) -> bool:
+    words = words_of(piece.words).different
+    return piece.text.isascii() and bool(TALK & words) and not SPEAKS_TO & words
+
+
+def _weight_in_message(rule: Rule, piece: Piece) -> float:
+    patterns = dict(piece.held)[rule]
+    if rule.weight < WEAK_MOST or not patterns:
+        return rule.weight
+    places = itertools.islice(places_of(piece.text, piece.words, patterns), PLACES_MOST)
+    are_others = [is_of_others(piece.text, span, asks=rule.family == ASKS) for span in places]
+    return rule.weight * SHARE_OF_OTHERS if are_others and all(are_others) else rule.weight
 
 
 def _of_window(held: Held, disguised: Held, bars: Bars) -> float:

@@ -1,0 +1,78 @@
+"""Whether a phrase that a rule takes for an order to the model is somebody else's business.
+
+`The instructions of the landlord` are not the model's, and words on both sides of a sentence's end
+are no phrase.
+"""
+
+from __future__ import annotations
+
+import re
+
+from llmops_cli.guard.evidence import Span
+
+SENTENCE_CUT = re.compile(r"[.!?][\"')\]]?\s+(?=[\"'(\[]?[A-Z])|\n\s*\n")
+LEAST_WORDS = 2
+"""On each side of the end of a sentence: `Ignore. All instructions.` is one phrase."""
+FORBIDDEN = re.compile(r"\b(?:never|not|don't|must not|nobody)\s+$", re.IGNORECASE)
+READERS_OWN = re.compile(
+    r"\byour (?:\w+ )?(?:password|pin|code|passcode|secret|key|token|credential|login)",
+    re.IGNORECASE,
+)
+LEAD_CHARS = 24
+AFTER_CHARS = 16
+GOES_ON = re.compile(r"[^.!?\n]{0,40}\w")
+MODELS = (
+    r"system|sistem|prompt|developer|operator|user|assistant|admin|creator|maker|owner|openai"
+    r"|anthropic|google|company|chat|conversation|context|message|model|ai\b|your|above|before"
+    r"|now|here|this|that|my\b|me\b|us\b|entwickler|betreiber|nutzer|desarroll|usuario|utilis"
+    r"|utent|svilupp|desenvolv|developp|creat|creador|createur|hersteller|anbieter|firma"
+)
+OF_OTHERS = re.compile(
+    r"(?:[ \t]+\w+)?[ \t]+(?:of|from|by (?!\w+ing\b)|du|des|de la|de los|de las|de l'|del"
+    r"|della|dello|dell'|do|da|dos|vom"
+    rf"|von|des|der|zur|zum) (?:the |a |an |mr\.? |mrs\.? |herrn? |frau |le |la )?(?!{MODELS})\w"
+    r"|[ \t]+(?:that )?(?:you )?(?:gave|sent|told|showed|wrote|mailed) (?:me|us)\b"
+    r"|[ \t]+about (?!you|your|me|this|it|that|them)\w"
+    r"|[ \t]+for (?:an?|each|every) (?!me\b)\w"
+    r"|[ \t]+in (?:the|my|our|your|this|that|an?) (?:\w+ )?(?:manual|mail|e-?mail|letter|recipe"
+    r"|leaflet|guide|readme|handbook|booklet|brochure|docs?|wiki|ticket|contract|book|form)\b",
+    re.IGNORECASE,
+)
+
+
+TOLD_OF_IT = re.compile(
+    r"\W*(?:ignor|disregard|forgot|forget|bypass|overrid|overr|drop|abandon)\w*(?:ed|es|s|t|de)\b"
+    r"[^.!?\n]{0,40}\b(?:its|his|her|their)\b",
+    re.IGNORECASE,
+)
+"""Somebody did so with instructions of his own."""
+THINGS = re.compile(
+    "操作|说明|說明|安装|使用|手册|組み立て|取扱|指示書|手順|매뉴얼|설명서|메일"
+    "|договор|инструкци[ию] (?:по|к) "
+)
+"""What instructions are for, in languages that say it before or within the phrase."""
+
+
+def is_of_others(text: str, span: Span, *, asks: bool = False) -> bool:
+    """Whether the phrase at that place is cut by a sentence's end, or says whose it is.
+
+    `asks`: for something; to be told never to give one's own away is advice.
+    """
+    start, end = span
+    is_forbidden = FORBIDDEN.search(text, max(start - LEAD_CHARS, 0), start) is not None
+    if asks and is_forbidden and READERS_OWN.search(text, start, end):
+        return True
+    if TOLD_OF_IT.match(text, start, end):
+        return True
+    if OF_OTHERS.match(text, end) or THINGS.search(text, start, end + AFTER_CHARS):
+        return True
+    return any(
+        _are_words(text[start : cut.start()])
+        and _are_words(text[cut.end() : end])
+        and GOES_ON.match(text, end) is not None
+        for cut in SENTENCE_CUT.finditer(text, start, end)
+    )
+
+
+def _are_words(text: str) -> bool:
+    return len(text.split()) >= LEAST_WORDS
