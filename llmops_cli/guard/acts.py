@@ -14,6 +14,7 @@ import msgspec
 from llmops_cli.guard.act_rules import DEEDS, ORDER, builtin_acts
 from llmops_cli.guard.clauses import BOUNDARY, Clause, clause_words, clauses_of, hidden_places
 from llmops_cli.guard.normalise import normalise
+from llmops_cli.guard.planted import planted_in
 from llmops_cli.guard.rules import builtin
 from llmops_cli.guard.skeleton import skeleton
 
@@ -27,11 +28,31 @@ HIDDEN = "hidden"
 HIDDEN_WEIGHT = 0.4
 """Added where readers of a page do not see the words."""
 DEED = "deed"
-WHOLE = frozenset(("secrecy", "sensitive", "blindness"))
+WHOLE = frozenset(("sensitive", "blindness"))
 """Acts that are orders, too."""
+SECRECY = "secrecy"
+ADDRESSES = frozenset(("address", "hidden", "stealth", "consent"))
+"""With one of them so is secrecy; by itself it is discretion, as people ask for."""
+BY_HAND = re.compile(
+    r" (?:press|click|tap|choose|select|menu|settings|button|tab|checkbox|screen|dialog) "
+)
+"""What people do at a screen: what is sent then is their own."""
+BY_HAND_MOST = 0.6
+PERSON = re.compile(r" (?:the |all |any |dear |support |coding )?agents? ")
+MACHINE = re.compile(
+    r" (?:a ?i|ais|llms?|language|gpt|chat ?gpt|gemini|claude|copilots?|\S*bots?|virtual|digital"
+    r"|automat\S+|autonomous|artificial|machine|software|summar\S+|answers?|readers?|assistants?"
+    r"|models?|you are|push|force|commit|env|run|secretpath) "
+)
+"""An agent may be a person, if none of these stands beside."""
+PERSON_MOST = 0.5
 MENTIONS = 2
 TOLD = re.compile(r"\w+ \w+[,:]? [\"“'`‘«]\Z")  # noqa: RUF001
 LEAD_CHARS = 40
+REPORTED = re.compile(
+    r" (?:asking|asks|telling|tells|instructing|instructs|making|makes|tricking|tricks|get|gets)"
+    r" (?:an? |the )?(?:\S+ )?(?:model|assistant|agent|ai|llm|bot|chatbot)s? "
+)
 CARRIED_OUT = re.compile(
     r"\b(?:follow|obey|do|execute|perform|carry out|apply|run|act on|comply with|befolge|suis)\b"
     r"[^.\n]{0,60}\b(?:quot\w+|lines?|following|above|below|steps?|instructions?|sentences?|says?)\b",
@@ -96,10 +117,12 @@ def _from_boundary(text: str, start: int) -> int:
 
 def _of_stretch(text: str, start: int, end: int) -> list[ActEvidence]:
     stretch = text[start:end]
-    held = builtin_acts().of(clause_words(stretch), is_hidden="<" in stretch)
-    if sum(held.values()) + HIDDEN_WEIGHT < ORDER:
-        return []
-    found = _nearest(stretch)
+    words = clause_words(stretch)
+    held = builtin_acts().of(words, is_hidden="<" in stretch)
+    found = _nearest(stretch) if sum(held.values()) + HIDDEN_WEIGHT >= ORDER else []
+    if _weight(found) < ORDER and not _tells_of_attacks(stretch):
+        planted = planted_in(stretch, words)
+        found = [ActEvidence(rule.id, rule.weight, (0, len(stretch))) for rule in planted] or found
     return [
         msgspec.structs.replace(item, span=(item.span[0] + start, item.span[1] + start))
         for item in found
@@ -129,7 +152,8 @@ def counted(found: list[ActEvidence]) -> list[ActEvidence]:
         slot = DEED if item.act in DEEDS else item.act
         if slot not in weightiest or item.weight > weightiest[slot].weight:
             weightiest[slot] = item
-    if DEED not in weightiest and not weightiest.keys() & WHOLE:
+    is_secret = SECRECY in weightiest and bool(weightiest.keys() & ADDRESSES)
+    if DEED not in weightiest and not weightiest.keys() & WHOLE and not is_secret:
         return []
     return list(weightiest.values())
 
@@ -146,7 +170,12 @@ def _acts_of(clause: Clause, hidden: list[tuple[int, int]]) -> list[ActEvidence]
 
 
 def _held(words: str) -> list[tuple[str, float]]:
-    return list(builtin_acts().all_of(words).items())
+    found = builtin_acts().all_of(words)
+    if "address" in found and PERSON.search(words) and not MACHINE.search(words):
+        found["address"] = min(found["address"], PERSON_MOST)
+    if "carry" in found and BY_HAND.search(words):
+        found["carry"] = min(found["carry"], BY_HAND_MOST)
+    return list(found.items())
 
 
 def _tells_of_attacks(text: str) -> bool:
@@ -156,6 +185,8 @@ def _tells_of_attacks(text: str) -> bool:
 
 
 def _is_told(text: str, clause: Clause) -> bool:
-    """Whether the clause is quoted within a sentence."""
+    """Whether the clause is quoted within a sentence, or recounts what a model is told."""
     start = clause.span[0]
-    return bool(TOLD.search(text[max(start - LEAD_CHARS, 0) : start]))
+    return bool(REPORTED.search(clause.words)) or bool(
+        TOLD.search(text[max(start - LEAD_CHARS, 0) : start])
+    )

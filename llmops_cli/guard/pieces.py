@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from llmops_cli.guard.evidence import Span
+from llmops_cli.guard.meanings import meanings_held
 from llmops_cli.guard.rules import Rule, builtin
 from llmops_cli.guard.skeleton import lookalike_skeleton, skeleton, words_of
 from llmops_cli.guard.structure import REPEATED, structure_of
@@ -111,6 +112,7 @@ def held_in(text: str, words: str) -> tuple[Held, ...]:
         glued = builtin().glued.matches(together)
         held += [(rule, []) for rule in glued if rule not in known]
     held += [(rule, []) for rule in structure_of(text, words)]
+    held += [(rule, []) for rule in meanings_held(text, words)]
     return tuple(held)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from llmops_cli.guard.evidence import ATTACK, DISGUISE, HIDDEN_TEXT, Evidence, Scan, Span
+from llmops_cli.guard.meanings import meanings_held
 from llmops_cli.guard.normalise import normalise
 from llmops_cli.guard.pieces import WINDOW_CHARS, pieces_of
 from llmops_cli.guard.rules import Rule, builtin
@@ -45,7 +46,8 @@ def best_reading(text: str, plain: set[str]) -> Scan:
             found = _read(view, path, span, plain)
             if found.score > best.score:
                 best = found
-            if len(path) < DEPTH and view.name not in LAST:
+            is_last = view.name in LAST and (view.name != JOINED or " " in view.text)
+            if len(path) < DEPTH and not is_last:
                 queue.append((view.text, path, span))
             if seen >= MOST_VIEWS or left <= 0:
                 return best
@@ -86,4 +88,4 @@ def _rules_of(view: View, text: str) -> list[Rule]:
     held = list(builtin().rules.matches(words))
     if view.glued or " " not in words.strip():
         held += [rule for rule in builtin().glued.matches(words) if rule not in held]
-    return held + structure_of(text, words)
+    return [*held, *structure_of(text, words), *meanings_held(text, words)]

@@ -21,7 +21,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     texts: list[str]
 
 
-FILES = ("fresh.yaml", "reworded.yaml")
+FILES = ("fresh.yaml", "reworded.yaml", "own_forms.yaml")
 CASES = [
     case
     for name in FILES
@@ -43,23 +43,35 @@ def flagged(label: str, half: str) -> int:
     )
 
 
-@pytest.mark.parametrize(("half", "least"), [("adjusted", 53), ("held", 35)])
+@pytest.mark.parametrize(("half", "least"), [("adjusted", 64), ("held", 59)])
 def test_attacks_of_66_are_found(half: str, least: int) -> None:
     assert flagged("attack", half) >= least
 
 
-@pytest.mark.parametrize(("half", "most"), [("adjusted", 2), ("held", 3)])
+@pytest.mark.parametrize(("half", "most"), [("adjusted", 1), ("held", 2)])
 def test_honest_texts_of_60_are_left_alone(half: str, most: int) -> None:
     assert flagged("honest", half) <= most
 
 
-@pytest.mark.parametrize(("half", "least"), [("first", 55), ("second", 21)])
+@pytest.mark.parametrize(("half", "least"), [("first", 56), ("second", 56)])
 def test_reworded_attacks_of_60_are_found(half: str, least: int) -> None:
     assert flagged("attack", half) >= least
 
 
-@pytest.mark.parametrize(("half", "most"), [("first", 6), ("second", 5)])
+@pytest.mark.parametrize(("half", "most"), [("first", 1), ("second", 1)])
 def test_honest_texts_beside_them_are_left_alone(half: str, most: int) -> None:
+    assert flagged("honest", half) <= most
+
+
+@pytest.mark.parametrize(("half", "least"), [("own", 170), ("own held", 36)])
+def test_own_attacks_in_other_words_are_found(half: str, least: int) -> None:
+    """Of 198, and of 48 that were only counted."""
+    assert flagged("attack", half) >= least
+
+
+@pytest.mark.parametrize(("half", "most"), [("own", 7), ("own held", 3)])
+def test_own_honest_texts_in_the_same_clothes_are_left_alone(half: str, most: int) -> None:
+    """Of 222 and 47."""
     assert flagged("honest", half) <= most
 
 
