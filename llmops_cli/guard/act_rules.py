@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -122,7 +123,7 @@ def _options() -> re2.Options:
 
 def expand(pattern: str, macros: dict[str, str]) -> str:
     """RE2's form of a pattern. No gap reaches beyond a clause."""
-    pattern = EDGE.sub("", pattern)
+    pattern = EDGE.sub("", unicodedata.normalize("NFKC", pattern))
     for _ in range(MACRO_DEPTH):
         pattern = MACRO.sub(lambda found: macros[found[1]], pattern)
     pattern = WORDS_BETWEEN.sub(r"(?:[^ .]+ ){0,\1}", pattern)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from functools import cache
@@ -174,6 +175,7 @@ def expand(
 
     With a word boundary on both sides where it begins or ends with a Latin letter.
     """
+    pattern = unicodedata.normalize("NFKC", pattern)  # as the texts are
     for _ in range(MACRO_DEPTH):
         pattern = MACRO.sub(lambda found: macros[found[1]], pattern)
     pattern = re.sub(r"~(\d{1,2})", r"(?:[^ ]+ ){0,\1}", pattern).replace(r"\S", "[^ ]")

@@ -35,13 +35,25 @@ LEET = "leet"
 PIG_LATIN = "pig latin"
 JOINED = "joined"
 MENDED = "mended"
-JOINED_SIGN = r"[\"'“”][^\"'“”\n]+[\"'“”][^\n]*[\"'“”]"
+UPSIDE_DOWN = "upside down"
+TURNED_LETTERS = "ǝɹʇɐɥɯʎʌʍƃɟɾʞɔıʃundpqb"  # noqa: RUF001
+TURNED = str.maketrans(TURNED_LETTERS, "ertahmyvwgfjkcilnupdbq")
+ONLY_TURNED = TURNED_LETTERS[:-6]
+"""Letters that stand upright nowhere but in phonetics; the others are two letters each."""
+JOINED_SIGN = r"[\"'“”][^\"'“”\n]+[\"'“”][^\n]*\n?[^\n]*[\"'“”]"
 OWN_SIGNS = (
     Sign(name=LEET, pattern=LEET_SIGN, least=Least(marks=tuple("0134579@$!|+"), count=2)),
     Sign(name=PIG_LATIN, pattern=PIG_SIGN, least=Least(marks=("ay", "AY", "Ay", "aY"), count=4)),
+    Sign(
+        name=UPSIDE_DOWN,
+        pattern=f"(?:[{ONLY_TURNED}][a-z ]{{0,3}}){{3}}",
+        least=Least(marks=tuple(ONLY_TURNED), count=3, ascii_only=False),
+    ),
     Sign(name=JOINED, pattern=JOINED_SIGN, least=Least(marks=tuple("\"'“”"), count=3)),
 )
 PIECE = re.compile(r"[\"“]([^\"“”\n]{1,200})[\"”]|'([^'\n]{1,200})'")
+ASSIGNED = re.compile(r"\b(\w{1,20})\s{0,2}:?=\s{0,2}[\"']([^\"'\n]{1,200})[\"']")
+SUM = re.compile(r"\b\w{1,20}(?:\s?\+\s?\w{1,20}){1,31}\b")
 PIECES_MOST = 64
 DISGUISES = ("rot13", "atbash", "reversed")
 DISGUISED = (("base64", read_base64), ("base32", read_base32), ("hex", read_hex))
@@ -76,6 +88,8 @@ def views_of(text: str) -> Iterator[View]:
         elif name == LEET:
             for read in read_leet(text):
                 yield View(LEET, read, whole)
+        elif name == UPSIDE_DOWN:
+            yield View(UPSIDE_DOWN, text.translate(TURNED), whole)
         elif name == PIG_LATIN:
             yield View(PIG_LATIN, read_pig_latin(text), whole)
         elif name == JOINED:
@@ -173,7 +187,16 @@ def _disguised(run: str) -> tuple[str, str | None]:
 
 
 def _joined(text: str) -> Iterator[View]:
-    """Pieces in quotation marks, put together: payloads that were split."""
+    """Pieces in quotation marks, put together: payloads that were split.
+
+    In the order of a sum, where one names them.
+    """
+    named = dict(ASSIGNED.findall(text))
+    for found in SUM.findall(text) if len(named) > 1 else ():
+        names = [name.strip() for name in found.split("+")]
+        if named.keys() >= set(names):
+            yield View(JOINED, "".join(named[name] for name in names), (0, len(text)))
+            break
     pieces = [first or second for first, second in PIECE.findall(text)]
     if 2 <= len(pieces) <= PIECES_MOST:
         yield View(JOINED, "".join(pieces), (0, len(text)))
