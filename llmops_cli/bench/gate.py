@@ -28,6 +28,7 @@ from llmops_cli.core.ranks import size_for_interval
 from llmops_cli.core.significance import SURE
 from llmops_cli.core.stats import STATISTICS, Distribution, share_interval
 from llmops_cli.show.gates import ConditionOutcome, JudgedCondition
+from llmops_cli.show.tables import four_digits
 
 LATENCIES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "normalized_ms", "queue_delay_ms")
 SHARES = (*RATES, ERROR_RATE)
@@ -206,7 +207,7 @@ def _judge_change(
         text = f"{difference.ratio - 1:+.1%}, and nobody knows how sure that is: {why}"
         return ConditionOutcome.UNKNOWN, text
     change, low, high = _change_of(difference)
-    values = f"{difference.baseline:.4g} -> {difference.current:.4g}"
+    values = f"{four_digits(difference.baseline)} -> {four_digits(difference.current)}"
     text = f"{values}, {change:+.1%} ({low:+.1%} to {high:+.1%})"
     if not condition.is_beyond(change):
         return ConditionOutcome.PASSED, text
@@ -241,10 +242,8 @@ def _judge_level(condition: Condition, level: Level) -> JudgedCondition:
     outcome = ConditionOutcome.PASSED
     if condition.is_sure(low, high):
         outcome = ConditionOutcome.FAILED
-    form = "{:.4g}"
-    if condition.metric == ERROR_RATE:
-        form = "{:.2%}"
-    shown = [form.format(number) for number in (value, low, high)]
+    is_share = condition.metric == ERROR_RATE
+    shown = [f"{number:.2%}" if is_share else four_digits(number) for number in (value, low, high)]
     text = "{} ({} to {})".format(*shown)
     if outcome is ConditionOutcome.PASSED and condition.is_beyond(value):
         text += ", within chance"

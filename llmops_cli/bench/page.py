@@ -24,6 +24,7 @@ from llmops_cli.show.page import (
     html_table,
     page_shell,
 )
+from llmops_cli.show.tables import four_digits
 from llmops_cli.show.words import hardware_line
 
 if TYPE_CHECKING:
@@ -294,7 +295,7 @@ def _table(report: BenchReport) -> str:
     heads = ["load", "requests", "errors"]
     measures = OF_VECTORS if is_of_vectors(report) else MEASURES
     for name in measures.values():
-        heads += [f"{name} {statistic}" for statistic in SHOWN_STATISTICS]
+        heads += [f"{name} {statistic} ms" for statistic in SHOWN_STATISTICS]
     heads += ["req/s", _speed_name(report), "goodput/s", *COSTS, "measured"]
     rows = [_table_row(level, measures) for level in report.levels]
     return html_table(heads, rows)
@@ -335,9 +336,9 @@ def _cell(found: Distribution, statistic: str) -> str:
         return "-"
     interval = found.ci95.get(statistic)
     if interval is None:
-        return f"<span>{value:,.4g}</span>"
-    low, high = interval
-    return f'<span title="95 % interval: {low:.4g} to {high:.4g} ms">{value:,.4g}</span>'
+        return f"<span>{four_digits(value)}</span>"
+    low, high = map(four_digits, interval)
+    return f'<span title="95 % interval: {low} to {high} ms">{four_digits(value)}</span>'
 
 
 def save_page(folder: Path, report: BenchReport) -> Path:

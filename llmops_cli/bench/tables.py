@@ -142,6 +142,12 @@ def _columns(report: BenchReport, width: int) -> list[str]:
     return names
 
 
+def _speed(value: float | None, decimals: int) -> str:
+    """A slow one has its figures too: 0.5 is not 0."""
+    is_slow = value is not None and value < 10
+    return number(value, max(decimals, 1) if is_slow else decimals)
+
+
 def _cells(level: Level, width: int) -> dict[str, str]:
     errors = "0"
     if level.errors:
@@ -155,9 +161,9 @@ def _cells(level: Level, width: int) -> dict[str, str]:
         "TPOT": _spread(level.tpot_ms, width),
         "E2E": _spread(level.e2e_ms, width),
         "req/s": number(level.requests_per_s, 2),
-        "tok/s": number(level.output_tokens_per_s, decimals),
+        "tok/s": _speed(level.output_tokens_per_s, decimals),
         "texts/s": number(level.texts_per_s, 1),
-        "input tok/s": number(level.total_tokens_per_s, decimals),
+        "input tok/s": _speed(level.total_tokens_per_s, decimals),
         "goodput/s": number(level.goodput_per_s, 2),
         "$/1M tok": number(level.usd_per_million_tokens, 2),
         "$/1k req": number(level.usd_per_1k_requests, 4),

@@ -9,7 +9,8 @@ from rich.table import Table
 from llmops_cli.redteam.gates import decided_of
 from llmops_cli.redteam.report import ChecklistItem, FamilyResult, RedteamReport
 from llmops_cli.redteam.target import target_host, target_title
-from llmops_cli.show.runs import Show
+from llmops_cli.show.plain_exports import plain_pages
+from llmops_cli.show.runs import OpenedRun, Show
 from llmops_cli.show.tables import add_columns, cell
 from llmops_cli.show.words import percent, percent_interval
 
@@ -139,4 +140,13 @@ def _figures(report: RedteamReport) -> str:
     return f"{overall.successes} of {decided_of(overall)} succeed"
 
 
-SHOW = Show(table=_table, listed=_listed, figures=_figures)
+def _page(runs: Sequence[OpenedRun]) -> str:
+    """A run's own page; of several a table each."""
+    from llmops_cli.redteam.page import redteam_page
+
+    if len(runs) == 1:
+        return redteam_page(runs[0].report)
+    return plain_pages("llmops redteam")(runs)
+
+
+SHOW = Show(table=_table, listed=_listed, figures=_figures, page=_page)

@@ -30,6 +30,7 @@ from llmops_cli.show.paired import (
     compare_paired,
     undecided,
 )
+from llmops_cli.show.tables import four_digits
 
 ERRORS = "errors"
 ALL = "all"
@@ -188,7 +189,7 @@ def _figure_change(condition: Condition, each: ColumnDifference) -> JudgedCondit
     if not before or after is None:
         return _unknown(condition, each.run, f"{condition.metric} was not measured in both")
     change = after / before - 1
-    text = f"{before:.4g} -> {after:.4g} ({change:+.1%})"
+    text = f"{four_digits(before)} -> {four_digits(after)} ({change:+.1%})"
     return _holds(condition, each.run, holds=condition.holds(change), text=text)
 
 
@@ -197,12 +198,16 @@ def _absolute(condition: Condition, column: PairedColumn, measure: str) -> Judge
         had = column.n + column.errors
         is_share = condition.unit is Unit.PERCENT
         value = column.errors / had if is_share and had else column.errors
-        return _holds(condition, column.label, holds=condition.holds(value), text=f"{value:.4g}")
+        return _holds(
+            condition, column.label, holds=condition.holds(value), text=four_digits(value)
+        )
     if condition.metric != measure:
         figure = column.figures.get(condition.metric)
         if figure is None:
             return _unknown(condition, column.label, "it was not measured")
-        return _holds(condition, column.label, holds=condition.holds(figure), text=f"{figure:.4g}")
+        return _holds(
+            condition, column.label, holds=condition.holds(figure), text=four_digits(figure)
+        )
     if column.rate is None or column.ci95 is None:
         return _unknown(condition, column.label, "no answer has a verdict")
     low, high = column.ci95

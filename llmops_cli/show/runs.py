@@ -95,7 +95,8 @@ class Show(msgspec.Struct, frozen=True, kw_only=True):
     left more than its report says.
     compare(baseline, run, metrics, smallest effect as a share).
     gate(run, baseline, conditions, allow_invalid): what became of each condition.
-    page(runs): one HTML file.
+    page(runs): one HTML file, richer than the table that every run has as a page.
+    exports: beside the table as Markdown, which every run has too.
     """
 
     table: Callable[[Any, str, int], Table]  # Any: each command has its own report
@@ -162,9 +163,9 @@ def judge_run(
 
 def page_of(runs: Sequence[OpenedRun]) -> str:
     """One page of runs of one command. Raises: UsageError for others."""
-    page = show_of(runs[0].report).page
-    if page is None:
-        raise _cannot("html", runs[0])
+    from llmops_cli.show.plain_exports import plain_pages
+
+    page = show_of(runs[0].report).page or plain_pages(f"llmops {_kind(runs[0])}")
     for run in runs[1:]:
         _check_same(runs[0], run)
     return page(runs)
@@ -172,9 +173,10 @@ def page_of(runs: Sequence[OpenedRun]) -> str:
 
 def export_of(run: OpenedRun, form: str) -> Export:
     """Raises: UsageError for a form that the run's command does not have."""
-    exports = show_of(run.report).exports
-    if not exports:
-        raise _cannot("export", run)
+    from llmops_cli.show.plain_exports import markdown_export
+
+    plain = {"markdown": markdown_export(f"llmops {_kind(run)}")}
+    exports = {**plain, **show_of(run.report).exports}
     if form not in exports:
         raise unknown_name("format", form, exports)
     return exports[form]

@@ -35,6 +35,11 @@ def milliseconds(value: float | None) -> str:
     return f"{value:,.0f}"
 
 
+def four_digits(value: float) -> str:
+    """Of any size, and never as a power of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def megabytes(value: int | None) -> str:
     if value is None:
         return MISSING

@@ -77,7 +77,7 @@ def test_texts_a_second_are_measured_and_what_vectors_lack_is_not(
     assert "TTFT, TPOT and ITL are not measured" in shown.stdout
     page = (tmp_path / "run" / "report.html").read_text()
     assert "<th>texts/s</th>" in page
-    assert "<th>TTFT p50</th>" not in page
+    assert "<th>TTFT p50 ms</th>" not in page
     exported = cli("report", "export", "run", "--format", "markdown")
     assert "| texts/s | input tok/s |" in exported.stdout
 
