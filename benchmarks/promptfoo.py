@@ -6,8 +6,7 @@
 Both ask one scripted server in this process. `--examples` holds folders with promptfoo's
 `promptfooconfig.yaml` as they are; without it only the second part runs: each assertion type
 against each of many answers, through promptfoo's `echo` provider. `--sample N` takes so many of
-these pairs, of every assertion equally many (and at least one), drawn by `--seed`: all of them take
-promptfoo's package more than half an hour.
+these pairs, of every assertion equally many (and at least one), drawn by `--seed`.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -319,9 +319,22 @@ def _name(kind: str, place: int) -> str:
 
 def _positions(config: Path, case: object) -> list[int]:
     """Where each of our assertions stands among all that the file lists for its case."""
+    lines, default = _listed(config)
+    places = []
+    for number, check in enumerate(case.all_checks()):  # type: ignore[attr-defined]
+        line = int(check.where.rpartition(":")[2])
+        if config.name in check.where and line in lines:
+            places.append(lines[line] + default)
+        else:
+            places.append(number)
+    return places
+
+
+@lru_cache(maxsize=8)
+def _listed(config: Path) -> tuple[dict[int, int], int]:
+    """Numbers of assertions by their lines, and how many every case has by default."""
     lines = {}
-    text = config.read_text()
-    top = yaml.compose(text)
+    top = yaml.compose(config.read_text())
     for key, value in top.value:
         if key.value == "tests" and hasattr(value, "value") and isinstance(value.value, list):
             for test in value.value:
@@ -336,14 +349,7 @@ def _positions(config: Path, case: object) -> list[int]:
         for name, inner in value.value
         if name.value == "assert"
     )
-    places = []
-    for number, check in enumerate(case.all_checks()):  # type: ignore[attr-defined]
-        line = int(check.where.rpartition(":")[2])
-        if config.name in check.where and line in lines:
-            places.append(lines[line] + default)
-        else:
-            places.append(number)
-    return places
+    return lines, default
 
 
 def sampled(assertions: int, *, most: int | None, seed: int) -> list[tuple[int, int]]:
