@@ -46,9 +46,10 @@ def redteam(
     from llmops_cli.redteam.gates import error_of, problems_of
     from llmops_cli.redteam.run import redteam as run
     from llmops_cli.redteam.run import shares_of
-    from llmops_cli.redteam.show import redteam_table
+    from llmops_cli.redteam.show import DROPPABLE, redteam_table
     from llmops_cli.redteam.target import folder_word, named_target
     from llmops_cli.runtime.runs import RunFolder
+    from llmops_cli.show.tables import Narrowed
 
     if resume is not None:
         recipe, output = _resumed(resume, given, recipe, output)
@@ -69,7 +70,7 @@ def redteam(
     if as_json:
         print_json(report)
     else:
-        print_table(redteam_table(report))
+        print_table(Narrowed(redteam_table(report), droppable=DROPPABLE))
         say(f"report: {folder.path / 'report.json'}    page: {folder.path / 'report.html'}")
     problems = problems_of(report, conditions, allow_undecided=allowed)
     error = error_of(problems, folder.path)
@@ -125,7 +126,8 @@ def show(
     """The table of a run that was made, and its other formats."""
     from llmops_cli.cli.screen import print_json, print_table
     from llmops_cli.redteam.export import write_files
-    from llmops_cli.redteam.show import redteam_table
+    from llmops_cli.redteam.show import DROPPABLE, redteam_table
+    from llmops_cli.show.tables import Narrowed
 
     report = _load(run)
     folder = run if run.is_dir() else run.parent
@@ -133,7 +135,7 @@ def show(
     if as_json:
         print_json(report)
     else:
-        print_table(redteam_table(report))
+        print_table(Narrowed(redteam_table(report), droppable=DROPPABLE))
 
 
 def compare(

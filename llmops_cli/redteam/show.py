@@ -17,6 +17,8 @@ from llmops_cli.show.words import percent, percent_interval
 ALL = "all"
 WORDS = ("family", "OWASP")
 """Columns of words; the others have numbers."""
+DROPPABLE = ("planned", "refused", "OWASP", "undecided", "stopped")
+"""Of a run's table, the first first."""
 STATES = {True: "yes", False: "MISSING", None: "?"}
 
 
@@ -45,7 +47,7 @@ def redteam_table(report: RedteamReport) -> Table:
 def _columns(*, has_guard: bool, has_stopped: bool) -> list[str]:
     names = ["family", "OWASP", "planned", "decided", "succeed", "share", "95 %", "refused"]
     if has_guard:
-        names += ["with guard", "95 %"]
+        names += ["with guard", "guard 95 %"]
     if has_stopped:
         names.append("stopped")
     return [*names, "failed", "undecided"]
@@ -149,4 +151,10 @@ def _page(runs: Sequence[OpenedRun]) -> str:
     return plain_pages("llmops redteam")(runs)
 
 
-SHOW = Show(table=_table, listed=_listed, figures=_figures, page=_page)
+SHOW = Show(
+    table=_table,
+    droppable=DROPPABLE,
+    listed=_listed,
+    figures=_figures,
+    page=_page,
+)
