@@ -43,17 +43,24 @@ def moderated(text: str, entry: Detector) -> list[Finding]:
             span=(0, len(text)),
         )
         for category, score in moderation_scores(text, entry).items()
-        if score.probability >= score.threshold * entry.threshold
+        if score.is_over
     ]
 
 
 def moderation_scores(text: str, entry: Detector) -> dict[str, CategoryScore]:
-    """By a model here; nothing where the policy names none."""
+    """By a model here; nothing where the policy names none.
+
+    The policy's `threshold` is a factor of the model's own, which are of each category.
+    """
     if not entry.name:
         return {}
-    from llmops_cli.guard.moderation.model import load_moderation
+    from llmops_cli.guard.moderation.model import CategoryScore, load_moderation
 
-    return load_moderation(entry.name.removeprefix(ONNX))(text)
+    found = load_moderation(entry.name.removeprefix(ONNX))(text)
+    return {
+        category: CategoryScore(score.probability, min(1.0, score.threshold * entry.threshold))
+        for category, score in found.items()
+    }
 
 
 def _moderated_by_endpoint(
@@ -137,9 +144,23 @@ def _require_models(policy: Policy) -> None:
     sides = [policy.input, policy.output, *policy.roles.values()]
     sides += [side for pair in policy.routes.values() for side in pair]
     for side in sides:
-        for entry in (side.of("classifier"), side.of("moderation")):
-            if entry.action != "allow" and entry.name:
-                _require(entry.name)
+        classifier = side.of("classifier")
+        if classifier.action != "allow" and classifier.name:
+            _require(classifier.name)
+        moderation = side.of("moderation")
+        if moderation.name:  # its scores are told even where it stops nothing
+            _require(moderation.name)
+            require_moderation(Path(moderation.name.removeprefix(ONNX)))
+
+
+def require_moderation(folder: Path) -> None:
+    """Its labels, or its card, can be read. Raises: UsageError."""
+    from llmops_cli.guard.moderation.model import CARD, labels_in, read_card
+
+    if (folder / CARD).is_file():
+        read_card(folder / CARD)
+    else:
+        labels_in(folder)
 
 
 def _require(name: str) -> None:

@@ -56,6 +56,11 @@ class OnnxText:
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._names = {value.name for value in self._session.get_inputs()}
 
+    def width(self) -> int | None:
+        """Of a row of logits, where the file says it."""
+        last = self._session.get_outputs()[0].shape[-1]
+        return last if isinstance(last, int) else None
+
     def logits(self, text: str) -> Iterator[Sequence[float]]:
         ids = self._tokenizer.encode(text).ids or [0]
         for start in range(0, len(ids), WINDOW):

@@ -90,20 +90,13 @@ class LabelledModeration:
     """Somebody's classifier whose labels mean OpenAI's categories, or some of them."""
 
     def __init__(self, folder: Path) -> None:
-        config = _config(folder)
-        labels = config.get("id2label") or {}
-        self._categories = {
-            int(number): name
-            for number, label in labels.items()
-            if (name := category_of(str(label))) is not None
-        }
-        if not self._categories:
-            raise UsageError(
-                f"{folder / CONFIG} has no label that is a category of moderation",
-                hint=f"id2label with names such as {', '.join(CATEGORIES[:4])}, or toxic, threat",
-            )
-        self._is_multiple = config.get("problem_type") == "multi_label_classification"
+        self._categories = labels_in(folder)
+        self._is_multiple = _config(folder).get("problem_type") == "multi_label_classification"
         self._texts = OnnxText(folder)
+        most = self._texts.width()
+        if most is not None and max(self._categories) >= most:
+            said = f"{folder / CONFIG} names label {max(self._categories)} of a model with {most}"
+            raise UsageError(said, hint="config.json and model.onnx are of two models")
 
     def __call__(self, text: str) -> dict[str, CategoryScore]:
         found: dict[str, float] = {}
@@ -112,6 +105,22 @@ class LabelledModeration:
             for number, name in self._categories.items():
                 found[name] = max(found.get(name, 0.0), float(shares[number]))
         return {name: CategoryScore(share, EVEN) for name, share in found.items()}
+
+
+def labels_in(folder: Path) -> dict[int, str]:
+    """Numbers of the model's outputs -> OpenAI's names. Raises: UsageError for a model of none."""
+    labels = _config(folder).get("id2label")
+    found = {}
+    for number, label in labels.items() if isinstance(labels, dict) else ():
+        name = category_of(str(label))
+        if name is not None and str(number).isdecimal():
+            found[int(number)] = name
+    if not found:
+        raise UsageError(
+            f"{folder / CONFIG} has no label that is a category of moderation",
+            hint=f"id2label with names such as {', '.join(CATEGORIES[:4])}, or toxic, threat",
+        )
+    return found
 
 
 def read_card(path: Path) -> ModerationCard:

@@ -312,4 +312,6 @@ def asks_others(guard: Guard) -> bool:
     policy = guard.policy
     pairs = [(policy.input, policy.output), *policy.routes.values()]
     sides = [side for pair in pairs for side in pair] + list(policy.roles.values())
+    if policy.input.of("moderation").name is not None:
+        return True  # its scores are told even where it stops nothing
     return any(side.of(name).action != "allow" for side in sides for name in ASKING_OTHERS)

@@ -62,6 +62,9 @@ def test_a_model_that_chooses_one_label_shares_its_probability(tmp_path: Path) -
     [
         ({"id2label": {"0": "spam", "1": "ham", "2": "eggs"}}, "no label that is a category"),
         ({"id2label": None}, "no label that is a category"),
+        ({"id2label": ["toxic"]}, "no label that is a category"),
+        ({"id2label": {"LABEL": "toxic"}}, "no label that is a category"),
+        ({"id2label": {"7": "toxic"}}, "names label 7 of a model with 3"),
     ],
 )
 def test_a_model_of_something_else_is_refused(

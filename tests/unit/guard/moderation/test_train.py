@@ -13,6 +13,7 @@ from onnx import numpy_helper
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.guard.check import Guard
+from llmops_cli.guard.models import ready_policy
 from llmops_cli.guard.moderation.features import hashed
 from llmops_cli.guard.moderation.model import HashedModeration, load_moderation
 from llmops_cli.guard.policy import Detector, Policy, PolicySide, load_policy
@@ -96,6 +97,25 @@ def test_a_policy_flags_by_it_and_tells_the_category(trained: Path) -> None:
     assert decision.action == "block"
     assert [(each.detector, each.rule) for each in decision.findings] == [("moderation", "hate")]
     assert guard.check_input(" ".join(PLAIN)).action == "allow"
+
+
+def test_a_policys_threshold_is_a_factor_of_the_models_own(trained: Path) -> None:
+    text = sentence(random.Random(5), HATEFUL)
+    own = load_moderation(str(trained))(text)["hate"]
+    for factor in (0.5, own.probability / own.threshold * 1.001, 100.0):
+        detector = Detector(action="flag", name=f"onnx:{trained}", threshold=factor)
+        side = PolicySide(detectors={"moderation": detector})
+        guard = Guard(Policy(input=side, output=PolicySide(detectors={})))
+        score = guard.moderation_scores(text)["hate"]
+        assert score.threshold == pytest.approx(min(1.0, own.threshold * factor))
+        assert (guard.check_input(text).action == "flag") == score.is_over == (factor == 0.5)
+
+
+def test_a_policy_that_only_wants_its_scores_must_have_it(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("input: {moderation: {action: allow, name: 'onnx:gone'}}\n")
+    with pytest.raises(UsageError, match=r"gone/model\.onnx"):
+        ready_policy(path)
 
 
 @pytest.mark.parametrize(
