@@ -9,13 +9,15 @@ SEARCHED_BYTES = 64 << 10
 def wrong_body(raw: bytes) -> str:
     if not raw.strip():
         return "the body is empty"
+    is_whole = len(raw) <= SEARCHED_BYTES
     try:
         json.loads(raw[: SEARCHED_BYTES + 1])
     except json.JSONDecodeError as error:
-        if len(raw) <= SEARCHED_BYTES:
+        if is_whole:
             return f"the body is not JSON: line {error.lineno}, column {error.colno}"
-    except UnicodeDecodeError:
-        return "the body is no text in UTF-8"
+    except UnicodeDecodeError:  # in a longer body the cut may go through a character
+        if is_whole:
+            return "the body is no text in UTF-8"
     except RecursionError:
         return "the body is nested too deep"
     except ValueError:  # Python refuses whole numbers of thousands of digits

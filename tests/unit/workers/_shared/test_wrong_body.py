@@ -15,10 +15,22 @@ from _shared.wrong_body import wrong_body
         (b'{"a": "\xff"}', "the body is no text in UTF-8"),
         (b'{"a": NaN}', "the body is not JSON"),
         (b"{" + b" " * 100_000 + b"b}", "the body is not JSON"),
+        (('{"a": "' + "é" * 40_000 + '"').encode(), "the body is not JSON"),
+        (('{"ab": "' + "é" * 40_000 + '"').encode(), "the body is not JSON"),
         (b"[" * 60_000, "the body is nested too deep"),
         (b"1" * 5_000, "the body holds a number that is too long"),
     ],
-    ids=["empty", "broken", "bytes", "NaN", "long", "deep", "a long number"],
+    ids=[
+        "empty",
+        "broken",
+        "bytes",
+        "NaN",
+        "long",
+        "cut",
+        "cut one further",
+        "deep",
+        "a long number",
+    ],
 )
 def test_a_body_is_told_in_its_senders_words(raw: bytes, said: str) -> None:
     assert wrong_body(raw) == said
