@@ -93,7 +93,7 @@ def shown_in(tree: ast.Module, known: dict[str, set[str]]) -> Iterator[int]:
                 values = [node.value]
             elif isinstance(node, ast.Call):
                 called = node.func
-                name = called.attr if isinstance(called, ast.Attribute) else called.id  # type: ignore[attr-defined]
+                name = getattr(called, "attr", getattr(called, "id", ""))
                 values = [] if name in TRANSLATORS else list(node.args)
             if any(isinstance(value, ast.Name) and value.id == handler.name for value in values):
                 yield node.lineno  # type: ignore[attr-defined]
@@ -116,6 +116,8 @@ def test_no_caught_error_of_a_parser_becomes_a_text() -> None:
         "except msgspec.DecodeError as e:\n raise UsageError(f'{path}: {e}')",
         "except (OSError, *UNREADABLE) as e:\n reason = str(e)",
         "except WRONG as e:\n LOG.warning('%s', e)",
+        "except KeyError as e:\n SHOWN['table'](e)",
+        "except KeyError as e:\n shown_by(console)(e)",
     ],
 )
 def test_the_rule_finds_each_way_to_show_one(code: str) -> None:
