@@ -231,6 +231,13 @@ FACTS: dict[str, GpuFacts] = {
     **_rows("v100", 7.0, NVIDIA + "v100/"),
     **_rows("t4", 7.5, NVIDIA + "tesla-t4/"),
 }
+UNIFIED_SHARES = {
+    **{name: 0.75 for name, facts in FACTS.items() if facts.source == APPLE},
+    "strix-halo": 96 / 128,
+    "gb10": 120 / 128,
+    "agx-orin": 60 / 64,
+}
+"""Of a memory that the processor has too: what our table lets a program have on the GPU."""
 NAMED = {
     "h100-pcie-80": "h100-pcie",
     "h100-94": "h100-nvl",

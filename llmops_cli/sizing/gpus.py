@@ -9,14 +9,13 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.sizing.devices import ALIASES, BY_NAME, GIB, GIGA, Device
-from llmops_cli.sizing.gpu_facts import APPLE, DESKTOP, FACTS, NAMED, GpuFacts
+from llmops_cli.sizing.gpu_facts import DESKTOP, FACTS, NAMED, UNIFIED_SHARES, GpuFacts
 from llmops_cli.sizing.gpu_features import features_on
 
 F32_OF_TENSOR = 0.5
 """Where a card's f32 rate is not in the table: as of GeForce cards since Ampere."""
 SAME_MEMORY = 0.15
 """By so much names differ from what a card has: an H200's 141 GB, an RTX PRO 6000's 96."""
-APPLE_SHARE = 0.75
 _WORDS = re.compile(r"\b(?:nvidia|geforce|amd|radeon|apple|tesla|unit|gpus?|sxm\d?|server)\b")
 _COUNT = re.compile(r"^(\d{1,4}) ?x ?(?=\D)")
 _MEMORY = re.compile(r"-(\d{1,3})(?:\.\d+)? ?(?:gib|gb|g)$")
@@ -101,14 +100,12 @@ def read_gpus(text: str, own: OwnGpus | None = None) -> NamedGpus:
 def _with_memory(gpu: Gpu, plain: str) -> Gpu:
     """A card that is sold with several memories has the one that its name tells.
 
-    Names round, and of an Apple's memory a program has three quarters.
+    Names round, and tell the whole of a memory that is the processor's too.
     """
     told = _TOLD_MEMORY.search(plain)
     if told is None:
         return gpu
-    memory_bytes = float(told.group(1)) * GIB
-    if gpu.facts.source == APPLE:
-        memory_bytes *= APPLE_SHARE
+    memory_bytes = float(told.group(1)) * GIB * UNIFIED_SHARES.get(gpu.name, 1.0)
     known = gpu.device.memory_bytes
     if abs(memory_bytes - known) <= SAME_MEMORY * known:
         return gpu

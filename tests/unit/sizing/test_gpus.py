@@ -86,6 +86,10 @@ def test_features_by_capability(capability: float, has: list[str], has_not: list
         ("NVIDIA GeForce RTX 4090 48GB", "4090", 48),
         ("M4 Max 36GB", "m4-max", 27),
         ("M2 Ultra 192GB", "m2-ultra", 144),
+        ("strix-halo 128GB", "strix-halo", 96),
+        ("Ryzen AI Max 395 64GB", "strix-halo", 48),
+        ("DGX Spark 128GB", "gb10", 120),
+        ("Jetson AGX Orin 32GB", "agx-orin", 30),
         ("NVIDIA L40S 48GB", "l40s", 44.99),
         ("A10G", "a10g", 24),
         ("2x RTX 3090 (24 GB)", "3090", 24),
@@ -93,7 +97,7 @@ def test_features_by_capability(capability: float, has: list[str], has_not: list
     ],
 )
 def test_a_memory_in_the_name_wins_unless_it_only_rounds(text: str, name: str, gib: float) -> None:
-    """Cards are sold with several; of an Apple's a program has three quarters."""
+    """Cards are sold with several; of one that is the processor's too, a share."""
     found = read_gpus(text).gpu
     assert found.name == name
     assert found.device.memory_bytes == pytest.approx(gib * 2**30)
