@@ -109,22 +109,21 @@ class RequestLog:
         task.add_done_callback(self._writing.discard)
 
     async def _write_looked_at(self, entry: AuditEntry, looks: Looks) -> None:
+        """Each look is off the list once it is done: what was found stands in the line."""
         try:
-            found = await self._looked_at(entry, looks)
+            if looks.searched is not None:
+                entry = await self._searched(entry, looks.searched)
+                looks = looks._replace(searched=None)
+            if looks.bodies is not None:
+                entry = await self._redacted(entry, looks.bodies)
+                looks = looks._replace(bodies=None)
+            if looks.suspected is not None:
+                stance = await self._stance(entry, looks.suspected)
+                entry = self._with_stance(entry, looks.suspected, stance)
         except asyncio.CancelledError:  # the gateway ends, and the line is written in any case
             self._write(self._not_looked_at(entry, looks))
             raise
-        self._write(found)
-
-    async def _looked_at(self, entry: AuditEntry, looks: Looks) -> AuditEntry:
-        if looks.searched is not None:
-            entry = await self._searched(entry, looks.searched)
-        if looks.bodies is not None:
-            entry = await self._redacted(entry, looks.bodies)
-        if looks.suspected is not None:
-            stance = await self._stance(entry, looks.suspected)
-            entry = self._with_stance(entry, looks.suspected, stance)
-        return entry
+        self._write(entry)
 
     def _not_looked_at(self, entry: AuditEntry, looks: Looks) -> AuditEntry:
         if looks.searched is not None:
