@@ -14,6 +14,7 @@ USER = 10_001
 SOURCE = "https://github.com/llmops-cli/llmops-cli"
 PIP_INSTALL = "/opt/llmops/bin/pip install --no-cache-dir --find-links /src/wheels"
 BILL = "/opt/llmops/bin/python /opt/llmops/workers pods.bill_of_materials"
+SBOM_LABEL = "org.llmops.sbom"
 NO_LOGIN = "--no-create-home --home-dir /tmp --shell /usr/sbin/nologin"
 
 
@@ -126,7 +127,7 @@ def _labels(image: ImageKind, digest: str) -> list[str]:
         "org.opencontainers.image.licenses": "Apache-2.0",
         "org.opencontainers.image.source": SOURCE,
         "org.opencontainers.image.revision": digest,
-        "org.llmops.sbom": "/opt/llmops/sbom.cdx.json",
+        SBOM_LABEL: "/opt/llmops/sbom.cdx.json",
     }
     return [f'LABEL {name}="{value}"' for name, value in labels.items()]
 

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.deploy.cluster_names import require_image
-from llmops_cli.deploy.images.containerfile import IMAGES, containerfile
+from llmops_cli.deploy.images.containerfile import IMAGES, SBOM_LABEL, containerfile
 from llmops_cli.runtime.digests import digest_path
 from llmops_cli.runtime.files import make_folder, write_atomic
 from llmops_cli.runtime.paths import PACKAGE, WORKERS, recipes_dir
@@ -20,6 +20,7 @@ EXTRAS = ("redis", "prices")
 """Of the gateway: what a cluster's has beside the least."""
 MARK = ".llmops-image"
 """Of a folder that we have made: what is in it may be written anew."""
+WHEELS_README = b"Wheels that pip takes before an index.\n"
 SKIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", ".mypy_cache")
 ENVIRONMENTS = {
     "llamacpp": "llamacpp.txt",
@@ -53,7 +54,7 @@ def write_context(
         _copy(PACKAGE, folder / "llmops_cli")
         _copy(recipes_dir(), folder / "recipes")
     make_folder(folder / "wheels")
-    write_atomic(folder / "wheels" / "README", b"Wheels that pip takes before an index.\n")
+    write_atomic(folder / "wheels" / "README", WHEELS_README)
     for wheel in sorted(wheels.glob("*.whl")) if wheels is not None else []:
         shutil.copy2(wheel, folder / "wheels" / wheel.name)
     path = folder / "Containerfile"
@@ -68,12 +69,26 @@ def _require_ours(folder: Path) -> None:
     """Raises: UsageError for one that others have filled."""
     make_folder(folder)
     mark = folder / MARK
-    if any(folder.iterdir()) and not mark.is_file():
+    if any(folder.iterdir()) and not mark.is_file() and not _is_of_before(folder):
         raise UsageError(
             f"{folder} has files of others, and an image's folder is written anew",
             hint="choose an empty folder with -o",
         )
     write_atomic(mark, b"")
+
+
+def _is_of_before(folder: Path) -> bool:
+    """Whether we made it when there were no marks."""
+    texts = {
+        "Containerfile": SBOM_LABEL.encode(),
+        "requirements.txt": b"",
+        "wheels/README": WHEELS_README,
+    }
+    return all(_has_text(folder / name, text) for name, text in texts.items())
+
+
+def _has_text(path: Path, text: bytes) -> bool:
+    return path.is_file() and text in path.read_bytes()
 
 
 def _copy(source: Path, target: Path) -> None:

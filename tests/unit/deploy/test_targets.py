@@ -11,7 +11,7 @@ import yaml
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.deploy.images.build import find_builder
 from llmops_cli.deploy.images.containerfile import IMAGES
-from llmops_cli.deploy.images.context import write_context
+from llmops_cli.deploy.images.context import MARK, write_context
 from llmops_cli.deploy.lint.finding import Found
 from llmops_cli.deploy.lint.names import wrong_names
 from llmops_cli.deploy.lint.ports import wrong_ports
@@ -96,6 +96,23 @@ def test_an_image_is_made_in_no_folder_of_others(name: str, tmp_path: Path) -> N
     first = write_context(ours, "gateway", base="localhost/base:1", wheels=None).read_bytes()
     again = write_context(ours, "gateway", base="localhost/base:1", wheels=None).read_bytes()
     assert first == again
+
+
+def test_an_image_is_made_anew_where_it_was_made_without_a_mark(tmp_path: Path) -> None:
+    """As before there were marks."""
+    write_context(tmp_path, "llamacpp", base="localhost/base:1", wheels=None)
+    (tmp_path / MARK).unlink()
+    path = write_context(tmp_path, "llamacpp", base="localhost/base:2", wheels=None)
+    assert path.read_text().startswith("ARG BASE=localhost/base:2")
+
+
+@pytest.mark.parametrize("name", ["Containerfile", "requirements.txt", "wheels/README"])
+def test_without_a_mark_every_file_of_ours_is_wanted(name: str, tmp_path: Path) -> None:
+    write_context(tmp_path, "llamacpp", base="localhost/base:1", wheels=None)
+    (tmp_path / MARK).unlink()
+    (tmp_path / name).unlink()
+    with pytest.raises(UsageError, match="has files of others"):
+        write_context(tmp_path, "llamacpp", base="localhost/base:1", wheels=None)
 
 
 def downloaded(rendered: Render, tmp_path: Path, target: str) -> Any:
