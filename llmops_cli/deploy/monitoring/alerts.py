@@ -354,14 +354,13 @@ def _live_key() -> Alert:
 
 
 def _suspicious_answers() -> Alert:
-    """Of one model: a handful of answers says nothing."""
+    """Of one model: a handful of answers says nothing, and so do those that nobody judged."""
     counter = "llmops_gateway_suspicious_answers_total"
-    every = f"sum by (model) (increase({counter}[1h]))"
+    every = f'sum by (model) (increase({counter}{{stance=~"complied|refused|unclear"}}[1h]))'
     complied = f'sum by (model) (increase({counter}{{stance="complied"}}[1h]))'
-    series = (
-        f'{counter}{{model="m",stance="complied"}}',
-        f'{counter}{{model="m",stance="refused"}}',
-    )
+    said = f'{counter}{{model="m",stance="complied"}}'
+    refused = f'{counter}{{model="m",stance="refused"}}'
+    unjudged = f'{counter}{{model="m",stance="unjudged"}}'
     return Alert(
         name="LlmopsSuspiciousAnswered",
         expr=f"{complied} / {every} > 0.2 and {every} >= 10",
@@ -369,8 +368,9 @@ def _suspicious_answers() -> Alert:
         severity="ticket",
         summary="{{ $labels.model }} does what the guard suspects in a fifth of the judged answers",
         runbook="suspicious-answered",
-        fires=((series[0], "0+1x60"), (series[1], "0+1x60")),
-        silent=((series[0], "0+0.1x60"), (series[1], "0+0.01x60")),  # too few to say
+        fires=((said, "0+1x60"), (refused, "0+1x60"), (unjudged, "0+9x60")),
+        # too few that were judged
+        silent=((said, "0+0.1x60"), (refused, "0+0.01x60"), (unjudged, "0+9x60")),
         at="50m",
         labels={"model": "m"},
     )
