@@ -263,8 +263,8 @@ class Completions:
         if call.must_call:
             # A call that has to be made is made as a whole: it ends where its grammar does.
             stops = []
-        limits = [self._max_tokens(prompt, call) for prompt in call.prompts]
-        check_logprobs(call, limits)
+        rooms = [self._max_tokens(prompt, call) for prompt in call.prompts]
+        limits = limits_with_logprobs(call, rooms)
         generations: list[Generation] = []
         for prompt, max_tokens in zip(call.prompts, limits, strict=True):
             for choice in range(call.best_of):
@@ -300,17 +300,28 @@ class Completions:
         return min(limit, room)
 
 
-def check_logprobs(call: GenerationCall, limits: list[int]) -> None:
-    """`limits`: most tokens of an answer to each prompt. Raises: BadRequest for too many."""
+def limits_with_logprobs(call: GenerationCall, limits: list[int]) -> list[int]:
+    """Most tokens of an answer to each prompt, as many as there are log-probabilities for.
+
+    Nobody is refused for room that they did not ask for: such an answer ends with `length`.
+    Raises: BadRequest for more than one answer tells.
+    """
     if call.scored_logprobs < 0:
-        return
-    tokens = 0 if call.request.stream else sum(limits)
-    if call.scores_prompts:
-        tokens += sum(map(len, call.prompts))
-    told = tokens * call.best_of * (1 + call.scored_logprobs)
-    if told > MOST_LOGPROBS:
-        message = f"logprobs: up to {told:,} in one answer; this server tells {MOST_LOGPROBS:,}"
-        raise BadRequest(message, param="logprobs")
+        return limits
+    each = call.best_of * (1 + call.scored_logprobs)
+    scored = sum(map(len, call.prompts)) if call.scores_prompts else 0
+    room = MOST_LOGPROBS // each - scored
+    wanted = 0 if call.request.stream else sum(limits)
+    if wanted <= room:
+        return limits
+    share = room // len(limits)
+    if call.max_tokens is None and share > 0:
+        return [min(limit, share) for limit in limits]
+    told = (scored + wanted) * each
+    message = f"logprobs: up to {told:,} in one answer; this server tells {MOST_LOGPROBS:,}"
+    if room >= 0:
+        message += f": give a smaller {call.request.limit_field}, or stream"
+    raise BadRequest(message, param="logprobs")
 
 
 def check_template_fields(fields: Mapping[str, object]) -> None:

@@ -170,8 +170,8 @@ def test_more_answers_than_there_is_ever_room_for_are_refused(
         (COMPLETIONS, {"prompt": [[5] * 13_000] * 8, "logprobs": 20, "echo": True}, False),
         (COMPLETIONS, {"prompt": [5], "n": 8, "max_tokens": 13_000, "logprobs": 20}, False),
         (COMPLETIONS, {"prompt": [5], "n": 8, "max_tokens": 13_000}, True),
-        (CHAT, chat(n=8, logprobs=True, top_logprobs=20), False),
-        (CHAT, chat(n=8, logprobs=True, top_logprobs=20, stream=True), True),
+        (CHAT, chat(n=8, max_tokens=13_000, logprobs=True, top_logprobs=20), False),
+        (CHAT, chat(n=8, max_tokens=13_000, logprobs=True, top_logprobs=20, stream=True), True),
     ],
 )
 def test_more_log_probabilities_than_memory_holds_are_refused(
@@ -181,6 +181,35 @@ def test_more_log_probabilities_than_memory_holds_are_refused(
     assert (reply.status == 200) == is_served
     if not is_served:
         assert reply.body["error"]["param"] == "logprobs"
+
+
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [
+        ({"top_logprobs": 20}, 2_000_000 // 21),
+        ({"top_logprobs": 20, "n": 8}, 2_000_000 // (8 * 21)),
+        ({"top_logprobs": 20, "stream": True}, 131_072 - 3),
+        ({"top_logprobs": 5}, 131_072 - 3),
+        ({"top_logprobs": 20, "max_tokens": 90_000}, 90_000),
+    ],
+    ids=["long", "several", "stream", "few", "asked"],
+)
+def test_room_that_nobody_asked_for_is_no_reason_to_refuse(
+    fields: dict[str, object], most: int
+) -> None:
+    scheduler = ScriptedScheduler(two_words)
+    body = chat(logprobs=True, **fields)
+    reply = ask("POST", CHAT, body, scheduler=scheduler, context=131_072)
+    assert reply.status == 200
+    assert {generation.max_tokens for generation in scheduler.submitted} == {most}
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_who_asks_for_too_many_log_probabilities_is_told_the_way_out(field: str) -> None:
+    body = chat(logprobs=True, top_logprobs=20, **{field: 100_000})
+    reply = ask("POST", CHAT, body, context=131_072)
+    assert reply.status == 400
+    assert f"give a smaller {field}, or stream" in reply.body["error"]["message"]
 
 
 def test_a_full_queue_says_when_to_come_again() -> None:
