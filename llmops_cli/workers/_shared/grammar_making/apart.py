@@ -13,7 +13,7 @@ from _shared.grammar_making.frames import Kind, Message, read_message, write_mes
 from _shared.grammar_making.pieces import MachineReader
 from _shared.grammar_making.tasks import GrammarTask
 from _shared.grammars.machine import Machine
-from _shared.grammars.nodes import GrammarError
+from _shared.grammars.nodes import GrammarError, MakerEnded
 
 WORKERS = Path(__file__).resolve().parents[2]
 ARGV = (sys.executable, "-S", str(WORKERS), "_shared.grammar_making.program")
@@ -69,7 +69,7 @@ class GrammarProcess:
                 except BaseException:
                     self._end()  # what it still says would be taken for the next answer
                     raise
-        raise GrammarError("it ends what makes grammars")
+        raise MakerEnded("it ends what makes grammars")
 
     def _running(self) -> Process:
         if self._process is None or self._process.poll() is not None:

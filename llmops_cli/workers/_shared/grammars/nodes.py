@@ -17,6 +17,10 @@ class GrammarError(ValueError):
     """A grammar, pattern or schema that cannot be used; the message names what of it."""
 
 
+class MakerEnded(GrammarError):
+    """What makes grammars has ended over this one, for whatever reason."""
+
+
 class Unsatisfiable(GrammarError):
     """Nothing fits this part; an alternative to it may be fit, or it may be left out."""
 

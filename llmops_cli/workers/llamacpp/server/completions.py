@@ -8,7 +8,7 @@ import msgspec
 from _shared.grammars.machine import Machine
 from llamacpp.server.answers import Inbox, collect_answer, stream_answer, watch_disconnect
 from llamacpp.server.asgi import Receive, Send, apart, read_body
-from llamacpp.server.errors import ApiError, BadRequest
+from llamacpp.server.errors import ApiError, BadRequest, Disconnected
 from llamacpp.server.generation import Generation
 from llamacpp.server.grammars import Grammars, WantedForm, form_of
 from llamacpp.server.metrics import ServerMetrics
@@ -205,11 +205,38 @@ class Completions:
         inbox: Inbox = asyncio.Queue()
         adapter = self._models.index(model)
         form = call.form
-        grammar = None if form is None else await self._grammars.machine(form)
-        generations = self._generations(call, adapter, inbox, grammar)
-        self._submit(generations)
-        encoder = ResponseEncoder(self._vocabulary, chat=call.chat, model=model)
         watcher = asyncio.create_task(watch_disconnect(receive, inbox))
+        try:
+            grammar = None if form is None else await self._grammar(form, watcher)
+            generations = self._generations(call, adapter, inbox, grammar)
+            self._submit(generations)
+            encoder = ResponseEncoder(self._vocabulary, chat=call.chat, model=model)
+            await self._tell(encoder, generations, call=call, inbox=inbox, send=send)
+        finally:
+            watcher.cancel()
+
+    async def _grammar(self, form: WantedForm, watcher: asyncio.Task[None]) -> Machine:
+        """Raises: ApiError; Disconnected if the client goes before it is made."""
+        making = asyncio.create_task(self._grammars.machine(form))
+        try:
+            await asyncio.wait([making, watcher], return_when=asyncio.FIRST_COMPLETED)
+            if not making.done():
+                raise Disconnected
+            return making.result()
+        finally:
+            making.cancel()
+
+    async def _tell(
+        self,
+        encoder: ResponseEncoder,
+        generations: list[Generation],
+        *,
+        call: GenerationCall,
+        inbox: Inbox,
+        send: Send,
+    ) -> None:
+        """What generations say that are under way, until they end or the client goes."""
+        request = call.request
         try:
             if request.stream:
                 usage = request.wants_usage_chunk
@@ -220,7 +247,6 @@ class Completions:
                 await collect_answer(encoder, generations, inbox, send, shape=call.shape)
             self._metrics.count(call.path, 200)
         finally:
-            watcher.cancel()
             for generation in generations:
                 generation.cancelled = True  # the scheduler drops it before its next step
             self._metrics.observe(generations)

@@ -30,12 +30,14 @@ class WantedForm(NamedTuple):
 class Grammars:
     """Grammars for requests. Who asks for one that has been made waits for none that is being made.
 
-    `make` runs in one thread of its own, which others of the event loop's never wait for.
+    `make` runs in one thread of its own, which others of the event loop's never wait for. What
+    nobody waits for any more (who asked is cancelled) is not begun.
     """
 
     def __init__(self, make: Callable[[GrammarTask], Machine]) -> None:
         self._cache: GrammarCache[GrammarTask] = GrammarCache(make)
         self._maker = ThreadPoolExecutor(1, "grammars")
+        self._turn = asyncio.Semaphore(1)
         self.waiting = 0
 
     async def machine(self, wanted: WantedForm) -> Machine:
@@ -59,10 +61,28 @@ class Grammars:
             raise ApiError(429, "overloaded_error", message, headers=[(b"retry-after", b"1")])
         self.waiting += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._maker, self._cache.made, task)
+            await self._turn.acquire()
+            making = self._begun(task)
+            await asyncio.wait([making])  # who leaves does not end it, and its result is kept
+            return making.result()
         finally:
             self.waiting -= 1
+
+    def _begun(self, task: GrammarTask) -> asyncio.Future[Machine]:
+        """Has the turn until it is done, whoever waits for it."""
+        loop = asyncio.get_running_loop()
+        try:
+            making = loop.run_in_executor(self._maker, self._cache.made, task)
+        except RuntimeError:  # no thread can be started
+            self._turn.release()
+            raise
+        making.add_done_callback(self._next_turn)
+        return making
+
+    def _next_turn(self, made: asyncio.Future[Machine]) -> None:
+        self._turn.release()
+        if not made.cancelled():
+            made.exception()  # asyncio logs what nobody has looked at
 
 
 def form_of(grammar: str | None, response_format: JsonSchema | None) -> WantedForm | None:

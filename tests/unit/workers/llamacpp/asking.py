@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from _shared.grammar_making.here import made_here
+from _shared.grammar_making.tasks import GrammarTask
+from _shared.grammars.machine import Machine
 from llamacpp.server.api import OpenAiApp
 from llamacpp.server.chat import ChatTemplate
 from llamacpp.server.generation import Generation, StepOutput
@@ -88,12 +90,14 @@ def ask(
     template: str = TEMPLATE,
     vocabulary: object = None,
     context: int = 20,
+    make: Callable[[GrammarTask], Machine] = made_here,
 ) -> Reply:
     app = app_over(
         scheduler or ScriptedScheduler(script),
         template=template,
         vocabulary=vocabulary or NumberedVocabulary(),
         context=context,
+        make=make,
     )
     return asyncio.run(asked_of(app, method, path, body, leaves=leaves))
 
@@ -104,10 +108,11 @@ def app_over(
     template: str = TEMPLATE,
     vocabulary: object,
     context: int,
+    make: Callable[[GrammarTask], Machine] = made_here,
 ) -> OpenAiApp:
     chat_template = ChatTemplate(template, bos="1 ", eos="0 ")
     reader = PromptReader(vocabulary, chat_template, context=context)
-    grammars = Grammars(made_here)
+    grammars = Grammars(make)
     return OpenAiApp(reader, scheduler, grammars=grammars, models=["m", "lora"], context=context)
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 
+from _shared.grammar_making.here import made_here
+from _shared.grammar_making.tasks import GrammarTask
+from _shared.grammars.machine import Machine
 from llamacpp.server.generation import Generation, GenerationFailure, StepOutput
 from llamacpp.server.sampling import TokenLogprob
 from tests.unit.workers.llamacpp.asking import (
@@ -253,6 +257,26 @@ def test_a_client_that_leaves_ends_its_generation(stream: bool) -> None:
     reply = ask("POST", CHAT, chat(stream=stream), scheduler=scheduler, leaves=True)
     assert reply.status is None
     assert scheduler.submitted[0].cancelled
+
+
+def test_a_client_that_leaves_waits_for_no_grammar() -> None:
+    may_go_on = threading.Event()
+
+    def slow(task: GrammarTask) -> Machine:
+        assert may_go_on.wait(10)
+        return made_here(task)
+
+    scheduler = ScriptedScheduler(two_words)
+    going = threading.Timer(5, may_go_on.set)
+    going.start()
+    body = chat(response_format={"type": "json_object"})
+    reply = ask("POST", CHAT, body, scheduler=scheduler, leaves=True, make=slow)
+    has_waited = may_go_on.is_set()
+    may_go_on.set()
+    going.cancel()
+    assert reply.status is None
+    assert not has_waited
+    assert scheduler.submitted == []
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +15,7 @@ from _shared.grammar_making.here import made_here
 from _shared.grammar_making.tasks import GbnfTask, GrammarTask
 from _shared.grammars.machine import Machine
 from llamacpp.server.errors import ApiError, BadRequest
-from llamacpp.server.grammars import MOST_WAITING, Grammars, WantedForm, form_of
+from llamacpp.server.grammars import MOST_WAITING, Grammars, WantedForm, form_of, form_of_schema
 from tests.unit.workers._shared.grammars.walks import allows
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
@@ -30,8 +32,10 @@ class Slow:
 
     def __init__(self) -> None:
         self.may_go_on = threading.Event()
+        self.begun: list[GrammarTask] = []
 
     def __call__(self, task: GrammarTask) -> Machine:
+        self.begun.append(task)
         if task != KNOWN.task:
             assert self.may_go_on.wait(30)
         return made_here(task)
@@ -113,6 +117,60 @@ def test_a_known_grammar_waits_for_none_that_is_being_made() -> None:
 def test_what_is_read_in_threads_waits_for_no_grammar() -> None:
     """The event loop has few of them, and long bodies are read there."""
     assert with_all_waiting(lambda _: asyncio.to_thread(lambda: "read")) == "read"
+
+
+def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
+    async def run() -> tuple[int, list[GrammarTask]]:
+        slow = Slow()
+        grammars = Grammars(slow)
+        asked = [asyncio.create_task(grammars.machine(other(0)))]
+        while not slow.begun:
+            await asyncio.sleep(0.001)
+        asked += [asyncio.create_task(grammars.machine(other(number))) for number in (1, 2, 3)]
+        while grammars.waiting < len(asked):
+            await asyncio.sleep(0.001)
+        for task in asked[:3]:
+            task.cancel()  # the one that is being made, too
+        await asyncio.gather(*asked[:3], return_exceptions=True)
+        waiting = grammars.waiting
+        slow.may_go_on.set()
+        await asyncio.wait_for(asked[3], 20)
+        await asyncio.wait_for(grammars.machine(other(0)), 20)
+        return waiting, slow.begun
+
+    waiting, begun = asyncio.run(run())
+    assert waiting == 1
+    assert begun == [other(0).task, other(3).task]
+
+
+class Schema(dict[str, Any]):
+    """One that can be seen to be gone."""
+
+
+def test_who_left_leaves_nothing_behind_while_another_grammar_is_made() -> None:
+    """Schemas may have megabytes, and what is being made may take seconds."""
+
+    async def run() -> bool:
+        slow = Slow()
+        grammars = Grammars(slow)
+        first = asyncio.create_task(grammars.machine(other(0)))
+        while not slow.begun:
+            await asyncio.sleep(0.001)
+        schema = Schema(type="integer")
+        trace = weakref.ref(schema)
+        left = asyncio.create_task(grammars.machine(form_of_schema(schema)))
+        while grammars.waiting < 2:
+            await asyncio.sleep(0.001)
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+        del schema, left
+        await asyncio.to_thread(gc.collect)
+        is_gone = trace() is None
+        slow.may_go_on.set()
+        await first
+        return is_gone
+
+    assert asyncio.run(run())
 
 
 def test_there_is_an_end_to_what_waits() -> None:

@@ -15,7 +15,7 @@ import pytest
 from _shared.grammar_making.apart import GrammarProcess
 from _shared.grammar_making.tasks import CallsTask, GbnfTask, GrammarTask, SchemaTask
 from _shared.grammars.machine import Machine
-from _shared.grammars.nodes import GrammarError
+from _shared.grammars.nodes import GrammarError, MakerEnded
 from _shared.tools.layouts import HERMES, Tool
 from llmops_cli.runtime.paths import WORKERS
 from tests.unit.workers._shared.grammars.walks import allows
@@ -139,9 +139,10 @@ def test_closing_ends_what_is_being_made(maker: GrammarProcess) -> None:
 )
 def test_a_task_that_ends_every_process_is_refused(program: str, reason: str) -> None:
     maker = GrammarProcess(argv=(sys.executable, "-S", "-c", program))
-    with pytest.raises(GrammarError, match=reason):
+    with pytest.raises(GrammarError, match=reason) as refused:
         maker.make(NUMBER)
     maker.close()
+    assert isinstance(refused.value, MakerEnded) == (reason == "it ends what makes grammars")
 
 
 def test_the_process_ends_with_whoever_asked() -> None:
