@@ -13,12 +13,22 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from llmops_cli.prompt.case_file.suite import Check
-from llmops_cli.prompt.checks.verdict import Given, Verdict, holds, reaches, text_of, texts_of
+from llmops_cli.prompt.checks.verdict import (
+    Given,
+    Misused,
+    Verdict,
+    holds,
+    reaches,
+    text_of,
+    texts_of,
+)
 
 Words = list[str]
 SMOOTHING = 1e-7
 """The precision of an order of which nothing matches."""
 ORDERS = (1, 2, 3, 4)
+MOST_EDITED_CHARS = 200_000
+"""Of two texts together, without their common beginning and end: more take minutes."""
 
 
 def bleu(check: Check, given: Given) -> Verdict:
@@ -155,9 +165,18 @@ def edits(left: str, right: str) -> int:
 
     A column of the table of distances is two whole numbers: where it goes up by one, and where
     down. Source: Myers 1999, in the form of Hyyro 2003.
+
+    Raises: Misused for texts that differ over too many characters.
     """
+    left, right = _different(left, right)
     if not left or not right:
         return len(left) + len(right)
+    both = len(left) + len(right)
+    if both > MOST_EDITED_CHARS:
+        raise Misused(
+            f"levenshtein takes texts that differ over {MOST_EDITED_CHARS:,} characters at most, "
+            f"both together, these over {both:,}"
+        )
     places: dict[str, int] = {}
     for place, char in enumerate(left):
         places[char] = places.get(char, 0) | 1 << place
@@ -181,6 +200,22 @@ def edits(left: str, right: str) -> int:
         up = shifted_down | ~(kept | shifted_up) & whole
         down = shifted_up & kept
     return distance
+
+
+def _different(left: str, right: str) -> tuple[str, str]:
+    """Without their common beginning and end, which take no edits."""
+    begin = _alike(left, right)
+    left = left[begin:]
+    right = right[begin:]
+    end = _alike(left[::-1], right[::-1])
+    return left[: len(left) - end], right[: len(right) - end]
+
+
+def _alike(left: str, right: str) -> int:
+    """How many characters both begin with."""
+    pairs = enumerate(zip(left, right, strict=False))
+    shorter = min(len(left), len(right))
+    return next((place for place, (one, other) in pairs if one != other), shorter)
 
 
 def tokens(text: str) -> Words:

@@ -209,6 +209,15 @@ def test_long_texts_are_compared_as_a_whole_and_soon() -> None:
     assert time.process_time() - begin < 5
 
 
+def test_texts_that_differ_over_a_megabyte_have_no_verdict_and_soon() -> None:
+    begin = time.process_time()
+    same = "x" * 1_000_000
+    assert verdict("levenshtein", f"{same}a{same}", f"{same}b{same}").passed
+    with pytest.raises(Misused, match="200,000 characters at most, both together"):
+        verdict("levenshtein", "ab" * 500_000, "cd" * 500_000)
+    assert time.process_time() - begin < 5
+
+
 @pytest.mark.parametrize(
     "calls",
     [
