@@ -7,11 +7,16 @@ from collections.abc import Sequence
 
 import msgspec
 
+from llmops_cli.core.report import Json
+
 DIGEST_CHARS = 12
 
 
 class NamedCase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`digest`: of all that decides what is asked and what is right, not of where it stands."""
+    """`digest`: of all that decides what is asked and what is right, not of where it stands.
+
+    It is empty where nobody knows it.
+    """
 
     name: str
     digest: str
@@ -31,3 +36,8 @@ def named_cases(titles: Sequence[str], digests: Sequence[str]) -> list[NamedCase
         again = f" ({seen[name]})" if seen[name] > 1 else ""
         found.append(NamedCase(name=f"{name}{again}", digest=digest))
     return found
+
+
+def without_digest(case: Json) -> Json:
+    """A saved one whose digest was made in another way, and so tells nothing beside today's."""
+    return {**case, "digest": ""}

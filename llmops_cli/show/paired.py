@@ -42,7 +42,7 @@ class PairedColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PairedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """`measure`: what its rate is called. `digests`: of each case, by its name.
+    """`measure`: what its rate is called. `digests`: of each case, by its name; empty if unknown.
 
     `paired_by`: what cases find each other by, for who has none in common.
     """
@@ -106,7 +106,7 @@ def compare_paired(
         if each
     ]
     shared = baseline.digests.keys() & run.digests.keys()
-    changed = sum(baseline.digests[name] != run.digests[name] for name in shared)
+    changed = len(changed_cases(baseline, run))
     if not columns:
         raise UsageError(
             f"{baseline.name} and {run.name} have no case in common that both decided",
@@ -122,6 +122,16 @@ def compare_paired(
         changed=changed,
         warnings=[*_warnings(baseline, run, pairs, changed)],
     )
+
+
+def changed_cases(baseline: PairedRun, run: PairedRun) -> list[str]:
+    """Names of cases that both have and that are known to be others."""
+    found = []
+    for name, before in baseline.digests.items():
+        now = run.digests.get(name, "")
+        if before and now and before != now:
+            found.append(name)
+    return found
 
 
 def column_pairs(

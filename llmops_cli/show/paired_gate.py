@@ -26,6 +26,7 @@ from llmops_cli.show.paired import (
     PairedColumn,
     PairedComparison,
     PairedRun,
+    changed_cases,
     column_pairs,
     compare_paired,
     undecided,
@@ -239,9 +240,7 @@ def _untrusted(run: PairedRun, baseline: PairedRun | None) -> list[JudgedConditi
         if lost and b.n:
             text = f"{lost} cases that the baseline decided have no verdict"
             found.append(_doubt("verdicts", b.label, text))
-    changed = [
-        name for name, digest in baseline.digests.items() if run.digests.get(name, digest) != digest
-    ]
+    changed = changed_cases(baseline, run)
     if changed:
         text = f"{len(changed)} cases have other values or assertions, as '{changed[0]}'"
         found.append(_doubt("same cases", ALL, text))

@@ -445,3 +445,23 @@ def test_saved_runs_are_compared_gated_and_exported(evaluate, cli: Cli, tmp_path
     gone = cli("report", "compare", "old", "new")
     assert gone.returncode == 2
     assert "does not tell its cases one by one" in gone.stderr
+
+
+def test_a_report_of_before_is_a_baseline_though_its_digests_were_others(
+    evaluate, cli: Cli, tmp_path: Path
+) -> None:
+    for name in ("old", "new"):
+        evaluate("--prompt", "add {{a}} and 1, with care", "-o", name)
+    path = tmp_path / "old/report.json"
+    report = json.loads(path.read_text())
+    for case in report["named_cases"]:
+        case["digest"] = case["digest"][::-1]
+    gate = ("report", "gate", "new", "--baseline", "old", "--fail-if", "worse > 0")
+    for schema, code in ((report["schema"], 5), ("llmops.prompt-eval/1", 0)):
+        path.write_text(json.dumps({**report, "schema": schema}))
+        judged = cli(*gate)
+        assert judged.returncode == code, judged.stdout
+        assert ("other values or assertions" in judged.stdout) == bool(code)
+        shown = json.loads(cli("report", "compare", "old", "new", "--json").stdout)
+        assert shown["changed"] == (24 if code else 0)
+        assert shown["columns"][0]["cases"] == 24

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from llmops_cli.core.case_names import NamedCase
-from llmops_cli.core.report import Manifest, ReportKind
+from llmops_cli.core.case_names import NamedCase, without_digest
+from llmops_cli.core.report import Json, Manifest, ReportKind
 
+SCHEMA = "llmops.prompt-eval/2"
 Interval = tuple[float, float]
 
 
@@ -73,7 +74,7 @@ class EvalReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     `named_cases`: in the order of the file, so that saved runs are compared case by case.
     """
 
-    schema: str = "llmops.prompt-eval/1"
+    schema: str = SCHEMA
     manifest: Manifest
     cells: list[EvalCell]
     pairs: list[EvalPair]
@@ -88,4 +89,14 @@ class EvalReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     named_cases: list[NamedCase] = []
 
 
-KIND = ReportKind(schema="llmops.prompt-eval/1", report=EvalReport)
+def digests_without_places(payload: Json) -> Json:
+    """Digests of version 1 held the lines of a case's assertions."""
+    cases = [without_digest(case) for case in payload.get("named_cases", [])]
+    return {**payload, "schema": SCHEMA, "named_cases": cases}
+
+
+KIND = ReportKind(
+    schema=SCHEMA,
+    report=EvalReport,
+    upgrades={"llmops.prompt-eval/1": digests_without_places},
+)

@@ -6,11 +6,13 @@ from typing import Any
 
 import msgspec
 
-from llmops_cli.core.case_names import NamedCase
-from llmops_cli.core.report import Manifest, ReportKind
+from llmops_cli.core.case_names import NamedCase, without_digest
+from llmops_cli.core.report import Json, Manifest, ReportKind
 from llmops_cli.prompt.optimize.acceptance import PairedTest
 from llmops_cli.prompt.optimize.halving import Forecast
 from llmops_cli.prompt.optimize.search import Tried
+
+SCHEMA = "llmops.prompt-optimize/2"
 
 
 class PromptResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +53,7 @@ class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     where a killed process left a request open. `test_cases`: by which saved runs are paired.
     """
 
-    schema: str = "llmops.prompt-optimize/1"
+    schema: str = SCHEMA
     manifest: Manifest
     accepted: bool
     verdict: str
@@ -74,4 +76,16 @@ class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     test_cases: list[TestedCase] = []
 
 
-KIND = ReportKind(schema="llmops.prompt-optimize/1", report=OptimizeReport)
+def digests_without_places(payload: Json) -> Json:
+    """Digests of version 1 held the lines of a case's assertions."""
+    tested = [
+        {**each, "case": without_digest(each["case"])} for each in payload.get("test_cases", [])
+    ]
+    return {**payload, "schema": SCHEMA, "test_cases": tested}
+
+
+KIND = ReportKind(
+    schema=SCHEMA,
+    report=OptimizeReport,
+    upgrades={"llmops.prompt-optimize/1": digests_without_places},
+)

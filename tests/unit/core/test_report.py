@@ -40,6 +40,17 @@ def test_an_old_bench_report_keeps_its_numbers() -> None:
         assert new.windows[0].found == "whole"
 
 
+@pytest.mark.parametrize("family", ["prompt-eval", "prompt-optimize"])
+def test_digests_that_hold_lines_of_a_file_are_not_known(family: str) -> None:
+    """A blank line more made each of these cases another one."""
+    now = json.loads((GOLDEN / f"llmops.{family}-2.json").read_text())
+    old = json.dumps({**now, "schema": f"llmops.{family}/1"})
+    report = msgspec.to_builtins(decode_report(old.encode()))
+    cases = report.get("named_cases") or [each["case"] for each in report["test_cases"]]
+    assert [each["digest"] for each in cases] == [""]
+    assert [each["name"] for each in cases] == ["word=hi, who=you"]
+
+
 ANYTHING = {"description": "any JSON value"}
 
 
