@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
 from llmops_cli.core.prices import Prices
 from llmops_cli.runtime.chat_budget import ChatBudget, ChatCaps, Spend
 from llmops_cli.runtime.chat_request import TokenBound
-from llmops_cli.runtime.outcomes import OutcomesFile
+from llmops_cli.runtime.outcomes import OutcomesFile, read_outcomes
 
 SPENDING = "spending.jsonl"
 """Its name in a run's folder."""
@@ -38,6 +39,31 @@ def spent_of(lines: Mapping[int, Spending]) -> Spend:
         tokens=sum(each.tokens for each in lines.values()),
         money=math.fsum(each.money for each in lines.values()),
     )
+
+
+def kept_lines(
+    path: Path,
+    file: OutcomesFile[Spending],
+    *,
+    recorded: Spend,
+) -> dict[int, Spending]:
+    """What earlier parts of a run spent, by its lines in `path`, which `file` has opened.
+
+    `recorded`: by what the run's other files tell. A run that an older version began has those
+    alone, so that its lines begin with one for them all.
+    """
+    lines = read_outcomes(path, Spending).outcomes
+    if not lines and (recorded.requests or recorded.tokens):
+        first = Spending(
+            number=0,
+            requests=recorded.requests,
+            tokens=recorded.tokens,
+            money=recorded.money,
+            is_settled=True,
+        )
+        file.append(first)
+        lines[first.number] = first
+    return lines
 
 
 class KeptBudget(ChatBudget):

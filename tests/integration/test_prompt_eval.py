@@ -261,6 +261,50 @@ def test_a_stopped_run_goes_on_with_a_higher_budget(evaluate, cli: Cli, server: 
     assert "--token-budget, --money-budget" in refused.stderr
 
 
+KEY_WITH_LINES = {
+    "cases": "sha256:7bff989390877409f6215c7f2c4e975f823b280eb868675fe5a4632e30b47a6a",
+    "prompts": "sha256:5e9ee74e75993be5af972e22608bc04af79a9af778face41b637082da43e020b",
+    "models": "sha256:0353911acb607f16922c945d9c97f8cd6aaab18e84e83fdeb431e7d58c5282d5",
+}
+"""Of the six cases, as runs kept it while lines of a file were in it."""
+
+
+@pytest.fixture
+def older_run(evaluate, tmp_path: Path) -> Path:
+    """A folder whose budget stopped it, as versions left it that kept no spending.jsonl."""
+    evaluate("--token-budget", "100", "--max-tokens", "20", "-o", "run", text=cases_of(6))
+    folder = tmp_path / "run"
+    (folder / "spending.jsonl").unlink()
+    (folder / "key.json").write_text(json.dumps(KEY_WITH_LINES))
+    return folder
+
+
+def test_a_run_of_before_goes_on_with_what_is_left_of_its_budget(
+    older_run: Path, cli: Cli, server: ChatServer
+) -> None:
+    asked = len(server.bodies)
+    assert 0 < asked < 12
+    same = cli("prompt", "eval", "--resume", "run")
+    assert "cannot go on" not in same.stderr
+    assert len(server.bodies) == asked
+    kept = json.loads((older_run / "key.json").read_text())
+    assert kept.keys() == KEY_WITH_LINES.keys()
+    assert kept["cases"] != KEY_WITH_LINES["cases"]
+    more = cli("prompt", "eval", "--resume", "run", "--token-budget", "9999")
+    assert more.returncode == 0, more.stderr
+    assert len(server.bodies) == len(set(server.bodies)) == 12
+
+
+def test_a_run_of_before_with_other_cases_is_refused(
+    older_run: Path, cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "cases.yaml").write_text(cases_of(6).replace("a: 3", "a: 4"))
+    run = cli("prompt", "eval", "--resume", "run")
+    assert run.returncode == 2
+    assert "its cases are others now" in run.stderr
+    assert json.loads((older_run / "key.json").read_text()) == KEY_WITH_LINES
+
+
 def test_what_was_lost_counts_for_the_next_model_and_the_next_part(
     cli: Cli, tmp_path: Path
 ) -> None:

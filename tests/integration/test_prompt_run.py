@@ -165,6 +165,18 @@ def test_requests_that_were_refused_count_in_every_part_of_a_run(cli: Cli, tmp_p
     assert (run.returncode, again.returncode) == (5, 5)
 
 
+def test_a_run_of_before_has_spent_what_its_calls_tell(
+    cli: Cli, model: ScriptedModel, cases: Path, tmp_path: Path
+) -> None:
+    """Versions that kept no spending.jsonl counted the lines of calls.jsonl."""
+    options = ("--cases", cases.name, "--url", model.url, "-o", "run", "--max-calls", "10")
+    cli("prompt", "run", *options)
+    (tmp_path / "run/spending.jsonl").unlink()
+    run = cli("prompt", "run", "--resume", "run", "--max-calls", "25", "--json")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["calls"] == len(model.bodies) == 25
+
+
 def test_a_budget_of_money_is_never_passed(cli: Cli, model: ScriptedModel, cases: Path) -> None:
     run = cli(
         "prompt", "run", "--cases", cases.name, "--url", model.url, "--json", "--max-tokens", "8",

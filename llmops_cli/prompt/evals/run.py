@@ -6,7 +6,8 @@ A killed run goes on where it was; answers that failed are asked for again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TypeVar
@@ -35,7 +36,7 @@ from llmops_cli.prompt.evals.outcome import EvalOutcome, EvalTask
 from llmops_cli.prompt.evals.plan import EvalPlan, PlannedModel
 from llmops_cli.prompt.evals.recipe import EvalRecipe
 from llmops_cli.prompt.evals.report import EvalReport
-from llmops_cli.prompt.spending import SPENDING, KeptBudget, Spending
+from llmops_cli.prompt.spending import SPENDING, KeptBudget, Spending, kept_lines
 from llmops_cli.runtime.chat import (
     BudgetSpent,
     Cap,
@@ -43,6 +44,7 @@ from llmops_cli.runtime.chat import (
     ChatClient,
     ChatEndpoint,
     ChatSettings,
+    Spend,
     chat_endpoint,
     require_answer,
 )
@@ -184,7 +186,7 @@ class _Run:
             file = stack.enter_context(OutcomesFile[EvalOutcome](path))
             place = self._folder.path / SPENDING
             spending = stack.enter_context(OutcomesFile[Spending](place))
-            lines = read_outcomes(place, Spending).outcomes
+            lines = kept_lines(place, spending, recorded=_recorded(found.outcomes.values()))
             self._budget = KeptBudget(caps_of(self._recipe), lines=lines, file=spending)
             cache = None
             if self._recipe.cache:
@@ -317,6 +319,16 @@ class _Run:
             self.stopped = StopReason.INTERRUPTED
 
 
+def _recorded(outcomes: Iterable[EvalOutcome]) -> Spend:
+    """By the answers alone, which know no retries and no request that failed."""
+    paid = [each for each in outcomes if not each.is_cached]
+    return Spend(
+        requests=len(paid),
+        tokens=sum(each.input_tokens + each.output_tokens for each in paid),
+        money=math.fsum(each.cost or 0.0 for each in paid),
+    )
+
+
 def _judge_endpoint(recipe: EvalRecipe) -> ChatEndpoint | None:
     if not recipe.judge_url:
         return None
@@ -343,11 +355,7 @@ def _embedder(recipe: EvalRecipe) -> Embedder | None:
 
 def require_same(folder: Path, plan: EvalPlan) -> None:
     """Keeps what a run's outcomes hang on. Raises: UsageError where that is another now."""
-    wanted = {
-        "cases": digest_value([_without_places(case) for case in plan.cases]),
-        "prompts": digest_value([_without_places(prompt) for prompt in plan.prompts]),
-        "models": digest_value(msgspec.to_builtins(plan.models)),
-    }
+    wanted = _key(plan)
     path = folder / KEY
     if not path.is_file():
         write_atomic(path, to_json(wanted))
@@ -357,12 +365,35 @@ def require_same(folder: Path, plan: EvalPlan) -> None:
         kept = msgspec.json.decode(raw, type=dict[str, str])
     except UNREADABLE:
         raise UsageError(f"{path} cannot be read: {wrong_in(raw, dict[str, str])}") from None
+    if kept == wanted:
+        return
+    older = _older_key(plan)
     for part, digest in wanted.items():
-        if kept.get(part) != digest:
+        if kept.get(part) not in (digest, older[part]):
             raise UsageError(
                 f"{folder} cannot go on: its {part} are others now",
                 hint="put them back, or begin anew with another -o",
             )
+    write_atomic(path, to_json(wanted))
+
+
+def _key(plan: EvalPlan) -> dict[str, str]:
+    """Digests of all that a run's outcomes hang on."""
+    return {
+        "cases": digest_value([_without_places(case) for case in plan.cases]),
+        "prompts": digest_value([_without_places(prompt) for prompt in plan.prompts]),
+        "models": digest_value(msgspec.to_builtins(plan.models)),
+    }
+
+
+def _older_key(plan: EvalPlan) -> dict[str, str]:
+    """As runs kept it before it left out the lines of prompts and assertions."""
+    cases = [msgspec.structs.replace(case, where="") for case in plan.cases]
+    return {
+        "cases": digest_value(msgspec.to_builtins(cases)),
+        "prompts": digest_value(msgspec.to_builtins(plan.prompts)),
+        "models": digest_value(msgspec.to_builtins(plan.models)),
+    }
 
 
 def names_of(cases: Sequence[Case]) -> list[NamedCase]:

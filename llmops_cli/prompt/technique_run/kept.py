@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.prices import Prices
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.prompt.spending import SPENDING, Spending, spent_of
-from llmops_cli.runtime.chat import BudgetSpent, Cap
+from llmops_cli.runtime.chat import BudgetSpent, Cap, Spend
 from llmops_cli.runtime.files import to_json, write_atomic
 from llmops_cli.runtime.outcomes import read_outcomes
 
@@ -100,21 +101,34 @@ def require_same(folder: Path, key: RunKey, progress: Progress) -> None:
 
 def spent_before(folder: Path) -> SpentBefore:
     """Tokens as calls.jsonl has them, requests as the budget does; a torn line has no tokens."""
+    sent = _sent_calls(folder)
+    spent = spent_of(read_outcomes(folder / SPENDING, Spending).outcomes)
+    return SpentBefore(
+        calls=spent.requests,
+        input_tokens=sum(call.input_tokens for call in sent),
+        output_tokens=sum(call.output_tokens for call in sent),
+    )
+
+
+def recorded_spend(folder: Path, prices: Prices) -> Spend:
+    """By calls.jsonl alone, which knows no retries and no request whose process was killed."""
+    sent = _sent_calls(folder)
+    input_tokens = sum(call.input_tokens for call in sent)
+    output_tokens = sum(call.output_tokens for call in sent)
+    return Spend(
+        requests=len(sent),
+        tokens=input_tokens + output_tokens,
+        money=prices.cost(input_tokens, output_tokens),
+    )
+
+
+def _sent_calls(folder: Path) -> list[SpentCall]:
     path = folder / CALLS
     if not path.is_file():
-        return SpentBefore()
-    input_tokens = 0
-    output_tokens = 0
-    for line in path.read_bytes().split(b"\n"):
-        if not line.strip():
-            continue
-        call = _call(line)
-        if not call.was_sent:
-            continue
-        input_tokens += call.input_tokens
-        output_tokens += call.output_tokens
-    spent = spent_of(read_outcomes(folder / SPENDING, Spending).outcomes)
-    return SpentBefore(calls=spent.requests, input_tokens=input_tokens, output_tokens=output_tokens)
+        return []
+    lines = path.read_bytes().split(b"\n")
+    calls = [_call(line) for line in lines if line.strip()]
+    return [call for call in calls if call.was_sent]
 
 
 def _call(line: bytes) -> SpentCall:

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.progress import Progress
-from llmops_cli.prompt.spending import SPENDING, KeptBudget, Spending
+from llmops_cli.prompt.spending import SPENDING, KeptBudget, Spending, kept_lines
 from llmops_cli.prompt.technique_run.asker import AskSettings, QuestionAsker, Usage
-from llmops_cli.prompt.technique_run.kept import ANSWERS, CALLS, OUTCOMES
+from llmops_cli.prompt.technique_run.kept import ANSWERS, CALLS, OUTCOMES, recorded_spend
 from llmops_cli.prompt.technique_run.outcome import QuestionOutcome, Task, outcome_of
 from llmops_cli.prompt.technique_run.plan import Plan
 from llmops_cli.prompt.technique_run.recipe import PromptRunRecipe
@@ -132,7 +132,8 @@ class RunPart:
         caps = ChatCaps(requests=recipe.max_calls, money=recipe.max_cost)
         place = self._folder / SPENDING
         spending = stack.enter_context(OutcomesFile[Spending](place))
-        lines = read_outcomes(place, Spending).outcomes
+        recorded = recorded_spend(self._folder, self._plan.prices)
+        lines = kept_lines(place, spending, recorded=recorded)
         budget = KeptBudget(caps, lines=lines, file=spending)
         cache = stack.enter_context(ChatCache(self._folder / ANSWERS))
         recording = stack.enter_context(ChatRecording(self._folder / CALLS))
