@@ -437,15 +437,24 @@ def resumed(cli: Cli, *options: str) -> dict[str, Any]:
     return dict(json.loads(run.stdout))
 
 
-def first_part(cli: Cli, url: str, folder: Path) -> dict[str, Any]:
-    """Of a search that had 200 calls, found the learnt words, and was refused them."""
+CALLS = ("--budget-calls", "200")
+
+
+def first_part(cli: Cli, url: str, folder: Path, *caps: str) -> dict[str, Any]:
+    """Of a search that found the learnt words, and was refused them."""
     (folder / "cases.yaml").write_text(cases_text())
     options = ["--url", url, "--instruction", LEARNT, "--most-examples", "0", "-o", "run"]
-    run = cli("prompt", "optimize", "cases.yaml", "--budget-calls", "200", *options, "--json")
+    run = cli("prompt", "optimize", "cases.yaml", *(caps or CALLS), *options, "--json")
     assert run.returncode == 0, run.stderr
     report = dict(json.loads(run.stdout))
     assert report["verdict"] == "not surely better on the test split"
     return report
+
+
+def untried_in(report: dict[str, Any]) -> list[str]:
+    """Names of the built-in wordings that a search did not come to."""
+    tried = {change for each in report["tried"] for change in each["changes"]}
+    return [name for name in WORDINGS if f"instruction '{name}' system" not in tried]
 
 
 def test_a_search_goes_on_with_more_calls_and_asks_nothing_twice(cli: Cli, tmp_path: Path) -> None:
@@ -474,9 +483,7 @@ def test_a_second_look_at_the_test_has_to_be_surer(cli: Cli, tmp_path: Path) -> 
     script = Stubborn()
     with scripted(script) as server:
         first = first_part(cli, server.url, tmp_path)
-        tried = {change for each in first["tried"] for change in each["changes"]}
-        untried = [name for name in WORDINGS if f"instruction '{name}' system" not in tried]
-        script.helpful = WORDINGS[untried[0]]
+        script.helpful = WORDINGS[untried_in(first)[0]]
         second = resumed(cli, "--budget-calls", "900")
         assert (first["paired"]["most_p"], second["paired"]["most_p"]) == (0.05, 0.025)
         assert second["accepted"]
@@ -484,3 +491,22 @@ def test_a_second_look_at_the_test_has_to_be_surer(cli: Cli, tmp_path: Path) -> 
         more = cli("prompt", "optimize", "--resume", "run", "--budget-calls", "1000")
     assert more.returncode == 2
     assert "which is accepted" in more.stderr
+
+
+def test_another_prompt_within_the_same_calls_is_a_second_look_too(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """A cap in tokens ended the search; with more it finds another prompt."""
+    script = Stubborn()
+    with scripted(script) as server:
+        caps = ("--budget-calls", "480", "--token-budget", "3000", "--max-tokens", "8")
+        first = first_part(cli, server.url, tmp_path, *caps, "--concurrency", "1")
+        assert first["stopped"] == "the token budget is spent"
+        script.helpful = WORDINGS[untried_in(first)[0]]
+        second = resumed(cli, "--token-budget", "90000")
+        assert (first["paired"]["most_p"], second["paired"]["most_p"]) == (0.05, 0.025)
+        assert second["accepted"]
+        asked = len(server.bodies)
+        again = resumed(cli, "--token-budget", "99000")
+        assert len(server.bodies) == asked
+    assert again == second

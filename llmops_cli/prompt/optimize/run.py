@@ -45,7 +45,7 @@ from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.keys import api_key, bearer
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.outcomes import OutcomesFile, StopReason, read_outcomes
-from llmops_cli.runtime.runs import RunFolder
+from llmops_cli.runtime.runs import REPORT, RunFolder, load_report
 from llmops_cli.serving.start import RunningServer, started
 from llmops_cli.serving.target import EngineTarget, check_target, prepare_target
 
@@ -64,7 +64,8 @@ def optimize(
     """Searches, tests, writes the result and the report into `folder`.
 
     Raises: UsageError and EnvironmentMissing before anything is sent; EngineFailed if nothing has
-    a verdict or our engine ends, with what was done kept for --resume.
+    a verdict or our engine ends, with what was done kept for --resume. A prompt that is accepted is
+    told again: with more tokens or money another one could take its place.
     """
     run = _Run(recipe, plan, folder, progress)
     run.require_endpoint()
@@ -74,12 +75,25 @@ def optimize(
     with locked(folder.path / "prompt-optimize"):
         require_same(folder.path, plan.evaluation)
         stages = stages_of(folder.path, recipe.calls)
+        if stages.is_accepted:
+            told = _accepted(folder.path)
+            if told is not None:
+                progress.say(f"{folder.path} has its prompt, which is accepted: nothing is asked")
+                return told
         clock = RunClock()
         write_atomic(folder.path / RECIPE, to_json(recipe))
         run.go(stages)
         report = run.report(clock, origins)
         folder.write_report(report)
     return report
+
+
+def _accepted(folder: Path) -> OptimizeReport | None:
+    """The report of a search that has its prompt; None if it was killed before it wrote it."""
+    if not (folder / REPORT).is_file():
+        return None
+    report = load_report(folder)
+    return report if isinstance(report, OptimizeReport) and report.accepted else None
 
 
 class _Run:

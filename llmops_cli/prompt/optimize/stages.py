@@ -1,6 +1,6 @@
 """Budgets that a search had one after the other, and the prompt that it tested at the end of each.
 
-A search that goes on with more calls takes the same way as before up to where its last budget
+A search that goes on with more takes the same way as before up to where its last budget
 ended, through the answers that it has, and climbs on from there.
 """
 
@@ -36,8 +36,13 @@ class Stages:
 
     @property
     def budgets(self) -> list[int]:
-        """Calls, each more than the one before."""
+        """Calls, each at least those of the one before."""
         return [each.budget_calls for each in self._stages]
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the search has its prompt."""
+        return bool(self._stages) and self._stages[-1].is_accepted
 
     def tested_before(self, stage: int) -> list[str]:
         """Different prompts that were tested in earlier stages, in their order."""
@@ -46,14 +51,20 @@ class Stages:
 
     def looks_before(self, best: PromptSource) -> int:
         """How many other prompts the test split had been asked about when this one's turn came."""
-        tested = self.tested_before(len(self._stages) - 1)
+        tested = self.tested_before(len(self._stages))
         name = digest_of(best)
         return tested.index(name) if name in tested else len(tested)
 
     def with_tested(self, best: PromptSource, *, is_accepted: bool) -> Stages:
-        """Once the last one's test is done."""
+        """Once a test is done: the last one's, or of a search that took it further.
+
+        More tokens or money lead to another prompt within the same calls.
+        """
         *earlier, last = self._stages
-        done = msgspec.structs.replace(last, tested=digest_of(best), is_accepted=is_accepted)
+        name = digest_of(best)
+        done = msgspec.structs.replace(last, tested=name, is_accepted=is_accepted)
+        if last.tested and last.tested != name:
+            return Stages([*earlier, last, done])
         return Stages([*earlier, done])
 
     def write(self, folder: Path) -> None:
