@@ -14,8 +14,10 @@ from functools import lru_cache
 from llmops_cli.guard.pieces import held_in
 from llmops_cli.guard.rules import Rule, builtin
 from llmops_cli.guard.skeleton import skeleton
+from llmops_cli.guard.tested import is_test, is_tested, without_arguments
 
 MENTIONS = 2
+COMMENTS = ("#", "//", "*")
 QUOTED = re.compile(
     r"\"[^\"\n]{4,300}\"|“[^“”\n]{4,300}”|`[^`\n]{4,300}`"
     r"|«[^«»\n]{4,300}»|„[^„“\n]{4,300}“"
@@ -25,15 +27,6 @@ WITHIN_A_SENTENCE = re.compile(r"\w[,(]{0,2}\s{0,2}$")
 """What stands before a quotation that is part of a sentence; a list's, a table's or a mapping's
 items begin a line, or follow a mark.
 """
-ROLES = re.compile(r"[\"']role[\"']\s*:")
-"""Messages to a model, whatever else they are."""
-TESTS = re.compile(r"^\s*(?:assert\b|expect\(|def test_|it\(['\"])", re.MULTILINE)
-CODE = re.compile(
-    r"(?i:\b\w*(?:attack|payload|sample|case|phrase|pattern|blocklist|example|input|fixture)s?\w*)\s?[=:]\s?\["
-    r"|\bassert\w*\b|\bexpect\w*[(:]|\b(?:check|scan|detect|ask)_?\w*\("
-)
-ARGUMENT = re.compile(r"(?:\w\(|==|\bin|\[|,|\w:)\s?$")
-"""What stands before a string in code: what is tested or compared, whatever its length."""
 LEAD_CHARS = 40
 RECOUNTED = re.compile(
     r"(?<! you)(?<! must)(?<! need)(?<! have) "
@@ -51,7 +44,7 @@ ADDRESSED = re.compile(
 @lru_cache(maxsize=4)
 def speaks_of_attacks(text: str) -> bool:
     """Remembered, as several windows of one text may ask."""
-    if TESTS.search(text):
+    if is_test(text):
         return True
     return len(builtin().mention.match(skeleton(text))) >= MENTIONS
 
@@ -72,23 +65,21 @@ def said_of(text: str) -> list[Rule] | None:
 def without_quotations(text: str) -> str:
     """The text without what is quoted within sentences that say more than their quotations."""
     lines = text.split("\n")
-    is_code = CODE.search(text) is not None and not ROLES.search(text)
+    is_code = is_tested(text)
     return "\n".join(_without_quotations(line, is_code=is_code) for line in lines)
 
 
 def _without_quotations(line: str, *, is_code: bool) -> str:
+    if is_code and not line.lstrip().startswith(COMMENTS):
+        return without_arguments(line)
     prose = QUOTED.sub(" ", line)
     prose_words = len(prose.split())
-    if prose == line:
-        return line
-    is_prose = prose_words >= len(line.split()) - prose_words
-    if not is_prose and not is_code:
+    if prose == line or prose_words < len(line.split()) - prose_words:
         return line
 
     def left(found: re.Match[str]) -> str:
         before = line[max(found.start() - LEAD_CHARS, 0) : found.start()]
-        marks = WITHIN_A_SENTENCE if is_prose else ARGUMENT
-        return " " if marks.search(before) else found[0]
+        return " " if WITHIN_A_SENTENCE.search(before) else found[0]
 
     return QUOTED.sub(left, line)
 
