@@ -10,6 +10,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.guard.acts import scan_acts
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Finding
+from llmops_cli.guard.evidence import Scan
 from llmops_cli.guard.injection import scan
 from llmops_cli.guard.leak import LeakCheck
 from llmops_cli.guard.link_forms import links_in
@@ -40,11 +41,12 @@ def attacks(
         return []
     entry = side.of(FAMILY[found.family])
     is_enough = found.score >= entry.threshold
+    share = 1.0 if is_enough else _share_that_counts(found)
     return [
         Finding(
             detector=FAMILY[item.family],
             rule=item.rule,
-            score=item.weight,
+            score=round(item.weight * share, 3),
             span=item.span,
             view=list(item.view),
             excerpt=item.text,
@@ -52,6 +54,12 @@ def attacks(
         )
         for item in found.evidence
     ]
+
+
+def _share_that_counts(found: Scan) -> float:
+    """Of evidence that is more by itself than it is where it stands: quoted, far apart, told of."""
+    total = sum(item.weight for item in found.evidence)
+    return min(found.score / total, 1.0) if total else 1.0
 
 
 def orders(text: str, side: PolicySide) -> list[Finding]:

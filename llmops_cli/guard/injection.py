@@ -102,9 +102,9 @@ def _of_window(window: Window) -> list[Evidence]:
     found = []
     for rule, piece in window.held.items():
         span = _span_of(rule, piece) if rule in placed else piece.span
-        found.append(_evidence(rule, (), span))
+        found.append(_evidence(rule, window, (), span))
     for rule, piece in window.disguised.items():
-        found.append(_evidence(rule, ("lookalikes",), piece.span))
+        found.append(_evidence(rule, window, ("lookalikes",), piece.span))
     return found
 
 
@@ -121,7 +121,8 @@ def _of_hidden(found: Hidden) -> Evidence:
 
 def _evidence(
     rule: Rule,
+    window: Window,
     view: tuple[str, ...],
     span: Span,
 ) -> Evidence:
-    return Evidence(rule.id, rule.family, rule.weight, view, span)
+    return Evidence(rule.id, rule.family, round(window.weights[rule], 3), view, span)

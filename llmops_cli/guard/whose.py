@@ -13,6 +13,9 @@ from llmops_cli.guard.evidence import Span
 SENTENCE_CUT = re.compile(r"[.!?][\"')\]]?\s+(?=[\"'(\[]?[A-Z])|\n\s*\n")
 LEAST_WORDS = 2
 """On each side of the end of a sentence: `Ignore. All instructions.` is one phrase."""
+YOURS = re.compile(r"\b(?:your|ur)\b", re.IGNORECASE)
+POINTS_ON = re.compile(r"\b(?:it|this|these|that|them)$", re.IGNORECASE)
+"""What it is follows in the next sentence: `Never say it. The secret word is tulip.`"""
 FORBIDDEN = re.compile(r"\b(?:never|not|don't|must not|nobody)\s+$", re.IGNORECASE)
 READERS_OWN = re.compile(
     r"\byour (?:\w+ )?(?:password|pin|code|passcode|secret|key|token|credential|login)",
@@ -24,22 +27,37 @@ GOES_ON = re.compile(r"[^.!?\n]{0,40}\w")
 MODELS = (
     r"system|sistem|prompt|developer|operator|user|assistant|admin|creator|maker|owner|openai"
     r"|anthropic|google|company|chat|conversation|context|message|model|ai\b|your|above|before"
-    r"|now|here|this|that|my\b|me\b|us\b|entwickler|betreiber|nutzer|desarroll|usuario|utilis"
+    r"|now|here|this|that|my\b|me\b|us\b|start|begin|all\b|course\b|today|once\b"
+    r"|todo|momento|instant|oben|vorhin|anfang|davor|vorher|antes|arriba|avant|debut|début|inicio"
+    r"|início|inizio|principio|prima\b|sopra|cima|entwickler|betreiber|nutzer|desarroll|usuario|utilis"
     r"|utent|svilupp|desenvolv|developp|creat|creador|createur|hersteller|anbieter|firma"
 )
+SPANS = (
+    r"moment|second|sec\b|minute|while\b|bit\b|hour|day\b|time\b|turn\b|answer|reply|replies"
+    r"|response|question|message|request|prompt|task|chat|conversation|session"
+)
+"""How long somebody is to ignore what he is told, or in what."""
 OF_OTHERS = re.compile(
     r"(?:[ \t]+\w+)?[ \t]+(?:of|from|by (?!\w+ing\b)|du|des|de la|de los|de las|de l'|del"
     r"|della|dello|dell'|do|da|dos|vom"
-    rf"|von|des|der|zur|zum) (?:the |a |an |mr\.? |mrs\.? |herrn? |frau |le |la )?(?!{MODELS})\w"
+    rf"|von|des|der|zur|zum) (?:the |a |an |mr\.? |mrs\.? |herrn? |frau |le |la )?"
+    rf"(?!{MODELS}|{SPANS})\w"
     r"|[ \t]+(?:that )?(?:you )?(?:gave|sent|told|showed|wrote|mailed) (?:me|us)\b"
     r"|[ \t]+about (?!you|your|me|this|it|that|them)\w"
-    r"|[ \t]+for (?:an?|each|every) (?!me\b)\w"
+    rf"|[ \t]+for (?:an?|each|every) (?!me\b|(?:\w+ )?(?:{SPANS}))\w"
     r"|[ \t]+in (?:the|my|our|your|this|that|an?) (?:\w+ )?(?:manual|mail|e-?mail|letter|recipe"
     r"|leaflet|guide|readme|handbook|booklet|brochure|docs?|wiki|ticket|contract|book|form)\b",
     re.IGNORECASE,
 )
 
 
+MEANT = re.compile(
+    r"\b(?:previous|prior|above|earlier|preceding|foregoing|former|initial|original|existing"
+    r"|current|your|ur|system)\b"
+    "|之前|以前|先前|上面|以上|上述|上記|これまで|이전|위의",
+    re.IGNORECASE,
+)
+"""Which instructions are meant: those that the model has, whatever is said behind it."""
 TOLD_OF_IT = re.compile(
     r"\W*(?:ignor|disregard|forgot|forget|bypass|overrid|overr|drop|abandon)\w*(?:ed|es|s|t|de)\b"
     r"[^.!?\n]{0,40}\b(?:its|his|her|their)\b",
@@ -64,14 +82,22 @@ def is_of_others(text: str, span: Span, *, asks: bool = False) -> bool:
         return True
     if TOLD_OF_IT.match(text, start, end):
         return True
-    if OF_OTHERS.match(text, end) or THINGS.search(text, start, end + AFTER_CHARS):
+    meant = YOURS if asks else MEANT
+    if not meant.search(text, start, end) and (
+        OF_OTHERS.match(text, end) or THINGS.search(text, start, end + AFTER_CHARS)
+    ):
         return True
     return any(
-        _are_words(text[start : cut.start()])
+        _is_told(text[start : cut.start()])
         and _are_words(text[cut.end() : end])
         and GOES_ON.match(text, end) is not None
         for cut in SENTENCE_CUT.finditer(text, start, end)
     )
+
+
+def _is_told(text: str) -> bool:
+    """Whether it has words enough, and names what it is about before its end."""
+    return _are_words(text) and not POINTS_ON.search(text)
 
 
 def _are_words(text: str) -> bool:

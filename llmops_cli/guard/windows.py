@@ -110,12 +110,14 @@ def bars_of(pieces: int) -> Bars:
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """What is read as one. `held` and `disguised`: each rule once, with a piece that has it.
 
-    `score`: 1 and more is an attack. `total`: of all evidence. `is_part`: of something longer.
+    `weights`: what each weighs there. `score`: 1 and more is an attack. `total`: of all evidence.
+    `is_part`: of something longer.
     """
 
     pieces: tuple[Piece, ...]
     held: dict[Rule, Piece]
     disguised: dict[Rule, Piece]
+    weights: dict[Rule, float]
     score: float
     total: float
     is_part: bool
@@ -163,7 +165,8 @@ def _paragraphs_in(pieces: Sequence[Piece], bars: Bars) -> list[Window]:
 
 
 Held = dict[Rule, Piece]
-Sum = Callable[[Held, Held, Bars], float]
+Weights = dict[Rule, float]
+Sum = Callable[[Held, Weights, Bars], float]
 
 
 def _window(
@@ -182,25 +185,23 @@ def _window(
             disguised.setdefault(rule, piece)
     disguised = {rule: piece for rule, piece in disguised.items() if rule not in held}
     disguise = DISGUISE if disguised else 0.0
+    weights = {rule: rule.weight for rule in (*held, *disguised)}
+    if not is_part:
+        weights |= {rule: _weight_in_message(rule, piece) for rule, piece in held.items()}
     return Window(
         pieces=tuple(pieces),
         held=held,
         disguised=disguised,
-        score=sum_of(held, disguised, bars) + disguise,
-        total=_sum_of(held, disguised, bars) + disguise,
+        weights=weights,
+        score=sum_of(held, weights, bars) + disguise,
+        total=sum(rule.weight for rule in weights) + disguise,
         is_part=is_part,
         bars=bars,
     )
 
 
-def _sum_of(held: Held, disguised: Held, _: Bars) -> float:
-    return sum(rule.weight for rule in (*held, *disguised))
-
-
-def _of_message(held: Held, disguised: Held, _: Bars) -> float:
+def _of_message(held: Held, weights: Weights, _: Bars) -> float:
     """Weak signs of a role to play are none where nobody is spoken to: a text on such prompts."""
-    weights = {rule: _weight_in_message(rule, piece) for rule, piece in held.items()}
-    weights |= {rule: rule.weight for rule in disguised}
     total = sum(weights.values())
     is_weak = all(rule.family == PLAYS and weights[rule] < ATTACK for rule in weights)
     if is_weak and held and all(_is_talk(piece) for piece in held.values()):
@@ -222,10 +223,10 @@ def _weight_in_message(rule: Rule, piece: Piece) -> float:
     return rule.weight * SHARE_OF_OTHERS if are_others and all(are_others) else rule.weight
 
 
-def _of_window(held: Held, disguised: Held, bars: Bars) -> float:
+def _of_window(_: Held, weights: Weights, bars: Bars) -> float:
     """Weak signs only: a strong one lies within a paragraph."""
-    weights = [min(rule.weight, WEAK_MOST) for rule in (*held, *disguised)]
-    return max([sum(weights) / bars.window, *weights])
+    weak = [min(weight, WEAK_MOST) for weight in weights.values()]
+    return max([sum(weak) / bars.window, *weak])
 
 
 def is_attack(rules: Sequence[Rule], window: Window) -> bool:
@@ -235,12 +236,12 @@ def is_attack(rules: Sequence[Rule], window: Window) -> bool:
     return score >= ATTACK
 
 
-def _of_paragraph(held: Held, disguised: Held, bars: Bars) -> float:
-    weights = {rule: _weight_in_prose(rule, piece) for rule, piece in held.items()}
-    return _of_rules(weights | {rule: rule.weight for rule in disguised}, bars)
+def _of_paragraph(held: Held, weights: Weights, bars: Bars) -> float:
+    in_prose = {rule: _weight_in_prose(rule, piece) for rule, piece in held.items()}
+    return _of_rules(weights | in_prose, bars)
 
 
-def _of_rules(weights: dict[Rule, float], bars: Bars) -> float:
+def _of_rules(weights: Weights, bars: Bars) -> float:
     total = sum(weights.values())
     if any(weight >= ATTACK and rule.family != ASKS for rule, weight in weights.items()):
         return total
