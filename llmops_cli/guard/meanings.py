@@ -22,7 +22,7 @@ from llmops_cli.guard.skeleton import skeleton
 from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "meanings.yaml"
-SENTENCE_END = re.compile(r"[.!?;:]+(?=\s|\Z)|[\n。！？；：]+")  # noqa: RUF001
+SENTENCE_END = re.compile(r"(?<![.!?;:])[.!?;:]++(?=\s|\Z)|[\n。！？；：]+")  # noqa: RUF001
 SENTENCE_CHARS = 400
 """What goes on for longer is no sentence, and is read in parts."""
 REMEMBERED = 8_192
@@ -61,14 +61,11 @@ class Meanings:
         file = msgspec.convert(load_yaml(path.read_bytes()), _MeaningsFile)
         begins = {each.all[0] for each in file.combinations}
         self._begins = _rule_set(file, begins)
-        self._each = {name: _rule_set(file, {name}) for name in file.meanings}
+        self._each = _rule_set(file, file.meanings.keys())
         self._combinations = [(each, each.rule) for each in file.combinations]
-        self._cancelled_by: dict[str, list[str]] = {}
-        for name, cancelled in file.cancels.items():
-            for each in cancelled:
-                self._cancelled_by.setdefault(each, []).append(name)
+        self._cancels = file.cancels
         self._reach = reach
-        self._is_said = lru_cache(REMEMBERED)(self._look)
+        self._meant_in = lru_cache(REMEMBERED)(self._look)
 
     def held(
         self,
@@ -79,10 +76,18 @@ class Meanings:
         begun = self._begins.matches(words)
         if not begun:
             return []
+        said = {rule.id for rule in self._each.matches(words)}
+        possible = [
+            (combination, rule)
+            for combination, rule in self._combinations
+            if said.issuperset(combination.all) and said.issuperset(combination.near)
+        ]
+        if not possible:
+            return []
         every = list(sentences())
         found: dict[str, Rule] = {}
         for place in self._places(words, begun, every):
-            for rule in self._held_at(every, place):
+            for rule in self._held_at(every, place, possible):
                 found[f"{rule.id} {rule.weight}"] = rule
         return list(found.values())
 
@@ -108,30 +113,27 @@ class Meanings:
         self,
         sentences: Sequence[str],
         place: int,
+        possible: Sequence[tuple[Combination, Rule]],
     ) -> Iterator[Rule]:
-        here = sentences[place]
-        around = sentences[max(place - self._reach, 0) : place + self._reach + 1]
-        for combination, rule in self._combinations:
-            if (
-                all(self._is_meant(name, here) for name in combination.all)
-                and all(self._is_near(name, here, around) for name in combination.near)
-                and not any(self._is_meant(name, here) for name in combination.unless)
-            ):
+        here = self._meant_in(sentences[place])
+        around: set[str] | None = None
+        for combination, rule in possible:
+            if not here.issuperset(combination.all) or not here.isdisjoint(combination.unless):
+                continue
+            if around is None:
+                around = self._meant_around(sentences, place)
+            if around.issuperset(combination.near):
                 yield rule
 
-    def _is_near(self, name: str, here: str, around: Sequence[str]) -> bool:
-        return self._is_meant(name, here) or any(self._is_meant(name, each) for each in around)
+    def _meant_around(self, sentences: Sequence[str], place: int) -> set[str]:
+        near = sentences[max(place - self._reach, 0) : place + self._reach + 1]
+        return set().union(*map(self._meant_in, near))
 
-    def _is_meant(self, name: str, sentence: str) -> bool:
-        """Whether the sentence says so, and nothing that turns it into its contrary."""
-        if not self._is_said(name, sentence):
-            return False
-        return not any(
-            self._is_said(contrary, sentence) for contrary in self._cancelled_by.get(name, ())
-        )
-
-    def _look(self, name: str, sentence: str) -> bool:
-        return bool(self._each[name].matches(sentence))
+    def _look(self, sentence: str) -> frozenset[str]:
+        """What the sentence says, but for what it turns into its contrary."""
+        said = frozenset(rule.id for rule in self._each.matches(sentence))
+        cancelled = (self._cancels.get(name, frozenset()) for name in said)
+        return said.difference(*cancelled)
 
 
 def _rule_set(file: _MeaningsFile, names: AbstractSet[str]) -> RuleSet:
