@@ -33,7 +33,7 @@ class LongSums(Sums):
 
 
 async def serve(port: queue.Queue[int], stop: threading.Event) -> None:
-    connection = VectorServer(LongSums(), STEP).connection
+    connection = VectorServer(LongSums(), STEP).connections.serve
     async with await asyncio.start_server(connection, "127.0.0.1", 0) as server:
         port.put(server.sockets[0].getsockname()[1])
         while not stop.is_set():
