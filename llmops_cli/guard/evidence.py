@@ -13,6 +13,10 @@ Span = tuple[int, int]
 """Characters."""
 
 
+MEANING = "meaning."
+"""How rules of meanings.yaml are called."""
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """A rule that holds.
 
@@ -35,8 +39,12 @@ class Scan(msgspec.Struct, frozen=True):
 
     @property
     def family(self) -> str:
-        """The one with most of the evidence."""
+        """The one with most of the evidence.
+
+        Meanings, which say again what phrases say, do not outvote those.
+        """
+        phrases = [item for item in self.evidence if not item.rule.startswith(MEANING)]
         sums: dict[str, float] = {}
-        for item in self.evidence:
+        for item in phrases or self.evidence:
             sums[item.family] = sums.get(item.family, 0) + item.weight
         return max(sums, key=lambda family: sums[family], default="")
