@@ -11,7 +11,8 @@ from _shared.comparison import Comparison
 from _shared.protocol import Events, Json, peak_rss_bytes, run_worker
 from _shared.reference import Passage, Reference, kept_logits, read_reference
 from _shared.token_differences import differences_of
-from llamacpp.library import LogCapture, load_model, tokenize
+from llamacpp.library import load_model, tokenize
+from llamacpp.log import LogCapture
 from llamacpp.notices import is_told
 from llamacpp.overridden import load_with
 from llamacpp.scorer import BATCH, TextScorer

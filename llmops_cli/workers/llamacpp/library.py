@@ -1,45 +1,11 @@
 """Small pieces of llama.cpp's C API that several workers use. Needs llama_cpp and numpy."""
 
-import ctypes
-from collections.abc import Callable
-
 import llama_cpp
 import numpy as np
 
 from _shared.arrays import Floats
 from _shared.protocol import JobError
-
-WARN = 3
-ERROR = 4
-
-
-class LogCapture:
-    """Keeps llama.cpp's warnings and errors; hands every line to `on_line`."""
-
-    def __init__(self, on_line: Callable[[str], None] | None = None) -> None:
-        self._problems: list[str] = []
-        self._on_line = on_line
-        # the callback must outlive the library's use of it
-        self._callback = llama_cpp.llama_log_callback(self._receive)
-        nothing = ctypes.c_void_p(0)
-        llama_cpp.llama_log_set(self._callback, nothing)
-
-    def _receive(
-        self,
-        level: int,
-        text: bytes,
-        _user: object,
-    ) -> None:
-        line = text.decode(errors="replace")
-        if level in (WARN, ERROR):
-            self._problems.append(line.strip())
-        if self._on_line is not None:
-            self._on_line(line)
-
-    def last(self) -> str:
-        """The newest problems, for an error message."""
-        newest = self._problems[-3:]
-        return " ".join(newest)[-500:]
+from llamacpp.log import LogCapture
 
 
 def load_model(

@@ -6,7 +6,8 @@ Weights are mapped and not read, so a large file takes no longer than a small on
 import llama_cpp
 
 from _shared.protocol import Events, JobError, Json, run_worker
-from llamacpp.library import LogCapture, load_model
+from llamacpp.library import load_model
+from llamacpp.log import LogCapture
 
 CONTEXT = 64
 

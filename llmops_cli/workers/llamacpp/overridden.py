@@ -4,7 +4,8 @@ from typing import Any
 
 import llama_cpp
 
-from llamacpp.library import LogCapture, load_model
+from llamacpp.library import load_model
+from llamacpp.log import LogCapture
 
 INTEGER = 0
 """LLAMA_KV_OVERRIDE_TYPE_INT"""

@@ -16,7 +16,8 @@ import numpy as np
 from _shared.arrays import Floats
 from _shared.pieces import Piece, pieces_of
 from _shared.protocol import Events, Json, run_worker
-from llamacpp.library import LogCapture, load_model, tokenize
+from llamacpp.library import load_model, tokenize
+from llamacpp.log import LogCapture
 from llamacpp.original_rows import OriginalPiece, OriginalRows
 from llamacpp.scorer import BATCH, TextScorer
 

@@ -12,7 +12,7 @@ import llama_cpp
 
 from _shared.protocol import Events, JobError, Json, peak_rss_bytes, run_worker
 from llamacpp.imatrix import ImatrixArray, Importance, importance_of, lacking_notice
-from llamacpp.library import LogCapture
+from llamacpp.log import LogCapture
 
 PROGRESS = re.compile(r"^\[\s*(\d+)/\s*(\d+)\]")
 FALLBACKS = re.compile(r"(\d+) of \d+ tensor\(s\) required fallback")

@@ -10,7 +10,8 @@ import llama_cpp
 
 from _shared.arrays import Floats
 from _shared.protocol import JobError
-from llamacpp.library import LogCapture, logits_rows
+from llamacpp.library import logits_rows
+from llamacpp.log import LogCapture
 
 BATCH = 128
 EXACT = {"type_k": 0, "type_v": 0, "flash_attn_type": 0}

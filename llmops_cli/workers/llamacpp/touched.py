@@ -16,7 +16,7 @@ import numpy as np
 from _shared.arrays import Array, Floats
 from _shared.pieces import Piece
 from _shared.protocol import JobError
-from llamacpp.library import LogCapture
+from llamacpp.log import LogCapture
 from llamacpp.quality import GgufScorer
 from llamacpp.rounding import ErrorSum, Rounder
 

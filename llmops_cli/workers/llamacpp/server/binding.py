@@ -5,20 +5,19 @@ result gets its type, and nothing else touches ctypes.
 """
 
 import ctypes
-from collections import deque
 
 import llama_cpp
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from llamacpp.log import LogCapture
+
 ModelHandle = llama_cpp.llama_model_p
 ContextHandle = llama_cpp.llama_context_p
 MemoryHandle = llama_cpp.llama_memory_t
 AdapterHandle = int
 
-WARN = 3
-ERROR = 4
 KV_TYPES = {
     "f32": 0,
     "f16": 1,
@@ -59,34 +58,9 @@ class ContextOptions(msgspec.Struct, frozen=True, kw_only=True):
         return self.pool // self.sequences // CELL_BLOCK * CELL_BLOCK
 
 
-class LogTail:
-    """The last warnings and errors of llama.cpp, which says there why something failed."""
-
-    def __init__(self) -> None:
-        self._lines: deque[str] = deque(maxlen=20)
-        # The library keeps a pointer to the callback, so it must live as long as this object.
-        self._callback = llama_cpp.llama_log_callback(self._receive)
-        nothing = ctypes.c_void_p(0)
-        llama_cpp.llama_log_set(self._callback, nothing)
-
-    def _receive(
-        self,
-        level: int,
-        text: bytes,
-        _user: object,
-    ) -> None:
-        if level in (WARN, ERROR):
-            line = text.decode(errors="replace")
-            self._lines.append(line.strip())
-
-    def last(self, count: int) -> str:
-        newest = [*self._lines][-count:]
-        return " ".join(newest)
-
-
 def load_model(
     path: str,
-    log: LogTail,
+    log: LogCapture,
     *,
     gpu_layers: int,
 ) -> ModelHandle:
@@ -104,7 +78,7 @@ def load_model(
 def make_context(
     model: ModelHandle,
     options: ContextOptions,
-    log: LogTail,
+    log: LogCapture,
     *,
     unified: bool,
 ) -> ContextHandle:
@@ -145,7 +119,7 @@ def make_embedding_context(
     batch: int,
     sequences: int,
     threads: int,
-    log: LogTail,
+    log: LogCapture,
 ) -> ContextHandle:
     """A context whose output is a vector for each token, not pooled. Raises: LoadError."""
     params = llama_cpp.llama_context_default_params()
@@ -175,7 +149,7 @@ def free_context(context: ContextHandle) -> None:
 def load_adapter(
     model: ModelHandle,
     path: str,
-    log: LogTail,
+    log: LogCapture,
 ) -> AdapterHandle:
     """Raises: LoadError."""
     adapter = llama_cpp.llama_adapter_lora_init(model, path.encode())

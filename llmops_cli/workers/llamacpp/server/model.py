@@ -7,12 +7,12 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
+from llamacpp.log import LogCapture
 from llamacpp.sentence import MAX_TOKENS_KEY
 from llamacpp.server.binding import (
     BatchItem,
     ContextOptions,
     LoadError,
-    LogTail,
     MemoryHandle,
     TokenBatch,
     free_context,
@@ -81,7 +81,7 @@ class GgufModel:
 
     def __init__(self, path: str, *, gpu_layers: int) -> None:
         """Raises: LoadError."""
-        self.log = LogTail()
+        self.log = LogCapture()
         self.handle = load_model(path, self.log, gpu_layers=gpu_layers)
         self.vocabulary = Vocabulary(self.handle)
         train_context = llama_cpp.llama_model_n_ctx_train(self.handle)
