@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from llmops_cli.guard.check import Guard
-from llmops_cli.guard.evaluate import DetectionRates, evaluate, read_rows
+from llmops_cli.guard.evaluation.rates import DetectionRates, evaluate, read_rows
 from llmops_cli.guard.injection import scan
 from llmops_cli.guard.personal import find
 from tests.hostile import TEXTS

@@ -16,7 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.guard import print_rates
 from llmops_cli.guard.check import Guard
-from llmops_cli.guard.evaluate import LabelledText, evaluate
+from llmops_cli.guard.evaluation.rates import LabelledText, evaluate
 from llmops_cli.runtime.yaml_text import load_yaml
 
 FOLDER = Path(__file__).with_name("orders")

@@ -119,25 +119,46 @@ def eval_(
     policy: Path = typer.Option(None, help="A policy file."),
     role: str = typer.Option("user", help="Who says it."),
     detector: Path = DETECTOR,
+    output: Path = typer.Option(
+        None, "-o", "--output", help="Folder of the run.  [default: results/...]"
+    ),
     as_json: bool = typer.Option(
-        False, "--json", help="Print the rates on stdout and nothing else."
+        False, "--json", help="Print the report on stdout and nothing else."
     ),
 ) -> None:
     """Shares flagged of attacks and of honest texts, with intervals, and the time it takes.
 
-    By family and by source.
+    By family and by source. Every verdict is kept: report compare and gate judge two runs.
     """
-    from llmops_cli.cli.screen import print_json, print_table
-    from llmops_cli.guard.evaluate import evaluate, read_rows
-    from llmops_cli.guard.show import rates_table
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
+    from llmops_cli.guard.evaluation.report import GuardEvalRecipe
+    from llmops_cli.guard.evaluation.run import evaluate_data
+    from llmops_cli.guard.evaluation.show import DROPPABLE, SHOW, rates_table
+    from llmops_cli.runtime.files import write_atomic
+    from llmops_cli.runtime.runs import RunFolder
+    from llmops_cli.show.runs import open_run
+    from llmops_cli.show.tables import Narrowed
 
     guard = _guard(policy, detector)
-    rows = read_rows(data)
-    found = evaluate(guard, rows, role=role)
+    _require_role(guard, role)
+    recipe = GuardEvalRecipe(
+        data=str(data),
+        policy=None if policy is None else str(policy),
+        role=role,
+        detector=None if detector is None else str(detector),
+    )
+    folder = RunFolder("guard-eval", data.stem, chosen=output)
+    folder.require_unused()
+    with TerminalProgress() as progress:
+        report = evaluate_data(recipe, guard, folder, progress=progress)
+    page = folder.path / "report.html"
+    assert SHOW.page is not None
+    write_atomic(page, SHOW.page([open_run(folder.path)]).encode("utf-8", "backslashreplace"))
     if as_json:
-        print_json(found)
-    else:
-        print_table(rates_table(found))
+        print_json(report)
+        return
+    print_table(Narrowed(rates_table(report), droppable=DROPPABLE))
+    say(f"report: {folder.path}    page: {page}")
 
 
 def _decide(
@@ -154,10 +175,8 @@ def _decide(
     from llmops_cli.guard.leak import LeakCheck
 
     guard = _guard(policy, detector)
-    roles = ("user", "assistant", *guard.policy.roles)
     routes = tuple(guard.policy.routes)
-    if role not in roles:
-        raise unknown_name("role", role, roles)
+    _require_role(guard, role)
     if route is not None and route not in routes:
         raise unknown_name("route", route, routes)
     if system_prompt and not output:
@@ -175,6 +194,15 @@ def _decide(
         leak = LeakCheck(prompt)
     decision = guard.check_output(text, leak=leak, route=route)
     return text, decision
+
+
+def _require_role(guard: Guard, role: str) -> None:
+    """Raises: UsageError for one that the policy does not know."""
+    from llmops_cli.core.errors import unknown_name
+
+    roles = ("user", "assistant", *guard.policy.roles)
+    if role not in roles:
+        raise unknown_name("role", role, roles)
 
 
 def _guard(policy: Path | None, detector: Path | None = None) -> Guard:

@@ -21,6 +21,7 @@ Upgrade = Callable[[Json], Json]
 CHANGED = "it was changed after it was written; measure anew"
 REPORTS = {
     "llmops.bench": "llmops_cli.bench.report:KIND",
+    "llmops.guard-eval": "llmops_cli.guard.evaluation.report:KIND",
     "llmops.guard-train": "llmops_cli.guard.learnt.report:KIND",
     "llmops.moderation-train": "llmops_cli.guard.moderation.report:KIND",
     "llmops.convert": "llmops_cli.convert.report:KIND",

@@ -13,7 +13,7 @@ from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Manifest
 from llmops_cli.core.stats import share_interval
 from llmops_cli.guard.check import Guard
-from llmops_cli.guard.evaluate import read_rows
+from llmops_cli.guard.evaluation.rates import read_rows
 from llmops_cli.redteam.hunt import (
     HUNT_FAMILIES,
     GuardHunt,

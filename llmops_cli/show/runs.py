@@ -18,6 +18,7 @@ from llmops_cli.show.tables import MISSING, Narrowed, add_columns, cell
 
 SHOWS = {
     "llmops.bench": "llmops_cli.bench.show:SHOW",
+    "llmops.guard-eval": "llmops_cli.guard.evaluation.show:SHOW",
     "llmops.guard-train": "llmops_cli.guard.learnt.show:SHOW",
     "llmops.moderation-train": "llmops_cli.guard.moderation.show:SHOW",
     "llmops.convert": "llmops_cli.convert.show:SHOW",

@@ -379,6 +379,10 @@ def test_guard_on_the_command_line(demo_cli: Cli, tmp_path: Path) -> None:
     assert (found["overall"]["tpr"], found["overall"]["fpr"]) == (1.0, 0.0)
     assert found["overall"]["n_attack"] == found["overall"]["n_benign"] == 1
     assert set(found["us_per_kb"]) == {"p50", "p95"}
+    assert demo_cli("guard", "eval", "data.jsonl", "-o", "kept").returncode == 0
+    assert demo_cli("guard", "eval", "data.jsonl", "-o", "kept").returncode == 2
+    assert "100.0%" in demo_cli("report", "show", "kept").stdout
+    assert demo_cli("guard", "eval", "data.jsonl", "--role", "userr").returncode == 2
     (tmp_path / "answer.txt").write_text("My card is 4111 1111 1111 1111.")
     decision = json.loads(demo_cli("guard", "check", "answer.txt", "--output", "--json").stdout)
     assert decision["text"] == "My card is [CARD]."

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from llmops_cli.guard.evaluate import LabelledText
+from llmops_cli.guard.evaluation.rates import LabelledText
 from llmops_cli.guard.injection import ATTACK
 from llmops_cli.guard.learnt.model import Candidate
 from llmops_cli.guard.learnt.signals import signal_names

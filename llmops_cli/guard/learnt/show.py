@@ -7,7 +7,7 @@ from html import escape
 
 from rich.table import Table
 
-from llmops_cli.guard.evaluate import DetectionRates
+from llmops_cli.guard.evaluation.rates import DetectionRates
 from llmops_cli.guard.learnt.report import WORDS, GuardTrainReport
 from llmops_cli.guard.learnt.transfer import SourceRates
 from llmops_cli.show.page import html_facts, html_row, html_table, plain_page

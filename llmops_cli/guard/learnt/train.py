@@ -13,7 +13,7 @@ import numpy as np
 from llmops_cli import __version__
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
-from llmops_cli.guard.evaluate import FORM, LabelledText, read_rows
+from llmops_cli.guard.evaluation.rates import FORM, LabelledText, read_rows
 from llmops_cli.guard.learnt.fit import Example, fitted
 from llmops_cli.guard.learnt.model import CARD, MODEL, Stage, candidate_of, logistic
 from llmops_cli.guard.learnt.report import GuardTrainRecipe, GuardTrainReport, Trained

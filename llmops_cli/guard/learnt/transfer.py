@@ -14,7 +14,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
-from llmops_cli.guard.evaluate import DetectionRates, LabelledText, rates_of
+from llmops_cli.guard.evaluation.rates import DetectionRates, LabelledText, rates_of
 from llmops_cli.guard.learnt.fit import Example, Weights, asked_from, fitted, just_above
 
 RESAMPLES = 2_000

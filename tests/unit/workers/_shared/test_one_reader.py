@@ -15,7 +15,7 @@ from _shared.protocol import JobError
 from llmops_cli.bench.datasets import prompt_rows
 from llmops_cli.bench.rows import PromptRow
 from llmops_cli.core.errors import UsageError
-from llmops_cli.guard.evaluate import read_rows
+from llmops_cli.guard.evaluation.rates import read_rows
 
 BOM = b"\xef\xbb\xbf"
 ODD = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg\x1dh\x1ei\r j\ud7ff"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.misfit import misfit_of
+from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.core.stats import share_interval
 from llmops_cli.guard.check import Guard
+from llmops_cli.guard.decision import Decision
 from llmops_cli.runtime.rows import rows_in
 
 
@@ -30,7 +32,20 @@ class LabelledText(msgspec.Struct, frozen=True):
 
 ATTACK = ("attack", "1", "true", "unsafe", "injection", "jailbreak", "malicious")
 FORM = 'lines of {"text": ..., "label": "attack" or "benign", "family", "source"}'
+TIMING = "texts timed"
+TOLD_EVERY = 50
 HONEST = ("benign", "0", "false", "safe", "honest")
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A labelled text, and what the guard decided on it."""
+
+    row: LabelledText
+    decision: Decision
+
+    @property
+    def is_right(self) -> bool:
+        return self.decision.flagged == self.row.is_attack
 
 
 class DetectionRates(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,18 +104,35 @@ def evaluate(
 ) -> Evaluation:
     """Every row through the guard's input side, one at a time.
 
-    Timed in a second pass, as in a running server.
+    Timed in a second pass, as in a running server. Raises: UsageError for no rows.
     """
-    verdicts = [(row, guard.check_input(row.text, role=role).flagged) for row in rows]
+    verdicts = [Verdict(row, guard.check_input(row.text, role=role)) for row in rows]
+    return evaluation_of(guard, verdicts, role=role, progress=Silent())
+
+
+def evaluation_of(
+    guard: Guard,
+    verdicts: Sequence[Verdict],
+    *,
+    role: str,
+    progress: Progress,
+) -> Evaluation:
+    """The rates of texts that are judged, and what judging one again takes."""
     if not verdicts:
-        raise UsageError("no rows to evaluate")
-    per_text = [_spent_us(guard, row.text, role) for row, _ in verdicts]
-    sizes_kb = [max(len(row.text.encode(errors="replace")) / 1024, 1.0) for row, _ in verdicts]
+        raise UsageError("no rows to evaluate", hint=FORM)
+    flagged = [(verdict.row, verdict.decision.flagged) for verdict in verdicts]
+    per_text = []
+    for done, verdict in enumerate(verdicts):
+        if done % TOLD_EVERY == 0:
+            progress.update(TIMING, done, len(verdicts))
+        per_text.append(_spent_us(guard, verdict.row.text, role))
+    progress.update(TIMING, len(verdicts), len(verdicts))
+    sizes_kb = [max(len(row.text.encode(errors="replace")) / 1024, 1.0) for row, _ in flagged]
     per_kb = [spent / size for spent, size in zip(per_text, sizes_kb, strict=True)]
     return Evaluation(
-        overall=rates_of(verdicts),
-        families=_by(verdicts, "family"),
-        sources=_by(verdicts, "source"),
+        overall=rates_of(flagged),
+        families=_by(flagged, "family"),
+        sources=_by(flagged, "source"),
         us_per_kb=_spread(per_kb),
         us_per_text=_spread(per_text),
     )
