@@ -190,6 +190,20 @@ def test_two_adapters_are_served_at_once_and_chosen_by_model_name(
         assert not any(answer.startswith(("I am red", "I am blue")) for answer in answers[::3])
 
 
+def repeat_a_token(url: str) -> None:
+    """Whatever the model was trained to, this answer can be guessed from what stands before it."""
+    ids = Http().post_json(f"{url}/tokenize", {"prompt": "a"}, timeout_s=60)
+    assert ids is not None
+    fields = {
+        "model": "demo",
+        "prompt": "a a a a a a",
+        "max_tokens": 24,
+        "temperature": 0,
+        "logit_bias": {str(ids["tokens"][-1]): 100},
+    }
+    Http().post_json(f"{url}/v1/completions", fields, timeout_s=120)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
@@ -213,6 +227,7 @@ def test_guessing_ahead_changes_no_answer(
         with serving(engine, {**options, "speculative": way}, tmp_path) as (url, ask):
             assert [ask("demo", question) for question in questions] == plain
             if engine == "llamacpp":
+                repeat_a_token(url)
                 text = Http().get_text(f"{url}/metrics", timeout_s=10) or ""
                 (accepted,) = re.findall(r"^llmops_accepted_tokens_total (\S+)", text, re.MULTILINE)
                 assert float(accepted) > 0

@@ -262,6 +262,7 @@ def test_compare_finds_a_planted_change(cli: Cli, tmp_path: Path, mock: MockStar
     )
 
 
+@pytest.mark.quiet
 def test_the_ci_job_passes_until_serving_gets_slower(tmp_path: Path) -> None:
     job = yaml.safe_load((recipes_dir() / "ci" / "github-bench.yml").read_text())["jobs"]["bench"]
     (step,) = [step["run"] for step in job["steps"] if "bench-gate" in step.get("run", "")]
