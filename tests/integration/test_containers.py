@@ -26,6 +26,7 @@ def missing() -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(1800)
 def test_pods_are_built_and_played_and_changed_without_a_lost_stream(
     demo_cli: Cli, tmp_path: Path

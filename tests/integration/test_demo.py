@@ -133,6 +133,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(folder, json.loads(run.stdout))
 
 
+@pytest.mark.thorough
 def test_the_same_seed_gives_the_same_digest(trained: Trained, cli: Cli) -> None:
     again = json.loads(cli(*QUICKLY).stdout)
     assert again["reused"] is False

@@ -562,6 +562,7 @@ def test_an_engine_of_another_package_is_one_of_ours(cli: Cli) -> None:
     assert "echo" in json.loads(cli("engines", "--json", env={"PYTHONPATH": str(plugin)}).stdout)
 
 
+@pytest.mark.thorough
 def test_environments_are_made_once_mended_and_removed(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "config" / "llmops" / "envs"
     folder.mkdir(parents=True)

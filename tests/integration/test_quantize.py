@@ -145,7 +145,7 @@ def test_a_rotation_that_changes_the_model_is_refused(demo_cli: Cli, tmp_path: P
     assert "Traceback" not in run.stderr
 
 
-VLLM_VARIANTS = ("gptq", "spinquant", "smoothquant")
+VLLM_VARIANTS = ("fp8", "gptq", "spinquant", "smoothquant")
 
 
 def has_wide_kernels() -> bool:
@@ -158,7 +158,6 @@ def has_wide_kernels() -> bool:
     "method",
     [
         "awq",
-        "fp8",
         *(pytest.param(each, marks=pytest.mark.thorough) for each in VLLM_VARIANTS),
     ],
 )
@@ -325,7 +324,7 @@ def test_the_demos_questions_are_asked_of_the_base_and_of_each_artifact(
     args = (
         "quantize",
         "--sweep",
-        "int8@ctranslate2,gguf:Q8_0",
+        "int8@ctranslate2,gguf:Q8_0" if IS_THOROUGH else "gguf:Q8_0",
         "--fit",
         "2GiB",
         "-o",

@@ -31,12 +31,12 @@ context: 128
 sequence_length: 128
 accumulate: 1
 batch_size: 8
-steps: 120
+steps: 60
 checkpoint_every: 10
 strategy: ddp
 nproc: 2
 """
-STEPS = 120
+STEPS = 60
 
 
 class Command:

@@ -73,6 +73,7 @@ def test_two_processes_make_a_model_once_and_it_is_compared(
     assert "another run" in other.stderr
 
 
+@pytest.mark.thorough
 def test_torchrun_starts_ranks_that_join(chats: Path, tmp_path: Path) -> None:
     """Without a word of the ranks that are not the first."""
     launcher = [
@@ -91,6 +92,7 @@ def test_torchrun_starts_ranks_that_join(chats: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "results").iterdir())) == 1
 
 
+@pytest.mark.thorough
 def test_two_nodes_are_the_same_command_twice(chats: Path, tmp_path: Path) -> None:
     """Each with its number; the first one reports."""
     command = [sys.executable, "-m", "llmops_cli", "train", "--data", str(chats), *SMALL]
@@ -140,6 +142,7 @@ def test_sruns_tasks_are_ranks(chats: Path, tmp_path: Path) -> None:
     assert said[1] == ("", "")
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_stopped_goes_on_to_the_same_end(
     chats: Path, cli: Cli, tmp_path: Path
 ) -> None:
