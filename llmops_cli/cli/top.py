@@ -22,17 +22,17 @@ def top(
     """What a gateway does now: traffic, latency, upstreams, keys, canaries."""
     from rich.live import Live
 
-    from llmops_cli.cli.screen import console
+    from llmops_cli.cli.screen import console, print_table
     from llmops_cli.serve.look import look
     from llmops_cli.serve.show import state_page
 
     before = look(url, key_env)
-    out = console()
     if once:
         time.sleep(min(every, 1.0))
         now = look(url, key_env)
-        out.print(state_page(before, now))
+        print_table(state_page(before, now))
         return
+    out = console()
     screen = Live(
         state_page(before, before),
         console=out,
