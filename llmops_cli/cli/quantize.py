@@ -86,8 +86,8 @@ def _tell(report: QuantizeReport, *, as_json: bool) -> None:
     """Keeps the report and shows it."""
     from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.quantize.plot import save_quantize_plot
-    from llmops_cli.quantize.show import quantize_table
     from llmops_cli.runtime.runs import RunFolder
+    from llmops_cli.show.runs import table_of
 
     recipe = report.manifest.recipe
     kind = "sweep" if recipe["sweep"] else recipe["method"]
@@ -102,7 +102,7 @@ def _tell(report: QuantizeReport, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
-    print_table(quantize_table(report))
+    print_table(table_of(report))
     for name, reason in report.failures.items():
         say(f"{name} was not made: {reason}")
     if report.recommended:

@@ -31,9 +31,9 @@ def run(
     from llmops_cli.pipeline.recipe import load_recipe, steps_of
     from llmops_cli.pipeline.report import problems_of, require_all
     from llmops_cli.pipeline.run import run_pipeline
-    from llmops_cli.pipeline.show import pipeline_table
     from llmops_cli.runtime.recipes import recipe_file
     from llmops_cli.runtime.runs import RunFolder
+    from llmops_cli.show.runs import table_of
 
     recipe = load_recipe(recipe_file(file))
     if model is not None:
@@ -55,7 +55,7 @@ def run(
     if as_json:
         print_json(report)
     else:
-        print_table(pipeline_table(report))
+        print_table(table_of(report))
         say(f"report: {folder.path / 'report.json'}")
     problems = problems_of(report)
     if bench is not None and not bench.allow_invalid:

@@ -36,15 +36,19 @@ def console() -> Console:
 
 def show_table(table: RenderableType) -> None:
     """A table beside the command's result: on stderr."""
-    console().print(table)
+    from llmops_cli.show.tables import never_cut
+
+    console().print(never_cut(table))
 
 
 def print_table(table: RenderableType) -> None:
     """A table that is the command's result: on stdout."""
     from rich.console import Console
 
+    from llmops_cli.show.tables import never_cut
+
     width = _fixed_width(sys.stdout)
-    Console(width=width).print(table)
+    Console(width=width).print(never_cut(table))
 
 
 def width_of(stream: TextIO) -> int:

@@ -8,10 +8,10 @@ from rich.table import Table
 
 from llmops_cli.evaluate.claim_rates import ClaimRates
 from llmops_cli.evaluate.claims import ClaimReading
-from llmops_cli.show.tables import cell
+from llmops_cli.show.tables import Narrowed, cell
 
 
-def readings_table(readings: Sequence[ClaimReading | None], claims: Sequence[str]) -> Table:
+def readings_table(readings: Sequence[ClaimReading | None], claims: Sequence[str]) -> Narrowed:
     """One row a claim."""
     table = Table(title="what the document says of each claim", title_justify="left")
     for name in ("verdict", "claim", "why", "sentence"):
@@ -26,7 +26,7 @@ def readings_table(readings: Sequence[ClaimReading | None], claims: Sequence[str
             reading.why,
             cell(reading.sentence),
         )
-    return table
+    return Narrowed(table, folds=("claim", "why", "sentence"))
 
 
 def rates_table(rates: ClaimRates) -> Table:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.table import Table
 
 from llmops_cli.guard.decision import Decision
+from llmops_cli.show.tables import Narrowed
 
 
-def decision_table(text: str, decision: Decision) -> Table:
+def decision_table(text: str, decision: Decision) -> Narrowed:
     """One row a piece of evidence."""
     table = Table(
         title=f"{decision.action} (evidence {decision.score:g}; 1 is an attack)",
@@ -30,4 +31,4 @@ def decision_table(text: str, decision: Decision) -> Table:
     if decision.message:
         table.caption = decision.message
         table.caption_justify = "left"
-    return table
+    return Narrowed(table, folds=("read as", "where"))

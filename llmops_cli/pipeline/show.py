@@ -25,6 +25,8 @@ COLUMNS = (
     "output tok/s",
     "peak MB",
 )
+DROPPABLE = ("bits/weight", "peak MB", "TPOT ms", "perplexity", "task")
+"""What a narrow terminal can do without, the first first."""
 CSV_COLUMNS = (
     "name",
     "size_bytes",
@@ -130,4 +132,4 @@ def _shown(
     return pipeline_table(report)
 
 
-SHOW = Show(table=_shown)
+SHOW = Show(table=_shown, droppable=DROPPABLE)

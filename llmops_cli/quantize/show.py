@@ -34,6 +34,16 @@ COLUMNS = (
 )
 WORDS = frozenset({"artifact", "served by"})
 """Columns of words; the others hold numbers."""
+DROPPABLE = (
+    "CPU s",
+    "of base",
+    "same top-1",
+    "rounded",
+    "peak MB",
+    "bits/weight",
+    "perplexity",
+)
+"""What a narrow terminal can do without, the first first: size, loss and speed decide."""
 
 
 def quantize_table(report: QuantizeReport) -> Table:
@@ -289,4 +299,8 @@ def _weights_text(found: Inspection) -> str:
     return " ".join(parts)
 
 
-SHOW = Show(table=lambda report, word, width: quantize_table(report), page=page)
+SHOW = Show(
+    table=lambda report, word, width: quantize_table(report),
+    droppable=DROPPABLE,
+    page=page,
+)

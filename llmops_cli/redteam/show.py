@@ -11,7 +11,7 @@ from llmops_cli.redteam.report import ChecklistItem, FamilyResult, RedteamReport
 from llmops_cli.redteam.target import target_host, target_title
 from llmops_cli.show.plain_exports import plain_pages
 from llmops_cli.show.runs import OpenedRun, Show
-from llmops_cli.show.tables import add_columns, cell
+from llmops_cli.show.tables import Narrowed, add_columns, cell
 from llmops_cli.show.words import percent, percent_interval
 
 ALL = "all"
@@ -101,7 +101,7 @@ def _notes(report: RedteamReport) -> list[str]:
     return notes
 
 
-def checklist_table(items: Sequence[ChecklistItem]) -> Table:
+def checklist_table(items: Sequence[ChecklistItem]) -> Narrowed:
     """One row an item."""
     there = sum(item.ok is True for item in items)
     title = f"{there} of {len(items)} are there"
@@ -116,7 +116,7 @@ def checklist_table(items: Sequence[ChecklistItem]) -> Table:
             cell(item.seen),
             cell(item.advice),
         )
-    return table
+    return Narrowed(table, folds=("item", "seen", "advice"))
 
 
 def _table(

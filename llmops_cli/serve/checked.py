@@ -10,7 +10,7 @@ from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.reach import Binding, PrivateReach, reaches
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from llmops_cli.show.tables import Narrowed
 
 LEAVE = {
     Binding.ALL: "stay",
@@ -54,8 +54,10 @@ def require_libraries(config: GatewayConfig) -> None:
         Tracer(config.traces).close()
 
 
-def privacy_table(models: list[PrivateReach]) -> Table:
+def privacy_table(models: list[PrivateReach]) -> Narrowed:
     from rich.table import Table
+
+    from llmops_cli.show.tables import Narrowed
 
     table = Table(title="private prompts", title_justify="left")
     for title in ("model", "may reach", "never reach", "kept in the cache", "they"):
@@ -65,4 +67,4 @@ def privacy_table(models: list[PrivateReach]) -> Table:
         may_not = ", ".join(each.may_not)
         kept = each.cached_in or "no"
         table.add_row(each.model, may_see, may_not, kept, LEAVE[each.bound])
-    return table
+    return Narrowed(table, folds=("may reach", "never reach", "they"))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy as shallow
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
+from rich.style import StyleType
 from rich.table import Table
 from rich.text import Text
 
 from llmops_cli.core.visible import visible_line
 
 UNBOUNDED = 10_000
+LINES = 25
+"""Height of the console that measures: without one rich takes a dumb terminal's width for ours."""
 FOLDED_WIDTH = 16
 """Characters that a column of words keeps at least."""
 MISSING = "-"
@@ -73,9 +77,9 @@ class ByWidth:
         self._is_wrapping = is_wrapping
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        widths = Console(width=UNBOUNDED).measure(self.wide)
-        needed = widths.minimum if self._is_wrapping else widths.maximum
-        yield self.wide if needed <= options.max_width else self.narrow
+        needed = _needed(self.wide, is_wrapping=self._is_wrapping)
+        table = self.wide if needed <= options.max_width else self.narrow
+        yield from _with_words(console, table)
 
 
 class Narrowed:
@@ -101,24 +105,22 @@ class Narrowed:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self._fits(self._table, options):
-            yield self._table
+            yield from _with_words(console, self._table)
             return
         dropped: list[str] = []
         for name in (None, *self._droppable):
             dropped += [column for column in _names(self._table) if column == name]
             if self._fits(self._copy(dropped, width=FOLDED_WIDTH), options):
-                yield self._copy(dropped, width=None)
+                yield from _with_words(console, self._copy(dropped, width=None))
                 break
         else:
-            yield _stacked(self._table)
+            yield from _with_words(console, _stacked(self._table))
             return
         if dropped:
             yield Text(f"no room for: {', '.join(dropped)}")
 
     def _fits(self, table: Table, options: ConsoleOptions) -> bool:
-        widths = Console(width=UNBOUNDED).measure(table)
-        needed = widths.minimum if self._wraps else widths.maximum
-        return needed <= options.max_width
+        return _needed(table, is_wrapping=self._wraps) <= options.max_width
 
     def _copy(self, dropped: Collection[str], *, width: int | None) -> Table:
         """With fewer lines, without some columns; those that fold are at most `width` wide."""
@@ -137,6 +139,35 @@ class Narrowed:
         for row in zip(*cells, strict=True):
             copy.add_row(*row)
         return copy
+
+
+def never_cut(drawn: RenderableType) -> RenderableType:
+    """A bare table as one that loses no figure; anything else as it is."""
+    return Narrowed(drawn) if isinstance(drawn, Table) else drawn
+
+
+def _needed(table: Table, *, is_wrapping: bool) -> int:
+    """Columns of a terminal that a table takes."""
+    widths = Console(width=UNBOUNDED, height=LINES).measure(table)
+    return widths.minimum if is_wrapping else widths.maximum
+
+
+def _with_words(console: Console, table: Table) -> Iterator[RenderableType]:
+    """Title and caption as wide as the terminal: rich would fold them into the table's width."""
+    bare = shallow(table)
+    bare.title = None
+    bare.caption = None
+    if table.title:
+        yield _words(console, table.title, table.title_style or "table.title")
+    yield bare
+    if table.caption:
+        yield _words(console, table.caption, table.caption_style or "table.caption")
+
+
+def _words(console: Console, text: str | Text, style: StyleType) -> Text:
+    if isinstance(text, Text):
+        return text
+    return console.render_str(text, style=style, highlight=False)
 
 
 def _names(table: Table) -> list[str]:
@@ -189,7 +220,7 @@ def _like(table: Table) -> Table:
 
 def natural_width(table: Table) -> int:
     """Columns of a terminal in which no cell is cut or wrapped."""
-    return Console(width=UNBOUNDED).measure(table).maximum
+    return _needed(table, is_wrapping=False)
 
 
 def matrix_table(

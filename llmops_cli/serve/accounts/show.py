@@ -11,6 +11,7 @@ from rich.text import Text
 from llmops_cli.serve.accounts.budget import Spending
 from llmops_cli.serve.accounts.key import DamagedKey, Key
 from llmops_cli.serve.accounts.spend import TagSpending
+from llmops_cli.show.tables import Narrowed
 
 PROMPTS = "prompts"
 COLUMNS = (
@@ -26,13 +27,16 @@ COLUMNS = (
     "tags",
     "state",
 )
+DROPPABLE = ("created", "tags", PROMPTS, "expires", "models", "id", "role")
+"""What a narrow terminal can do without, the first first: who, limits, spending and state stay."""
+FOLDS = ("models", PROMPTS, "a minute", "this month", "tags")
 
 
 def keys_table(
     keys: Sequence[Key],
     damaged: Sequence[DamagedKey],
     spent: Mapping[str, Spending],
-) -> Table:
+) -> Narrowed:
     """One line a key; `spent` by key id. Where no key has prompts, there is no such column."""
     columns = [name for name in COLUMNS if name != PROMPTS or any(key.prompts for key in keys)]
     table = Table()
@@ -45,7 +49,7 @@ def keys_table(
         state = "revoked" if row.revoked else "damaged"
         unknown = ["-"] * (len(columns) - 3)
         table.add_row(*_texts([row.name, row.id, *unknown, state]))
-    return table
+    return Narrowed(table, droppable=DROPPABLE, folds=FOLDS)
 
 
 def key_table(key: Key, spent: Mapping[str, Spending]) -> Table:

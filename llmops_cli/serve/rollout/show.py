@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -18,18 +18,19 @@ from llmops_cli.serve.rollout.orders import (
     Order,
     SideReport,
 )
+from llmops_cli.show.tables import Narrowed
 
 CANARY_COLUMNS = ("state", "share", "since (UTC)", "stable", "canary", "why")
 
 
 def status_page(status: DeployStatus, *, most: int) -> Group:
     """`most`: entries of the history."""
-    parts: list[Text | Table] = [Text(visible_line(_headline(status)))]
+    parts: list[RenderableType] = [Text(visible_line(_headline(status)))]
     for name, live in sorted(status.live.items()):
         parts.append(Text(visible_line(f"model {name}: {live} is live")))
     if status.canaries:
-        parts.append(_canaries(status))
-    parts.append(_history(status.history[:most]))
+        parts.append(Narrowed(_canaries(status), folds=("stable", "canary", "why")))
+    parts.append(Narrowed(_history(status.history[:most]), folds=("what", "why")))
     return Group(*parts)
 
 

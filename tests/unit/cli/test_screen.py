@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from rich.table import Table
 
-from llmops_cli.cli.screen import TerminalProgress
+from llmops_cli.cli.screen import TerminalProgress, print_table
 
 
 def test_a_stage_says_its_beginning_and_its_end_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,3 +47,13 @@ def test_a_stage_that_says_nothing_itself_has_its_eta(
         "attempts 27%, ETA 1:20",
         "attempts 45%, two at once",
     ]
+
+
+def test_a_table_that_is_too_wide_is_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = [f"{number:,}.123456" for number in range(1_000_000, 1_000_020)]
+    table = Table(*[f"figure {number}" for number in range(20)])
+    table.add_row(*figures)
+    print_table(table)
+    shown = capsys.readouterr().out
+    for figure in figures:
+        assert figure in shown

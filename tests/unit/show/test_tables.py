@@ -48,3 +48,28 @@ def test_rows_are_stacked_with_all_they_have_where_dropping_does_not_do() -> Non
     lines = [line.split(maxsplit=1) for line in shown.splitlines() if line.strip()]
     assert ["interval", "-11.0% to +12.4%"] in [[part.strip() for part in line] for line in lines]
     assert FIGURES[1] in shown
+
+
+def test_words_above_and_below_are_as_wide_as_the_terminal() -> None:
+    table = Table("load", title="what was measured, and on which machine")
+    table.caption = "p99 needs more requests than there were"
+    table.add_row("2")
+    console = Console(width=60, color_system=None)
+    with console.capture() as caught:
+        console.print(Narrowed(table))
+    lines = [line.rstrip() for line in caught.get().splitlines()]
+    assert lines[0] == "what was measured, and on which machine"
+    assert lines[-1] == "p99 needs more requests than there were"
+
+
+def test_a_dumb_terminal_has_a_width_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    figures = [f"{number}.123456" for number in range(10, 22)]
+    table = Table(*[f"figure {number}" for number in range(12)])
+    table.add_row(*figures)
+    console = Console(width=80, height=25)
+    with console.capture() as caught:
+        console.print(Narrowed(table))
+    for figure in figures:
+        assert figure in caught.get()
