@@ -155,7 +155,14 @@ def test_a_run_again_asks_the_proposer_nothing_twice(
     assert second.calls == first.calls
 
 
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [({}, None), ({"proposer_key_env": "TEACHERS"}, "Bearer teacher-key")],
+    ids=["the proposer has none", "each has its own"],
+)
 def test_keys_go_to_their_own_servers(
+    fields: dict[str, str],
+    key: str | None,
     written: Callable[..., OptimizeReport],
     server: ScriptedModel,
     monkeypatch: pytest.MonkeyPatch,
@@ -163,12 +170,9 @@ def test_keys_go_to_their_own_servers(
     monkeypatch.setenv("MODELS", "model-key")
     monkeypatch.setenv("TEACHERS", "teacher-key")
     with scripted(Teacher(PLANTED)) as teacher:
-        written(teacher, api_key_env="MODELS")
+        written(teacher, api_key_env="MODELS", **fields)
         assert set(server.keys) == {"Bearer model-key"}
-        assert set(teacher.keys) == {None}
-    with scripted(Teacher(PLANTED)) as teacher:
-        written(teacher, api_key_env="MODELS", proposer_key_env="TEACHERS", budget_calls=301)
-        assert "Bearer model-key" not in teacher.keys
+        assert set(teacher.keys) == {key}
 
 
 def test_a_proposer_that_fails_ends_the_run_with_what_was_done(
