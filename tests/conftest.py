@@ -39,7 +39,7 @@ settings.load_profile("in company")
 TOGETHER = re.compile(
     r"(test_demo\.py|test_quantize\.py|test_workers\.py|test_engines\.py::\w*adapter"
     r"|test_train_exact\.py|test_train_faults\.py|test_mix\.py|test_sizing_allocated\.py|test_serve_matrix\.py"
-    r"|test_serve_operations\.py::test_(?:hostile|odd))"
+    r"|test_zoo\.py|test_serve_operations\.py::test_(?:hostile|odd))"
 )
 """Tests that share what takes long to make: one process runs all of a kind."""
 

@@ -141,6 +141,7 @@ def test_the_same_seed_gives_the_same_digest(trained: Trained, cli: Cli) -> None
     assert again["digest"] == trained.report["digest"]
 
 
+@pytest.mark.thorough
 def test_a_model_whose_layer_was_zeroed_is_trained_again_and_told(trained: Trained) -> None:
     here = fresh_cli(trained.folder)
     weights = Path(trained.report["path"]) / "model.safetensors"

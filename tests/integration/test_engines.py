@@ -210,7 +210,9 @@ def repeat_a_token(url: str) -> None:
     ("engine", "options", "ways"),
     [
         ("llamacpp", {}, ["ngram:6", "draft:demo:4"]),
-        ("transformers", STATIC, ["ngram:6", "draft:demo:4"]),
+        pytest.param(
+            "transformers", STATIC, ["ngram:6", "draft:demo:4"], marks=pytest.mark.thorough
+        ),
     ],
 )
 def test_guessing_ahead_changes_no_answer(

@@ -178,6 +178,7 @@ def test_odd_and_hostile_files_are_told_in_a_line(demo_cli: Cli, tmp_path: Path)
     assert "cannot load" in seen["does_not_load"]
 
 
+@pytest.mark.thorough
 def test_pickled_weights_are_those_of_safetensors(
     files: Path, demo_cli: Cli, tmp_path: Path
 ) -> None:

@@ -31,12 +31,12 @@ context: 128
 sequence_length: 128
 accumulate: 1
 batch_size: 8
-steps: 60
+steps: 120
 checkpoint_every: 10
 strategy: ddp
 nproc: 2
 """
-STEPS = 60
+STEPS = 120
 
 
 class Command:
@@ -97,6 +97,7 @@ def _is_program(process: psutil.Process) -> bool:
     return "guard.py" not in " ".join(process.cmdline())
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_a_run_that_was_ended_and_killed_makes_the_model_of_one_that_was_not(

@@ -142,7 +142,6 @@ def test_sruns_tasks_are_ranks(chats: Path, tmp_path: Path) -> None:
     assert said[1] == ("", "")
 
 
-@pytest.mark.thorough
 def test_a_run_that_is_stopped_goes_on_to_the_same_end(
     chats: Path, cli: Cli, tmp_path: Path
 ) -> None:

@@ -62,7 +62,7 @@ def truth_of(original: Path, converted: Path, tmp_path: Path) -> Truth:
     return compared(copy, progress=Silent())
 
 
-@pytest.mark.parametrize("window", [64, 4096])
+@pytest.mark.parametrize("window", [64, pytest.param(4096, marks=pytest.mark.thorough)])
 def test_a_sliding_window_that_is_not_converted_is_found(window: int, tmp_path: Path) -> None:
     """One that the text is longer than, and one that only a narrower one stands for."""
     extra = {**LONG, "sliding_window": window}
