@@ -134,8 +134,11 @@ def bound_of(request: AdmittedRequest) -> Bound:
     prompt = _prompt_bound(request)
     answer = request.decided.answer_tokens
     copies = answers_of(asked)
+    context = _context(request)
+    if context is not None:
+        answer = min(answer, copies * context)
     if request.target.answers is not AnswerKind.JSON:
-        answer = copies * (_context(request) or 0)
+        answer = copies * (context or 0)
     prediction = asked.fields.get("prediction")
     if prediction is not None:
         answer += copies * len(prediction)  # what of it was wrong is billed as an answer

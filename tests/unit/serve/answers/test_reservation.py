@@ -67,6 +67,7 @@ class Shop:
         *,
         hybrid: bool = False,
         spender: Spender | None = None,
+        context: int | None = None,
     ) -> None:
         self.gateway = ScriptedGateway(folder)
         self.spender = spender or Spender()
@@ -74,7 +75,7 @@ class Shop:
         upstream = UpstreamConfig(url="http://127.0.0.1:9/v1", price=price)
         small = HybridConfig(small="small") if hybrid else None
         models = {
-            "m": ModelConfig(pool=["one"], hybrid=small),
+            "m": ModelConfig(pool=["one"], hybrid=small, context=context),
             "small": ModelConfig(pool=["one"]),
         }
         config = GatewayConfig(upstreams={"one": upstream}, models=models)
@@ -193,6 +194,25 @@ def test_a_small_model_that_answers_first_is_reserved_for(tmp_path: Path) -> Non
     assert shop.ask(CHAT, body, 1e6).status == 200
     assert shop.spender.asked == 2
     assert shop.ask(CHAT, body, shop.spender.dollars * 0.999).code == "insufficient_quota"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": [USER]},
+        {"messages": [USER], "max_tokens": 4096},
+        {"messages": [USER], "n": 4},
+    ],
+)
+def test_an_answer_is_reserved_for_up_to_the_context(tmp_path: Path, body: Json) -> None:
+    """4,096 tokens are sent where a body bounds none: a model of 1,024 writes no such answer."""
+    copies = body.get("n", 1)
+    budget = PRICE[1] * 1e-6 * 1500 * copies
+    unbounded = Shop(tmp_path, spender=Indifferent())
+    assert unbounded.ask(CHAT, body, budget).code == "insufficient_quota"
+    shop = Shop(tmp_path, spender=Indifferent(), context=1024)
+    assert shop.ask(CHAT, body, budget).status == 200
+    assert shop.ask(CHAT, body, PRICE[1] * 1e-6 * 1000 * copies).code == "insufficient_quota"
 
 
 # -- any body
