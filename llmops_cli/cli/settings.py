@@ -41,7 +41,8 @@ def resolved(
     old_names: bool = True,
 ) -> Resolved[RecipeT]:
     """The command's recipe; a file may hold several commands' recipes under their names."""
-    saved = _read(file, command) if file else SavedRecipe()
+    fields = kind.__struct_fields__
+    saved = _read(file, command, fields) if file else SavedRecipe()
     found = resolve(
         kind,
         command=command,
@@ -51,7 +52,6 @@ def resolved(
         flags=given,
         old_names=old_names,
     )
-    fields = kind.__struct_fields__
     strangers = _strangers(command, fields, old_names=old_names)
     for warning in (*found.warnings, *strangers):
         say(f"warning: {warning}")
@@ -82,8 +82,8 @@ def refuse_invalid(problems: Sequence[Problem], *, hint: str) -> None:
         raise GateFailed(f"INVALID: {summary(problems)}", hint=hint)
 
 
-def _read(path: Path, command: str) -> SavedRecipe:
-    from llmops_cli.runtime.recipes import recipe_file
+def _read(path: Path, command: str, fields: Sequence[str]) -> SavedRecipe:
+    from llmops_cli.runtime.recipes import recipe_file, refuse_other_commands
     from llmops_cli.runtime.rows import read_text
     from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
@@ -104,6 +104,8 @@ def _read(path: Path, command: str) -> SavedRecipe:
     recipe = loaded.get(command, loaded)
     if not isinstance(recipe, dict):
         raise UsageError(f"{path}: {command} holds no recipe")
+    if recipe is loaded:
+        refuse_other_commands(path, recipe, command=command, known=fields)
     return SavedRecipe(values=dict(recipe))
 
 

@@ -13,6 +13,7 @@ from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.resolve import as_text, resolve
 from llmops_cli.engines import load_engine, parse_options
 from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.runtime.recipes import refuse_other_commands
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.runs import REPORT
 from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
@@ -76,6 +77,7 @@ def load_recipe(path: Path) -> PipelineRecipe:
         hint = "keys: model, train, quantize, engines, bench, evaluate"
         raise UsageError(f"{path} holds no recipe", hint=hint)
     known = [field.name for field in msgspec.structs.fields(PipelineRecipe)]
+    refuse_other_commands(path, raw, command="run", known=known)
     for key in raw:
         if key not in known:
             raise unknown_name("recipe key", str(key), known)

@@ -6,6 +6,7 @@ The first line of each says what it is for; the lines of commands below it say h
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,9 @@ from llmops_cli.runtime.paths import recipes_dir
 
 SUFFIX = ".yaml"
 COMMAND = "#   llmops "
+STEPS = ("train", "quantize", "bench")
+"""Keys of a recipe of steps that are commands, too."""
+ONLY_OF_STEPS = frozenset(("engines", "evaluate"))
 
 
 class PackagedRecipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +68,36 @@ def gateway_path(given: Path) -> Path:
     """As `recipe_file`, of a gateway's file. Raises: UsageError."""
     hint = "llmops recipes copy gateway writes one to begin with"
     return recipe_file(given, kind="gateway file", hint=hint)
+
+
+def refuse_other_commands(
+    path: Path,
+    keys: Collection[str],
+    *,
+    command: str,
+    known: Collection[str],
+) -> None:
+    """`known`: keys of the command's own recipes. Raises: UsageError for another command's file."""
+    if all(key in known for key in keys):
+        return
+    call = _call_of(path, keys)
+    if call:
+        raise UsageError(f"{path} is no recipe of llmops {command}", hint=call)
+
+
+def _call_of(path: Path, keys: Collection[str]) -> str:
+    """How llmops is called with such a file; empty where its keys do not tell."""
+    for recipe in packaged_recipes():
+        if Path(recipe.path) == path and recipe.commands:
+            return f"llmops {recipe.commands[-1]}"
+    if "upstreams" in keys:
+        return f"llmops serve --config {path}"
+    if "plan" in keys:
+        return f"llmops plan serve --recipe {path}"
+    steps = [step for step in STEPS if step in keys]
+    if len(steps) > 1 or not ONLY_OF_STEPS.isdisjoint(keys):
+        return f"llmops run {path}"
+    return f"llmops {steps[0]} --recipe {path}" if steps else ""
 
 
 def copy_recipe(name: str, target: Path) -> Path:

@@ -208,6 +208,8 @@ def test_a_group_lists_its_commands_without_their_flags() -> None:
             "--url",
         ),
         (["run", "no.yaml"], 2, "no recipe at no.yaml", "quickstart"),
+        (["run", "gateway"], 2, "is no recipe of llmops run", "llmops serve --config gateway"),
+        (["bench", "--recipe", "train-demo"], 2, "is no recipe of llmops bench", "llmops train"),
         (["bench", "--backend", "sim", "-o", "/proc/x"], 3, "cannot write /proc/x", "-o"),
         (
             ["bench", "--url", "http://me:pw@127.0.0.1:9"],

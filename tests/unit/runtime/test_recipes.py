@@ -14,6 +14,7 @@ from llmops_cli.runtime.recipes import (
     packaged_recipe,
     packaged_recipes,
     recipe_file,
+    refuse_other_commands,
 )
 
 RECIPES = packaged_recipes()
@@ -56,3 +57,32 @@ def test_a_copy_is_one_s_own_and_replaces_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is there already"):
         copy_recipe("quickstart", tmp_path)
     assert written.read_text() == "changed\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "call"),
+    [
+        (["upstreams", "models"], "bench", "llmops serve --config my.yaml"),
+        (["plan"], "run", "llmops plan serve --recipe my.yaml"),
+        (["train"], "quantize", "llmops train --recipe my.yaml"),
+        (["train", "bench"], "quantize", "llmops run my.yaml"),
+        (["model", "engines"], "bench", "llmops run my.yaml"),
+    ],
+)
+def test_a_recipe_of_another_command_is_told_with_its_call(
+    text: list[str], command: str, call: str
+) -> None:
+    with pytest.raises(UsageError, match=f"no recipe of llmops {command}") as told:
+        refuse_other_commands(Path("my.yaml"), text, command=command, known=["model", "steps"])
+    assert told.value.hint == call
+
+
+def test_a_packaged_one_is_told_as_its_first_lines_say() -> None:
+    gateway = Path(packaged_recipe("gateway").path)
+    with pytest.raises(UsageError) as told:
+        refuse_other_commands(gateway, ["upstreams"], command="run", known=["train"])
+    assert told.value.hint == f"llmops {packaged_recipe('gateway').commands[-1]}"
+
+
+def test_a_misspelt_key_is_nobodys_recipe() -> None:
+    refuse_other_commands(Path("my.yaml"), ["concurency"], command="bench", known=["concurrency"])
