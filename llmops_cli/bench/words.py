@@ -79,7 +79,7 @@ def missing_words(levels: Sequence[Level]) -> list[str]:
         for level in levels:
             more = level.e2e_ms.missing.get(name)
             if more:
-                needs.append(f"{more:,} at {level.label}")
+                needs.append(f"{more:,} more at {level.label}")
         if needs:
             lines.append(f"{name} needs more requests: {', '.join(needs)}")
     return lines

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.decision import Decision, Finding
 
+OURS = "default"
+"""The policy that comes with the toolkit, as --guard calls it."""
+POLICY = typer.Option(OURS, help="default (attacks blocked, secrets redacted), or a policy file.")
 DETECTOR = typer.Option(
     None, help="A folder of `guard train`: what it takes for an attack is blocked, too."
 )
@@ -34,9 +37,7 @@ def register(app: typer.Typer) -> None:
 @group.command()
 def check(
     file: Path = typer.Argument(None, help="The text; - or nothing reads stdin."),
-    policy: Path = typer.Option(
-        None, help="A policy file.  [default: attacks blocked, secrets redacted]"
-    ),
+    policy: Path = POLICY,
     output: bool = typer.Option(
         False, "--output", help="The text is a model's answer, not a prompt."
     ),
@@ -93,7 +94,7 @@ def _write(decision: Decision, text: str) -> None:
 @group.command()
 def explain(
     file: Path = typer.Argument(None, help="The text; - or nothing reads stdin."),
-    policy: Path = typer.Option(None, help="A policy file."),
+    policy: Path = POLICY,
     output: bool = typer.Option(
         False, "--output", help="The text is a model's answer, not a prompt."
     ),
@@ -116,7 +117,7 @@ def eval_(
     data: Path = typer.Argument(
         ..., help='Lines of {"text", "label": attack or benign, "family", "source"}.'
     ),
-    policy: Path = typer.Option(None, help="A policy file."),
+    policy: Path = POLICY,
     role: str = typer.Option("user", help="Who says it."),
     detector: Path = DETECTOR,
     output: Path = typer.Option(
@@ -143,7 +144,7 @@ def eval_(
     _require_role(guard, role)
     recipe = GuardEvalRecipe(
         data=str(data),
-        policy=None if policy is None else str(policy),
+        policy=None if str(policy) == OURS else str(policy),
         role=role,
         detector=None if detector is None else str(detector),
     )
@@ -163,7 +164,7 @@ def eval_(
 
 def _decide(
     file: Path | None,
-    policy: Path | None,
+    policy: Path,
     *,
     output: bool,
     role: str,
@@ -200,18 +201,18 @@ def _require_role(guard: Guard, role: str) -> None:
     """Raises: UsageError for one that the policy does not know."""
     from llmops_cli.core.errors import unknown_name
 
-    roles = ("user", "assistant", *guard.policy.roles)
+    roles = {"user", "assistant", *guard.policy.roles}
     if role not in roles:
         raise unknown_name("role", role, roles)
 
 
-def _guard(policy: Path | None, detector: Path | None = None) -> Guard:
+def _guard(policy: Path, detector: Path | None = None) -> Guard:
     """By a policy file, or by the policy that comes with the toolkit."""
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.models import ready_policy, with_stage
     from llmops_cli.guard.policy import DEFAULT
 
-    found = DEFAULT if policy is None else ready_policy(policy)
+    found = DEFAULT if str(policy) == OURS else ready_policy(policy)
     if detector is None:
         return Guard(found)
     return Guard(with_stage(found, detector))

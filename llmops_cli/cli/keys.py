@@ -52,8 +52,7 @@ def create(
     ),
 ) -> None:
     """A new key. It is shown once: only its digest is kept."""
-    if budget_dollars is not None:
-        _check_prices(name, _names(models) or [], config)
+    _check_prices(name, _names(models) or [], config, budget_dollars)
     secret, key = _store().create(
         name,
         role=role,
@@ -74,19 +73,24 @@ def _check_prices(
     name: str,
     models: list[str],
     config: str | None,
+    budget_dollars: float | None,
 ) -> None:
-    """Raises: UsageError for a model without a price; without a file nobody can know."""
+    """Raises: UsageError for a file that is none, or a model without a price in it."""
     from pathlib import Path
 
     from llmops_cli.cli.screen import say
+    from llmops_cli.runtime.recipes import gateway_path
     from llmops_cli.serve.accounts.key import Key
     from llmops_cli.serve.priced import refuse_unpriced
 
     if config is None:
-        say(NO_PRICES)
+        if budget_dollars is not None:
+            say(NO_PRICES)
         return
-    asked = Key(id="", name=name, role="user", models=models, created=0.0, budget_dollars=0.0)
-    refuse_unpriced(Path(config), [asked])
+    asked = Key(
+        id="", name=name, role="user", models=models, created=0.0, budget_dollars=budget_dollars
+    )
+    refuse_unpriced(gateway_path(Path(config)), [asked])
 
 
 @group.command()
@@ -138,8 +142,7 @@ def update(
         remove_tags=tuple(remove_tag),
     )
     store = _store()
-    if budget_dollars is not None:
-        _check_prices(name, _names(models) or store.named(name).models, config)
+    _check_prices(name, _names(models) or store.named(name).models, config, budget_dollars)
     _show(store.update(name, changes), as_json)
 
 

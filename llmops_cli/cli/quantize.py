@@ -54,7 +54,7 @@ def quantize(
     require_folder(output)
     found = resolved(QuantizeRecipe, given, command="quantize", file=recipe)
     wish = found.recipe
-    variants = variants_of(wish)  # a typo should not cost a training run
+    variants = variants_of(wish, found.origins)  # a typo should not cost a training run
     evaluators_of(wish.eval, model=wish.model)
     own_matrix(wish.imatrix)
     check_texts(wish)

@@ -208,7 +208,8 @@ def load_policy(path: Path) -> Policy:
         text = read_text(path)
         raw = load_yaml(text)
     except OSError as error:
-        raise UsageError(f"no policy at {path}: {error.strerror}") from error
+        hint = "default, or a YAML file with the keys input, output, routes, roles, message"
+        raise UsageError(f"no policy at {path}: {error.strerror}", hint=hint) from error
     except UNREADABLE as error:
         raise UsageError(f"{path} is not YAML: {reason_of(error)}") from error
     if not isinstance(raw, dict):

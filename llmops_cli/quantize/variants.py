@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -90,9 +90,13 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-def variants_of(recipe: QuantizeRecipe) -> list[Variant]:
+def variants_of(
+    recipe: QuantizeRecipe,
+    origins: Mapping[str, str] | None = None,
+) -> list[Variant]:
     """Every artifact that the recipe asks for, each once, in its order.
 
+    `origins`: where each field is from, so that a flag which says the default counts as said.
     Raises: UsageError for an unknown method, quantizer or scheme, or an option (one that is not as
     it would be by default) that one of them lacks; in a sweep, that all of them lack.
     """
@@ -101,7 +105,8 @@ def variants_of(recipe: QuantizeRecipe) -> list[Variant]:
     given = _given_options(recipe)
     if recipe.sweep:
         wishes = [parse_wish(text) for text in recipe.sweep]
-        _refuse_in_sweep(recipe, wishes, given)
+        says_method = (origins or {}).get("method") == "flag"
+        _refuse_in_sweep(recipe, wishes, given, says_method=says_method)
     else:
         method = _canonical(recipe.method)
         wish = Wish(method=method, quantizer=recipe.engine or "")
@@ -213,8 +218,10 @@ def _refuse_in_sweep(
     recipe: QuantizeRecipe,
     wishes: Iterable[Wish],
     given: frozenset[str],
+    *,
+    says_method: bool,
 ) -> None:
-    if recipe.method != QuantizeRecipe().method:
+    if says_method or recipe.method != QuantizeRecipe().method:
         raise UsageError(
             f"a sweep names its methods itself, so --method {recipe.method} has no effect",
             hint=f"--sweep {','.join([recipe.method, *recipe.sweep])}",

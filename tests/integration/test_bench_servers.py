@@ -359,5 +359,5 @@ def test_a_level_of_the_default_ends_with_its_fiftieth_request(
     assert level["requests"] == 50
     assert level["ttft_ms"]["p95"] > 70
     assert level["ttft_ms"]["p99"] is None
-    assert "p99 needs more requests: " in run.stdout
+    assert "p99 needs more requests: 150 more at 1 stream" in run.stdout
     assert run.stderr.count("1 stream 100%") == 1

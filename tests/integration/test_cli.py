@@ -170,6 +170,12 @@ def test_a_group_lists_its_commands_without_their_flags() -> None:
         (["quantize", "nowhere/at/all"], 2, "no model at nowhere/at/all", "a folder, a .gguf file"),
         (["quantize", "."], 2, "has no config.json", "Hugging Face model folder"),
         (["quantize", "--scheme", ""], 2, "--scheme '' names nothing", "leave it out"),
+        (
+            ["quantize", "--sweep", "int4", "--method", "gguf"],
+            2,
+            "--method gguf has no effect",
+            "--sweep gguf,int4",
+        ),
         (["quantize", "-o", "/dev/null"], 2, "/dev/null is a file", "-o names a folder"),
         (["quantize", "-o", "/dev/null/x"], 2, "/dev/null is a file", "-o names a folder"),
         (["redteam", "-o", "/dev/null"], 2, "/dev/null is a file", "-o names a folder"),
@@ -193,6 +199,12 @@ def test_a_group_lists_its_commands_without_their_flags() -> None:
         ),
         (["serve", "--port", "x"], 2, "'--port': must be a whole number, not 'x'", ""),
         (["serve", "--config", "no.yaml"], 2, "no gateway file at no.yaml", "copy gateway"),
+        (
+            ["keys", "create", "--name", "x", "--config", "no.yaml"],
+            2,
+            "no gateway file at no.yaml",
+            "copy gateway",
+        ),
         (
             ["bench", "--set", "quueue=3"],
             2,
