@@ -35,10 +35,11 @@ SHARES = (*RATES, ERROR_RATE)
 ENOUGH_MORE = 4
 """Times the requests of a run, which mostly bound a percentile that slow spells left unbounded."""
 COMPARED_STATISTICS = (SHIFT, *STATISTICS)
+TIMES = (Unit.MICROSECONDS, Unit.MILLISECONDS, Unit.SECONDS)
 GRAMMAR = Grammar(
     metrics=(*LATENCIES, *SHARES),
     operators=(Operator.ABOVE, Operator.BELOW),
-    units=(Unit.PERCENT, Unit.MILLISECONDS),
+    units=(Unit.PERCENT, *TIMES),
     has_changes=True,
     example=(
         "for example 'ttft_ms.p95 > +10%', 'output_tokens_per_s < -5%', 'tpot_ms.p99 > 50', "
@@ -64,6 +65,13 @@ def parse_gate(text: str) -> Condition:
 def _check_statistic(condition: Condition) -> None:
     if condition.metric in SHARES and condition.part:
         raise _senseless(condition, f"{condition.metric} has no {condition.part}")
+    if condition.metric in SHARES and condition.unit in TIMES:
+        raise _senseless(condition, f"{condition.metric} is no time")
+    if condition.metric in LATENCIES and not condition.part:
+        raise UsageError(
+            f"'{condition.text}' does not say which {condition.metric}",
+            hint=f"for example {condition.metric}.p95; known: {', '.join(COMPARED_STATISTICS)}",
+        )
     is_known = condition.part in COMPARED_STATISTICS
     if condition.metric in LATENCIES and not is_known:
         raise unknown_name("statistic", condition.part, COMPARED_STATISTICS)

@@ -103,13 +103,16 @@ def html(
 def export(
     run: Path = typer.Argument(help="A run folder."),
     format_: str = typer.Option(
-        "markdown", "--format", help="markdown, junit, openmetrics, csv or parquet."
+        "markdown", "--format", help="markdown, junit, sarif, openmetrics, csv or parquet."
     ),
     output: Path = typer.Option(
         None, "-o", "--output", help="The file.  [default: stdout; csv and parquet need one]"
     ),
 ) -> None:
-    """Write a run for other tools: Markdown, JUnit XML, OpenMetrics, or its requests as a table."""
+    """Write a run for other tools: Markdown, JUnit XML, SARIF, OpenMetrics, or a table.
+
+    Every run has Markdown; which of the others it has is its command's.
+    """
     from llmops_cli.cli.screen import say
     from llmops_cli.core.errors import UsageError
     from llmops_cli.runtime.files import write_atomic
@@ -232,13 +235,18 @@ def gate(
 ) -> None:
     """Exit 5 if a run is worse than it may be, and chance does not explain it."""
     from llmops_cli.cli.screen import print_json
-    from llmops_cli.core.errors import GateFailed
+    from llmops_cli.core.errors import GateFailed, UsageError
     from llmops_cli.runtime.files import write_atomic
     from llmops_cli.show.gates import gate_junit, verdict_words
     from llmops_cli.show.runs import judge_run, open_run
 
     against = open_run(baseline) if baseline else None
     run = open_run(current)
+    if against is not None and against.path.resolve() == run.path.resolve():
+        raise UsageError(
+            f"{current} is its own baseline, and never worse than itself",
+            hint="--baseline names the run before",
+        )
     judged = judge_run(run, against, fail_if, allow_invalid=allow_invalid)
     if junit:
         page = gate_junit(judged)

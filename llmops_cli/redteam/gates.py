@@ -20,6 +20,7 @@ from llmops_cli.redteam.conditions import ASR, ERRORS, GUARDED_ASR, REFUSED
 from llmops_cli.redteam.report import FamilyResult, RedteamReport
 from llmops_cli.redteam.results import Interval
 from llmops_cli.runtime.outcomes import StopReason
+from llmops_cli.show.tables import MISSING
 from llmops_cli.show.words import percent_interval
 
 
@@ -53,7 +54,7 @@ def problems_of(
         text = f"no attempt was decided: {kind}"
         problems.append(Problem(RedteamProblem.NO_ANSWERS, text))
     for condition in conditions:
-        problem = _judged(report, condition, allow_undecided)
+        problem = problem_of(report, condition, allow_undecided)
         if problem is not None:
             problems.append(problem)
     return problems
@@ -73,14 +74,26 @@ def decided_of(result: FamilyResult) -> int:
     return result.attempts - result.errors
 
 
-def _judged(
+def interval_words(report: RedteamReport, condition: Condition) -> str:
+    """What the condition is about, as it was measured."""
+    result = _asked_of(report, condition)
+    interval = None if result is None else _interval_of(result, condition.metric)
+    return MISSING if interval is None else f"{percent_interval(interval)} with 95 % confidence"
+
+
+def _asked_of(report: RedteamReport, condition: Condition) -> FamilyResult | None:
+    if not condition.part:
+        return report.overall
+    return report.families.get(condition.part)
+
+
+def problem_of(
     report: RedteamReport,
     condition: Condition,
     allow_undecided: float,
 ) -> Problem | None:
-    result: FamilyResult | None = report.overall
-    if condition.part:
-        result = report.families.get(condition.part)
+    """That it holds, or that nobody can tell."""
+    result = _asked_of(report, condition)
     if result is None:
         text = f"{condition.text}: no attempt of {condition.part} was had"
         return Problem(RedteamProblem.UNDECIDED, text)

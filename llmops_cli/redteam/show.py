@@ -8,9 +8,7 @@ from rich.table import Table
 
 from llmops_cli.redteam.gates import decided_of
 from llmops_cli.redteam.report import ChecklistItem, FamilyResult, RedteamReport
-from llmops_cli.redteam.target import target_host, target_title
-from llmops_cli.show.plain_exports import plain_pages
-from llmops_cli.show.runs import OpenedRun, Show
+from llmops_cli.redteam.target import target_title
 from llmops_cli.show.tables import Narrowed, add_columns, cell
 from llmops_cli.show.words import percent, percent_interval
 
@@ -117,44 +115,3 @@ def checklist_table(items: Sequence[ChecklistItem]) -> Narrowed:
             cell(item.advice),
         )
     return Narrowed(table, folds=("item", "seen", "advice"))
-
-
-def _table(
-    report: RedteamReport,
-    word: str,
-    width: int,
-) -> Table:
-    return redteam_table(report)
-
-
-def _listed(report: RedteamReport) -> dict[str, object]:
-    """Where the model answered, and what came out."""
-    recipe = report.manifest.recipe
-    return {
-        "backend": target_host(recipe) or recipe.get("backend"),
-        "asr": report.overall.asr,
-        "decided": decided_of(report.overall),
-    }
-
-
-def _figures(report: RedteamReport) -> str:
-    overall = report.overall
-    return f"{overall.successes} of {decided_of(overall)} succeed"
-
-
-def _page(runs: Sequence[OpenedRun]) -> str:
-    """A run's own page; of several a table each."""
-    from llmops_cli.redteam.page import redteam_page
-
-    if len(runs) == 1:
-        return redteam_page(runs[0].report)
-    return plain_pages("llmops redteam")(runs)
-
-
-SHOW = Show(
-    table=_table,
-    droppable=DROPPABLE,
-    listed=_listed,
-    figures=_figures,
-    page=_page,
-)

@@ -28,11 +28,13 @@ SHOWS = {
     "llmops.prompt-eval": "llmops_cli.prompt.evals.saved_runs:SHOW",
     "llmops.prompt-optimize": "llmops_cli.prompt.optimize.saved_runs:SHOW",
     "llmops.quantize": "llmops_cli.quantize.show:SHOW",
-    "llmops.redteam": "llmops_cli.redteam.show:SHOW",
+    "llmops.redteam": "llmops_cli.redteam.saved_runs:SHOW",
     "llmops.train": "llmops_cli.train.show:SHOW",
     "llmops.run": "llmops_cli.pipeline.show:SHOW",
 }
 """Schema without its number -> "module:object" of its Show."""
+FORMS = ("markdown", "junit", "sarif", "openmetrics", "csv", "parquet")
+"""What some command's runs can be exported as, and not every one's."""
 LIST_DROPPABLE = ("on", "figures", "when")
 LISTED = ("when", "kind", "model", "on", "tok/s", "figures", "state", "folder")
 LISTED_WORDS = ("when", "kind", "model", "on", "figures", "state", "folder")
@@ -178,6 +180,9 @@ def export_of(run: OpenedRun, form: str) -> Export:
 
     plain = {"markdown": markdown_export(f"llmops {_kind(run)}")}
     exports = {**plain, **show_of(run.report).exports}
+    if form in FORMS and form not in exports:
+        others = ", ".join(sorted(exports))
+        raise UsageError(f"a run of {_kind(run)} has no {form}", hint=f"it has: {others}")
     if form not in exports:
         raise unknown_name("format", form, exports)
     return exports[form]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def cases(tmp_path: Path) -> Path:
 
 
 def test_techniques_stand_beside_one_another_with_intervals(
-    cli: Cli, model: ScriptedModel, cases: Path
+    cli: Cli, model: ScriptedModel, cases: Path, tmp_path: Path
 ) -> None:
     run = cli(
         "prompt", "run", "--cases", cases.name, "--url", model.url, "-o", "run", "--json",
@@ -91,7 +92,10 @@ def test_techniques_stand_beside_one_another_with_intervals(
     assert "self-consistency" in shown.stdout
     compared = cli("report", "compare", "run", "run", "--metric", "strict", "--json")
     assert [each["difference"] for each in json.loads(compared.stdout)["columns"]] == [0, 0, 0]
-    gate = cli("report", "gate", "run", "--baseline", "run", "--fail-if", "worse > 0")
+    worse = ("--fail-if", "worse > 0")
+    assert cli("report", "gate", "run", "--baseline", "./run/", *worse).returncode == 2
+    shutil.copytree(tmp_path / "run", tmp_path / "before")
+    gate = cli("report", "gate", "run", "--baseline", "before", *worse)
     assert gate.returncode == 0, gate.stderr
     page = cli("report", "html", "run")
     assert page.returncode == 0, page.stderr

@@ -255,11 +255,25 @@ def test_a_gate_does_not_trust_partial_or_invalid_runs(tmp_path: Path) -> None:
         "itl_ms.p95 > +10%",
         "output_tokens_per_s > -5%",
         "ttft_ms.mean > 5",
+        "output_tokens_per_s < 50ms",
     ],
 )
 def test_conditions_without_a_meaning_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_gate(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["ttft_ms.p95 > 1.5s", "ttft_ms.p95 > 1500ms", "ttft_ms.p95 > 1500"]
+)
+def test_a_limit_has_any_unit_of_time(text: str) -> None:
+    assert parse_gate(text).limit == 1500
+
+
+def test_a_latency_without_its_statistic_is_asked_which() -> None:
+    with pytest.raises(UsageError) as told:
+        parse_gate("ttft_ms > 10")
+    assert (told.value.hint or "").startswith("for example ttft_ms.p95")
 
 
 @pytest.mark.parametrize("repeats", [1, 3])

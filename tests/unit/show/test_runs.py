@@ -70,15 +70,15 @@ def drawn(run: OpenedRun, width: int) -> str:
 
 
 def test_a_command_without_a_gate_says_so(saved: dict[str, OpenedRun]) -> None:
-    redteam = saved["redteam"]
+    quantize = saved["quantize"]
     with pytest.raises(
-        UsageError, match="is a run of redteam, which `report gate` has nothing for"
+        UsageError, match="is a run of quantize, which `report gate` has nothing for"
     ):
-        judge_run(redteam, None, ["loss > 1"], allow_invalid=False)
-    with pytest.raises(UsageError, match="unknown format 'junit'"):
-        export_of(redteam, "junit")
+        judge_run(quantize, None, ["loss > 1"], allow_invalid=False)
+    with pytest.raises(UsageError, match="a run of quantize has no junit"):
+        export_of(quantize, "junit")
     with pytest.raises(UsageError, match="`report compare` has nothing for"):
-        compare_runs(redteam, redteam, metrics=[], min_effect=None)
+        compare_runs(quantize, quantize, metrics=[], min_effect=None)
 
 
 def test_runs_of_two_commands_are_not_mixed(saved: dict[str, OpenedRun]) -> None:
