@@ -63,7 +63,7 @@ def test_an_answer_takes_at_most_four_tenths_of_a_second() -> None:
 def test_an_answer_costs_little_more_than_the_help() -> None:
     answer = [sys.executable, "-m", "llmops_cli", *SERVE, "--json"]
     words = [sys.executable, "-m", "llmops_cli", "--help"]
-    assert _least_spent_s(answer) < 2 * _least_spent_s(words)
+    assert _least_spent_s(answer) < 3 * _least_spent_s(words)
 
 
 def _least_spent_s(argv: list[str]) -> float:
