@@ -16,6 +16,8 @@ from llmops_cli.runtime.files import cannot_write
 
 NOT_ASKED = Unanswered("not asked", "a limit of the run was reached before")
 BUFFER_BYTES = 1 << 20
+OTHER_FORMS = (".csv", ".tsv", ".parquet")
+"""Ends of names that promise what answers are not written as."""
 
 
 def journal_path(output: Path) -> Path:
@@ -24,7 +26,10 @@ def journal_path(output: Path) -> Path:
 
 
 def require_output(output: Path, source: Path, *, overwrite: bool) -> None:
-    """Raises: UsageError for an output that is a folder, the input, or something finished."""
+    """Raises: UsageError for an output that is a folder, the input, finished, or no JSONL."""
+    if output.suffix.lower() in OTHER_FORMS:
+        lines = output.with_suffix(".jsonl")
+        raise UsageError(f"answers are lines of JSON, not {output.suffix}", hint=f"-o {lines}")
     if output.is_dir():
         raise UsageError(f"{output} is a folder", hint="-o names a file, such as OUT.jsonl")
     if output.exists() and output.resolve() == source.resolve():

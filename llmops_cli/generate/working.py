@@ -77,6 +77,7 @@ class BatchWork:
         """Why it ended before the last row, if it did. Raises: EngineFailed if our engine ends."""
         import uvloop
 
+        self._sender.tell_refusals(progress.warn)
         start_s = time.monotonic()
         cpu_start_s = _cpu_s()
         try:

@@ -92,6 +92,7 @@ def redteam(
             write_atomic(folder.path / RECIPE, to_json(recipe))
             versions = server.versions()
             client = _target_client(recipe, plan, server)
+            client.tell_refusals(progress.warn)
             with SpendMeter(folder.path, client) as meter:
                 helped = msgspec.structs.replace(plan, attacker=attacker)
                 stopped = _have_all(recipe, helped, client, meter, server, folder, progress)

@@ -7,7 +7,7 @@ modules beside it.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -150,6 +150,10 @@ class ChatClient:
     def used(self) -> TokenUse:
         """By the server's own counts where it gives them; nothing for answers of the cache."""
         return self._sender.used
+
+    def tell_refusals(self, tell: Callable[[str], None]) -> None:
+        """What the server says goes there, of the first request of each kind that it refuses."""
+        self._sender.tell_refusals(tell)
 
     @property
     def first_at(self) -> float | None:

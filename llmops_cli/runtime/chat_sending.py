@@ -29,6 +29,9 @@ FILTER_STATUSES = frozenset({400, 403, 422, 451})
 FILTER_MARKS = (b"content_filter", b"content policy")
 SPENT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 """An account without money stays without it."""
+SHORTEST_SECRET = 8
+"""Characters of a key that is taken out of what a server says."""
+HIDDEN = b"[hidden]"
 BACKOFF_S = 0.5
 LONGEST_WAIT_S = 30.0
 LONGEST_ASKED_S = 120.0
@@ -69,6 +72,7 @@ class Sender:
         budget: ChatBudget,
     ) -> None:
         self._prices = endpoint.prices
+        self._key = endpoint.key.encode()
         self._connection = connection
         self._settings = settings
         self._budget = budget
@@ -77,6 +81,12 @@ class Sender:
         self.used = TokenUse()
         self.first_at: float | None = None
         """Monotonic seconds of the first request."""
+        self._tell: Callable[[str], None] | None = None
+        self._told: set[str] = set()
+
+    def tell_refusals(self, tell: Callable[[str], None]) -> None:
+        """What the server says goes there, of the first request of each kind that it refuses."""
+        self._tell = tell
 
     async def send(
         self,
@@ -95,9 +105,19 @@ class Sender:
                 return await self._within_budget(path, body, bound, read)
             except Retry as retry:
                 if attempt == retries:
+                    self._note(retry.kind, retry.detail)
                     raise Unanswered(retry.kind, retry.detail) from None
                 await asyncio.sleep(self._pause_s(attempt, retry.after_s))
+            except Unanswered as failed:
+                self._note(failed.kind, failed.detail)
+                raise
         raise Unanswered("retries")
+
+    def _note(self, kind: str, detail: str) -> None:
+        if self._tell is None or not detail or kind in self._told:
+            return
+        self._told.add(kind)
+        self._tell(f"{kind}: {detail}")
 
     async def _within_budget(
         self,
@@ -114,6 +134,7 @@ class Sender:
             reply = await self._posted(path, body)
             if reply.status != HTTP_OK:
                 taken = Spend(requests=1)
+                reply = self._without_key(reply)
             require_answered(reply)
             found = read(reply.body)
             taken = self._counted(found)
@@ -132,6 +153,12 @@ class Sender:
         if self.first_at is None:
             self.first_at = time.monotonic()
         return await self._connection.post(path, body)
+
+    def _without_key(self, reply: HttpReply) -> HttpReply:
+        """A server's words of an error: some repeat a key that they refuse."""
+        if len(self._key) < SHORTEST_SECRET:
+            return reply
+        return msgspec.structs.replace(reply, body=reply.body.replace(self._key, HIDDEN))
 
     def _counted(self, found: Counted) -> Spend:
         input_tokens = found.input_tokens

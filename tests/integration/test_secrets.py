@@ -203,12 +203,21 @@ def test_the_urls_of_an_attacker_and_a_judge_are_kept_nowhere(
     assert planted.leaks == set()
 
 
-@pytest.mark.parametrize("command", ["bench", "redteam"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("bench", *FEW, "-o", "run"),
+        ("redteam", *SMALL, "-o", "run"),
+        ("generate", "rows.jsonl", "-o", "answers.jsonl"),
+        ("prompt", "run", "What is 1 + 1?", "-o", "run"),
+    ],
+    ids=lambda command: command[0],
+)
 def test_a_key_that_the_server_repeats_is_kept_nowhere(
-    command: str, planted: Planted, echo: Upstream
+    command: tuple[str, ...], planted: Planted, echo: Upstream
 ) -> None:
-    few = FEW if command == "bench" else SMALL
-    planted.run(command, "--url", echo.url, "--model", "m", *few, "-o", "run")
+    planted.write("rows.jsonl", '{"prompt": "a"}\n')
+    planted.run(*command, "--url", echo.url, "--model", "m")
     assert echo.seen
     assert planted.leaks == set()
 

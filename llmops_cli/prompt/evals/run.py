@@ -250,6 +250,7 @@ class _Run:
             client = await stack.enter_async_context(
                 ChatClient(endpoint, self._settings(), budget=self._budget, cache=cache)
             )
+            client.tell_refusals(self._progress.warn)
             answerer = Answerer(
                 self._recipe,
                 self._plan,

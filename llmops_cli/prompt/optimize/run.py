@@ -211,6 +211,7 @@ class _Run:
     ) -> None:
         searching = self._budget(self._search_caps(), spending)
         async with ChatClient(endpoint, self._settings(), budget=searching) as client:
+            client.tell_refusals(self._progress.warn)
             standing = Standing(self._plan, self._asker(client, server))
             self._found = await self._search(standing, searching)
             self._best = standing.source(self._found.best)

@@ -142,6 +142,7 @@ class RunPart:
             made = ChatClient(
                 endpoint, _settings(recipe), budget=budget, cache=cache, recording=recording
             )
+            made.tell_refusals(self._progress.warn)
             return await stack.enter_async_context(made)
 
         self._model = await client(self._endpoint())

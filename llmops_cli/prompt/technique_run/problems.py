@@ -27,4 +27,6 @@ def error_of(report: PromptRunReport, folder: Path) -> LlmopsError | None:
     for result in results:
         kinds.update(result.errors)
     ((kind, _),) = kinds.most_common(1)
-    return EngineFailed(f"no question was answered: {kind}", hint=hint)
+    return EngineFailed(
+        f"no question was answered: {kind}", hint=f"check --url and --model; {hint} asks again"
+    )

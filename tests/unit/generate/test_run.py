@@ -305,6 +305,17 @@ def test_an_output_is_not_written_over_unless_told(server: ChatServer, tmp_path:
     assert read_rows(output)[0]["answer"] == "to a"
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet", "OUT.CSV"])
+def test_answers_are_not_called_what_they_are_not(
+    name: str, server: ChatServer, tmp_path: Path
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", ["a"])
+    with pytest.raises(UsageError, match="lines of JSON") as told:
+        run_batch(source, tmp_path / name, server.url)
+    assert (told.value.hint or "").endswith(".jsonl")
+    assert server.asked == 0
+
+
 def test_anthropics_dialect_answers_prompts(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in.jsonl", ["a"])
     reply = {

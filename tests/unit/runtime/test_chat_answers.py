@@ -234,6 +234,25 @@ def test_what_a_server_says_of_an_error_is_kept() -> None:
     assert (caught.value.kind, caught.value.detail) == ("http 404", "no such model")
 
 
+def test_what_a_server_says_of_a_kind_of_error_is_told_once() -> None:
+    told: list[str] = []
+
+    def refuse(number: int) -> Reply:
+        message = "no model 'x'; there is m" if number < 3 else "no such path"
+        return (404, {"error": {"message": message}})
+
+    async def run(url: str) -> None:
+        async with ChatClient(ChatEndpoint(url=url, model="m"), SETTINGS) as client:
+            client.tell_refusals(told.append)
+            for _ in range(4):
+                with pytest.raises(Unanswered):
+                    await client.answer(HI)
+
+    with serving(refuse) as server:
+        asyncio.run(run(server.url))
+    assert told == ["http 404: no model 'x'; there is m"]
+
+
 def test_a_refusal_takes_tokens_too() -> None:
     said = {"role": "assistant", "content": None, "refusal": "I can't."}
     usage = {"prompt_tokens": 7, "completion_tokens": 3}

@@ -1,0 +1,34 @@
+"""A server that refuses everything is heard: what it says stands beside what was counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chat_server import serving
+from tests.conftest import Cli
+
+SAID = "no model 'nope' here; there is demo"
+CASES = """\
+prompts: ["Say {{word}}"]
+tests:
+  - {vars: {word: hi}, assert: [{type: icontains, value: hi}]}
+"""
+COMMANDS = (
+    ("generate", "in.jsonl", "-o", "out.jsonl"),
+    ("redteam", "--max-attempts", "5", "-o", "run"),
+    ("prompt", "run", "What is 1 + 1?", "-o", "run"),
+    ("prompt", "eval", "cases.yaml", "-o", "run"),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+def test_what_the_server_says_is_told(command: tuple[str, ...], cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b"}\n')
+    (tmp_path / "cases.yaml").write_text(CASES)
+    with serving(lambda _: (404, {"error": {"message": SAID}}), model="demo") as server:
+        done = cli(*command, "--url", server.url, "--model", "nope")
+    assert done.returncode == 4, done.stderr
+    assert done.stderr.count(f"http 404: {SAID}") == 1
+    assert "--model" in done.stderr.splitlines()[-1]
