@@ -26,6 +26,8 @@ Config = dict[str, Any]  # Any: each architecture has fields of its own
 _GGUF_NAME = re.compile(r"^(?P<model>.+?)[-. ](?P<scheme>[A-Za-z0-9_]+)$")
 
 
+PLACES = ("./", "../", "/", "~")
+"""How a path begins that can be no name."""
 IN_FILES = {"MXFP4": "MXFP4_MOE"}
 """What a file's name calls a mixture of llama.cpp that folders have as well."""
 
@@ -73,6 +75,9 @@ def read_load(source: str, *, scheme: str | None, cache_type: str) -> ServingLoa
     named = split_name(source)
     if path.suffix in {".gguf", ".json"} and not is_named(named.model):
         raise UsageError(f"no file at {source}", hint="or a public model's name, such as phi-4")
+    if source.startswith(PLACES):
+        hint = "a folder with a config.json, a .gguf file, or a public model's name, such as phi-4"
+        raise UsageError(f"no model at {source}", hint=hint)
     config = dict(config_named(named.model))
     scheme_here = wanted or named.scheme or "BF16"
     return _of_config(config, name=named.model, scheme=scheme_here, cache_type=cache_type)

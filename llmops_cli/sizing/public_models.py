@@ -75,6 +75,7 @@ CONFIGS: dict[str, Config] = {
     "llama-3.3-70b": shape("llama", "8192 28672 80 64 8 128256"),
     "yi-1.5-9b": shape("llama", "4096 11008 48 32 4 64000"),
     "internlm3-8b": shape("llama", "4096 10240 48 32 2 128512", **HEAD_128),
+    "demo": shape("llama", "256 512 2 4 2 995", **TIED),
     "smollm2-135m": shape("llama", "576 1536 30 9 3 49152", **TIED),
     "mistral-7b": shape("mistral", "4096 14336 32 32 8 32768"),
     "ministral-8b": shape("mistral", "4096 12288 36 32 8 131072", **HEAD_128),
@@ -155,6 +156,7 @@ CONFIGS: dict[str, Config] = {
     ),
 }
 POSITIONS = {
+    1024: "demo",
     2048: "gpt-175b gpt-530b gpt-1t",
     4096: "llama-2-7b llama-2-13b llama-2-70b yi-1.5-9b",
     8192: "llama-3-8b llama-3-70b smollm2-135m gemma-2-9b gemma-2-27b",
