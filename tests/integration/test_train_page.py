@@ -63,3 +63,29 @@ def test_small_rates_are_said_and_legends_stay_in_their_plot(page: str) -> None:
         ends = browser.run(RIGHTS)
         assert max(ends["legends"]) <= ends["plot"]
         assert browser.errors == []
+
+
+DRAWN = """
+(() => {
+  const canvas = document.querySelector("#loss canvas");
+  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let found = 0;
+  for (let at = 0; at < data.length; at += 4)
+    if (data[at] === 0x25 && data[at + 1] === 0x63 && data[at + 2] === 0xeb) found += 1;
+  return found;
+})()
+"""
+
+
+def test_a_run_of_one_step_is_a_point(tmp_path: Path) -> None:
+    """A line needs two: with one the plots stood empty."""
+    report = decode_report(GOLDEN.read_bytes())
+    once = msgspec.structs.replace(report, loss_curve=[(1, 6.0)], validation=[])
+    path = tmp_path / "page.html"
+    path.write_text(page_of([OpenedRun(name="run", path=GOLDEN.parent, report=once)]))
+    with Browser() as browser:
+        browser.size(1200, 1400)
+        browser.open(path.as_uri())
+        browser.until("document.body.dataset.ready === 'yes'")
+        browser.until(f"{DRAWN.strip()} > 4")
+        assert browser.errors == []

@@ -35,7 +35,7 @@
       axes: [axis("step"), axis(label, { size: 70, values: (u, ticks) => ticks.map((t) => t == null ? "" : number(t)) })],
       series: [{ label: "step" }, ...shown.map((curve, n) => ({
         label: curve.name, stroke: colors[n % colors.length], width: 2, spanGaps: true,
-        dash: curve.dots ? [6, 4] : [], points: { show: !!curve.dots, size: 6 }, value: (u, v) => number(v),
+        dash: curve.dots ? [6, 4] : [], points: { show: !!curve.dots || curve.points.length === 1, size: 6 }, value: (u, v) => number(v),
       }))],
     }, [steps, ...columns], box);
   }
