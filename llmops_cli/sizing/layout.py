@@ -104,7 +104,7 @@ def layout_of(
         return Layout(strategy=strategy)
     if devices == 1:
         raise UsageError(
-            f"strategy '{strategy}' needs several processes, and there is one",
+            "every strategy but single needs several processes, and there is one",
             hint="--nproc, or --strategy single",
         )
     if strategy == "ddp":

@@ -90,10 +90,9 @@ def _share(share: float | None) -> str:
 
 
 def _refusals(found: DryRun) -> str:
-    """Why some strategies have no row."""
-    lines = [
-        f"{name}: {plan.refused}"
-        for name, plan in found.strategies.items()
-        if plan.refused is not None
-    ]
-    return "\n".join(lines)
+    """Why some strategies have no row, those of one reason together."""
+    names_of: dict[str, list[str]] = {}
+    for name, plan in found.strategies.items():
+        if plan.refused is not None:
+            names_of.setdefault(plan.refused, []).append(name)
+    return "\n".join(f"{', '.join(names)}: {reason}" for reason, names in names_of.items())

@@ -80,6 +80,17 @@ def test_the_table_names_each_strategy_and_the_reason() -> None:
     assert "nothing fits" in text or "over 8" in text
 
 
+def test_a_reason_of_several_strategies_is_told_once() -> None:
+    recipe = TrainRecipe()
+    found = dry_run(recipe, demo_config(recipe), cluster_of(gpu="cpu", nproc=1, nnodes=1))
+    console = Console(width=220)
+    with console.capture() as capture:
+        console.print(render(found))
+    (line,) = [line for line in capture.get().splitlines() if "several processes" in line]
+    for name in STRATEGIES:
+        assert (name in line.partition(":")[0].split(", ")) == (name != "single")
+
+
 def test_a_narrow_terminal_has_fewer_columns_and_no_figure_is_cut() -> None:
     console = Console(width=60)
     with console.capture() as capture:
