@@ -88,6 +88,10 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def _require(self, values: Mapping[str, str]) -> None:
+        for name in values:
+            if name not in self.holes:
+                hint = nearest_name(name, self.holes) if self.holes else "it has no variables"
+                raise UsageError(f"prompt '{self.name}' has no variable '{name}'", hint=hint)
         missing = [name for name in self.required if name not in values]
         if missing:
             listed = ", ".join(missing)
@@ -95,7 +99,3 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
                 f"prompt '{self.name}' needs a value for: {listed}",
                 hint=f"--var {missing[0]}=...",
             )
-        for name in values:
-            if name not in self.holes:
-                hint = nearest_name(name, self.holes) if self.holes else "it has no variables"
-                raise UsageError(f"prompt '{self.name}' has no variable '{name}'", hint=hint)

@@ -114,6 +114,7 @@ def _is_here(kind: str, at: Where, findings: Findings) -> bool:
     hint = nearest_name(kind, [*known_kinds(), *ELSEWHERE])
     close = f" ({hint})" if hint.startswith("did") else ""
     findings.unknown.append(f"{at}: unknown assertion type '{kind}'{close}")
+    findings.nearest.append(hint)
     return False
 
 

@@ -20,6 +20,8 @@ class Findings:
         self.path = path
         self.files: list[Path] = [path]
         self.unknown: list[str] = []
+        self.nearest: list[str] = []
+        """A hint for each of them."""
         self.left_out: list[Unsupported] = []
         self.notes: list[Unsupported] = []
 
@@ -53,12 +55,13 @@ class Findings:
                 hint = nearest_name(name, [*known, *unsupported, *unused])
                 close = f" ({hint})" if hint.startswith("did") else ""
                 self.unknown.append(f"{where}: unknown key '{name}' of {of}{close}")
+                self.nearest.append(hint)
 
     def require_known(self) -> None:
         """Raises: UsageError naming every unknown key with its line."""
         if not self.unknown:
             return
-        raise UsageError(_listed(self.unknown), hint="docs/PROMPT_EVAL.md lists the keys")
+        raise UsageError(_listed(self.unknown), hint=self.nearest[0])
 
 
 def require_supported(left_out: Collection[Unsupported]) -> None:

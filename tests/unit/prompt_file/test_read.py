@@ -120,6 +120,8 @@ def test_a_value_that_is_missing_or_unknown_is_refused() -> None:
     with pytest.raises(UsageError, match="no variable 'qestion'") as caught:
         prompt.filled({"qestion": "x", "question": "y"})
     assert caught.value.hint == "did you mean 'question'?"
+    with pytest.raises(UsageError, match="no variable 'qestion'"):
+        prompt.filled({"qestion": "x"})
 
 
 @given(st.text(), st.text())

@@ -101,6 +101,7 @@ promts: [a]
     assert "cases.yaml:6: unknown key 'treshold' of an assertion" in message
     assert "cases.yaml:7: unknown assertion type 'contians' (did you mean 'contains'?)" in message
     assert "cases.yaml:9: unknown key 'promts' of the file" in message
+    assert (caught.value.hint or "").startswith("did you mean")
 
 
 def test_code_is_named_with_its_line_and_never_run(tmp_path: Path) -> None:
