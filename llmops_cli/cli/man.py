@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from llmops_cli.cli.app import EXIT_CODES, HELP, PROGRAM, command_line
+from llmops_cli.cli.variables import OF_A_FIELD, VARIABLES
 
 COLUMNS = 100
 ORDER = (
@@ -15,11 +16,8 @@ ORDER = (
     "default. Data goes to stdout, words go to stderr."
 )
 ENVIRONMENT = {
-    "LLMOPS_COMMAND_FIELD": "The value of a field of a command's recipe: LLMOPS_BENCH_CONCURRENCY.",
-    "LLMOPS_API_KEY": "A key for the server that is asked.",
-    "LLMOPS_STATE_DIR": "The folder of the gateway's keys, spending and audit log.",
-    "LLMOPS_ENV_CREATE": "0: no environment of an engine is made by itself.",
-    "XDG_CACHE_HOME": "Where models, environments and what was converted are kept.",
+    OF_A_FIELD: "The value of a field of a command's recipe: LLMOPS_BENCH_CONCURRENCY.",
+    **VARIABLES,
 }
 
 

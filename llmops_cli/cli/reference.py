@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from llmops_cli.cli.variables import VARIABLES
 from llmops_cli.core.fields import Flag, choices_of, flag_of, plain_type
 from llmops_cli.core.names import load_object
 from llmops_cli.core.said import variable_of
@@ -51,6 +52,8 @@ def reference() -> str:
         parts.append("\n".join(lines))
     options = _engine_options()
     parts.append("\n".join(options))
+    variables = _variables()
+    parts.append("\n".join(variables))
     return "\n".join(parts)
 
 
@@ -98,6 +101,15 @@ def _engine_options() -> Iterator[str]:
         if own:
             names = ", ".join(own)
             yield f"- {engine}: {names}"
+    yield ""
+
+
+def _variables() -> Iterator[str]:
+    yield "## Variables of all commands\n"
+    yield _row(["variable", "what it is"])
+    yield _row(["---"] * 2)
+    for name, words in VARIABLES.items():
+        yield _row([f"`{name}`", words])
     yield ""
 
 

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from llmops_cli.cli.screen import say
+from llmops_cli.cli.variables import VARIABLES
 from llmops_cli.core.errors import GateFailed, UsageError
 from llmops_cli.core.problem import Problem, summary
 from llmops_cli.core.resolve import Resolved, resolve
@@ -70,7 +71,7 @@ def _strangers(
     if command in ("serve", "deploy"):
         return []
     known = [variable_of(command, field) for field in fields]
-    known += ["LLMOPS_API_KEY", "LLMOPS_STATE_DIR", "LLMOPS_ENV_CREATE"]
+    known += VARIABLES
     if old_names:
         known += [f"LLMOPS_{field.upper()}" for field in fields]
     return of_no_command(os.environ, commands=COMMANDS, known=known)
