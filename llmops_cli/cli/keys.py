@@ -170,11 +170,13 @@ def list_(
     for row in damaged:
         if not row.revoked:
             say(f"{row.name} ({row.id}) is damaged: {row.why}; llmops keys revoke {row.id}")
-    if not as_json:
+    if as_json:
+        rows = [_shown(key, spent) for key in keys]
+        print_json(rows + [row._asdict() | {"damaged": True} for row in damaged])
+    elif keys or damaged:
         print_table(keys_table(keys, damaged, spent))
-        return
-    rows = [_shown(key, spent) for key in keys]
-    print_json(rows + [row._asdict() | {"damaged": True} for row in damaged])
+    else:
+        say("there is no key yet: llmops keys create --name N")
 
 
 @group.command()

@@ -117,7 +117,8 @@ class Narrowed:
             yield from _with_words(console, _stacked(self._table))
             return
         if dropped:
-            yield Text(f"no room for: {', '.join(dropped)}")
+            names = dict.fromkeys(dropped)
+            yield Text(f"no room for: {', '.join(names)}")
 
     def _fits(self, table: Table, options: ConsoleOptions) -> bool:
         return _needed(table, is_wrapping=self._wraps) <= options.max_width

@@ -112,7 +112,9 @@ def test_roles_models_expiry_and_limits(upstream: Upstream, start: Starter, demo
     assert gateway.ask(None, path="/v1/models", key=only)[2].count(b'"id"') == 1
     assert gateway.ask(CHAT, key=scraper)[0] == 403
     assert gateway.ask(None, path="/metrics", key=scraper)[0] == 200
-    assert gateway.ask(None, path="/metrics")[0] == 403
+    status, _, words = gateway.ask(None, path="/metrics")
+    assert status == 403
+    assert b"the role user, and /metrics needs admin or metrics" in words
     assert gateway.ask(CHAT, key=gone)[0] == 401
     codes = [gateway.ask(CHAT, key=few) for _ in range(3)]
     assert [code for code, _, _ in codes] == [200, 200, 429]

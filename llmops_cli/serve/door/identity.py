@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.serve.accounts.key import ROLES
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.cache_control import wish_of
 from llmops_cli.serve.context import RequestContext, Urgency
@@ -50,7 +51,9 @@ def admit(
     asked.key_id = key.id
     asked.key_name = key.name
     if not key.may(right):
-        raise Refusal(403, f"this key may not use {asked.route}", code="forbidden")
+        may = " or ".join(role for role, rights in ROLES.items() if right in rights)
+        said = f"this key has the role {key.role}, and {asked.route} needs {may}"
+        raise Refusal(403, said, code="forbidden")
 
 
 def _given_key(scope: Scope) -> str | None:
