@@ -53,6 +53,7 @@ def run(
     """Ask a question, or cases with answers, by one technique or several beside one another."""
     from llmops_cli.cli.screen import TerminalProgress, print_json
     from llmops_cli.cli.settings import resolved
+    from llmops_cli.prompt.technique_run.idle import check_idle
     from llmops_cli.prompt.technique_run.kept import resumed_recipe
     from llmops_cli.prompt.technique_run.plan import plan_of
     from llmops_cli.prompt.technique_run.problems import error_of
@@ -65,6 +66,7 @@ def run(
         recipe = resumed_recipe(resume, given, recipe=recipe, output=output)
         output = resume
     found = resolved(PromptRunRecipe, given, command="prompt-run", file=recipe)
+    check_idle(found.recipe, found.origins)
     plan = plan_of(found.recipe)
     target = named_target(found.recipe, found.origins, prompt=plan.prompt)
     folder = RunFolder("prompt", folder_word(target.recipe), chosen=output)
