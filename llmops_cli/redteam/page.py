@@ -64,9 +64,9 @@ def _summary(report: RedteamReport) -> str:
         text += f"; {overall.errors} failed, {overall.undecided} undecided"
     twins = report.twins
     if twins is not None:
-        text += f". Of {twins.attempts} honest questions {twins.refused} were refused"
+        text += f". Honest questions: {twins.attempts}, refused {twins.refused}"
         if twins.blocked is not None:
-            text += f" and {twins.blocked} stopped by the guard"
+            text += f", stopped by the guard {twins.blocked}"
     return text + "."
 
 
@@ -81,7 +81,8 @@ def _results(
         head += "<th>with guard<th class=l>95 %"
     rows = [_row(name, result, has_guard=has_guard) for name, result in results.items()]
     body = "".join(rows)
-    return f"<h2>{shown(title)}</h2><table><tr>{head}{body}</table>"
+    table = f"<table><tr>{head}{body}</table>"
+    return f"<h2>{shown(title)}</h2><div class=wide>{table}</div>"
 
 
 def _row(
