@@ -11,6 +11,7 @@ import typer
 from llmops_cli.cli.late import add_late
 from llmops_cli.cli.options import Given, recipe_command
 from llmops_cli.cli.settings import JSON, OUTPUT, RECIPE
+from llmops_cli.core.calls import pasted
 
 if TYPE_CHECKING:
     from llmops_cli.core.conditions import Condition
@@ -139,7 +140,7 @@ def refuse_used(output: Path | None, name: str) -> None:
 
     if output is not None and (output / name).exists():
         raise UsageError(
-            f"{output} holds a run already", hint=f"--resume {output}, or choose another -o"
+            f"{output} holds a run already", hint=f"--resume {pasted(output)}, or choose another -o"
         )
 
 

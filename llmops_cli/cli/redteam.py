@@ -9,6 +9,7 @@ import typer
 
 from llmops_cli.cli.options import Given, recipe_command, with_subcommands
 from llmops_cli.cli.settings import JSON, OUTPUT, RECIPE
+from llmops_cli.core.calls import pasted
 from llmops_cli.redteam.recipe import RedteamRecipe
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _refuse_used(output: Path | None) -> None:
     if attempts.exists():
         raise UsageError(
             f"{output} holds a run already",
-            hint=f"--resume {output}, or choose another -o",
+            hint=f"--resume {pasted(output)}, or choose another -o",
         )
 
 

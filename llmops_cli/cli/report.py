@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from llmops_cli.cli.values import CommandLine
+from llmops_cli.core.calls import call
 
 group = CommandLine(
     help="Show, compare, export and gate saved runs.",
@@ -261,5 +262,5 @@ def gate(
         return
     hint = None
     if baseline:
-        hint = f"llmops report compare {baseline} {current}"
+        hint = call("report", "compare", baseline, current)
     raise GateFailed(verdict, hint=hint)

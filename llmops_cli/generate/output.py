@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from llmops_cli.core.calls import pasted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.generate.asking import Asker
 from llmops_cli.generate.journal import Journal
@@ -29,7 +30,9 @@ def require_output(output: Path, source: Path, *, overwrite: bool) -> None:
     """Raises: UsageError for an output that is a folder, the input, finished, or no JSONL."""
     if output.suffix.lower() in OTHER_FORMS:
         lines = output.with_suffix(".jsonl")
-        raise UsageError(f"answers are lines of JSON, not {output.suffix}", hint=f"-o {lines}")
+        raise UsageError(
+            f"answers are lines of JSON, not {output.suffix}", hint=f"-o {pasted(lines)}"
+        )
     if output.is_dir():
         raise UsageError(f"{output} is a folder", hint="-o names a file, such as OUT.jsonl")
     if output.exists() and output.resolve() == source.resolve():

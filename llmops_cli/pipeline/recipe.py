@@ -8,6 +8,7 @@ import msgspec
 
 from llmops_cli.bench.idle import check_idle
 from llmops_cli.bench.recipe import BenchRecipe
+from llmops_cli.core.calls import call
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.resolve import as_text, resolve
@@ -94,7 +95,7 @@ def _of_report(path: Path, report: dict[str, object]) -> object:
         command = schema.removeprefix("llmops.").partition("/")[0]
         raise UsageError(
             f"{path} is a report of {command}, not of a run",
-            hint=f"llmops {command} --recipe {path}",
+            hint=call(command, "--recipe", path),
         )
     manifest = report.get("manifest")
     recipe = manifest.get("recipe") if isinstance(manifest, dict) else None

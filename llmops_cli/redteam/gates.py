@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from llmops_cli.core.calls import call
 from llmops_cli.core.conditions import Condition
 from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError
 from llmops_cli.core.problem import Problem
@@ -141,7 +142,7 @@ def error_of(problems: Sequence[Problem], folder: Path) -> LlmopsError | None:
         texts = by_kind.setdefault(problem.kind, [])
         texts.append(problem.text)
     if RedteamProblem.INTERRUPTED in by_kind:
-        return Interrupted(f"interrupted; llmops redteam --resume {folder} goes on")
+        return Interrupted(f"interrupted; {call('redteam', '--resume', folder)} goes on")
     holding = by_kind.get(RedteamProblem.CONDITION_HOLDS, [])
     undecided = by_kind.get(RedteamProblem.UNDECIDED, [])
     broken = [*holding, *undecided]

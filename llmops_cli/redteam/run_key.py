@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.calls import pasted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
@@ -63,9 +64,10 @@ def require_same(folder: Path, key: RunKey, progress: Progress) -> None:
         return
     for part, words in WORDS.items():
         if getattr(kept, part) != getattr(key, part):
+            recipe = pasted(folder / "recipe.json")
             raise UsageError(
                 f"{folder} cannot go on: {words}",
-                hint=f"put it back, or begin anew: --recipe {folder}/recipe.json -o ANOTHER",
+                hint=f"put it back, or begin anew: --recipe {recipe} -o ANOTHER",
             )
     progress.say(f"goes on in {folder}")
 

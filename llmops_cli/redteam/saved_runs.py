@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from llmops_cli.core.calls import call
 from llmops_cli.core.conditions import Condition
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.redteam.compare import compare, comparison_table
@@ -61,7 +62,7 @@ def _gate(
     if baseline is not None:
         raise UsageError(
             "conditions of a red-team run are about itself",
-            hint=f"llmops redteam compare {baseline.name} {run.name}",
+            hint=call("redteam", "compare", baseline.name, run.name),
         )
     report: RedteamReport = run.report
     planned = PlannedShares(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.calls import call
 from llmops_cli.core.errors import EnvironmentMissing, UsageError, nearest_name, unknown_name
 from llmops_cli.runtime.paths import recipes_dir
 
@@ -91,13 +92,13 @@ def _call_of(path: Path, keys: Collection[str]) -> str:
         if Path(recipe.path) == path and recipe.commands:
             return f"llmops {recipe.commands[-1]}"
     if "upstreams" in keys:
-        return f"llmops serve --config {path}"
+        return call("serve", "--config", path)
     if "plan" in keys:
-        return f"llmops plan serve --recipe {path}"
+        return call("plan", "serve", "--recipe", path)
     steps = [step for step in STEPS if step in keys]
     if len(steps) > 1 or not ONLY_OF_STEPS.isdisjoint(keys):
-        return f"llmops run {path}"
-    return f"llmops {steps[0]} --recipe {path}" if steps else ""
+        return call("run", path)
+    return call(steps[0], "--recipe", path) if steps else ""
 
 
 def copy_recipe(name: str, target: Path) -> Path:

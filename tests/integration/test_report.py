@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -208,6 +209,17 @@ def test_what_is_no_run_is_refused(cli: Cli, tmp_path: Path) -> None:
         assert (done.returncode, "no report at" in done.stderr) == (2, True), done.stderr
     done = cli("report", "gate", "empty", "--fail-if", "ttft_ms.p95 > +10")
     assert done.returncode == 2
+
+
+def test_a_command_in_a_hint_can_be_pasted(cli: Cli) -> None:
+    few = ("bench", "--backend", "sim", "--concurrency", "1", "--requests", "3", "--warmup", "0")
+    for name in ("the one before", "now"):
+        assert cli(*few, "--output-tokens", "2", "-o", name).returncode == 0
+    limit = ("--fail-if", "ttft_ms.p50 > +10%")
+    gate = cli("report", "gate", "now", "--baseline", "the one before", *limit)
+    assert gate.returncode == 5
+    hint = gate.stderr.splitlines()[-1].removeprefix("hint: llmops ")
+    assert shlex.split(hint) == ["report", "compare", "the one before", "now"]
 
 
 @pytest.mark.quiet

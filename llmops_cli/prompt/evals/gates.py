@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from llmops_cli.core.calls import call
 from llmops_cli.core.conditions import Condition, Grammar, Operator, Unit, parse_condition
 from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError, UsageError
 from llmops_cli.prompt.evals.report import CellName, EvalCell, EvalPair, EvalReport
@@ -60,7 +61,7 @@ def error_of(
     folder: Path,
 ) -> LlmopsError | None:
     """What the command ends with, after it has shown the report."""
-    again = f"llmops prompt eval --resume {folder}"
+    again = call("prompt", "eval", "--resume", folder)
     if report.stopped == StopReason.INTERRUPTED:
         return Interrupted(f"interrupted; {again} goes on")
     broken = [text for condition in conditions for text in _holding(report, condition)]

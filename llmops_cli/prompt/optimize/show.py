@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from llmops_cli.core.calls import call
 from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError
 from llmops_cli.core.significance import SURE
 from llmops_cli.prompt.optimize.report import OptimizeReport, PromptResult
@@ -93,16 +94,17 @@ def _p(value: float) -> str:
 
 def error_of(report: OptimizeReport, folder: Path) -> LlmopsError | None:
     """What the command ends with; a prompt that is not accepted is a result."""
+    again = call("prompt", "optimize", "--resume", folder)
     if report.stopped == StopReason.INTERRUPTED:
-        return Interrupted(f"interrupted; llmops prompt optimize --resume {folder} goes on")
+        return Interrupted(f"interrupted; {again} goes on")
     base = report.base
     if report.stopped and (base.test is None or not report.tried):
         what = "proven"
         if base.train is None and base.validation is None:
             what = "measured"
-        hint = f"llmops prompt optimize --resume {folder}, with more: {_budget_of(report.stopped)}"
+        hint = f"{again}, with more: {_budget_of(report.stopped)}"
         return GateFailed(f"nothing was {what}: {report.stopped}", hint=hint)
     if base.test is None:
-        again = f"llmops prompt optimize --resume {folder} asks again"
-        return EngineFailed(report.verdict, hint=f"check --url and --model; {again}")
+        hint = f"check --url and --model; {again} asks again"
+        return EngineFailed(report.verdict, hint=hint)
     return None

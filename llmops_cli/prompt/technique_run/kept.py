@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.calls import pasted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.prices import Prices
 from llmops_cli.core.progress import Progress
@@ -94,7 +95,7 @@ def require_same(folder: Path, key: RunKey, progress: Progress) -> None:
         part = "its cases, prompt or options" if kept.plan != key.plan else "the model's files"
         raise UsageError(
             f"{folder} cannot go on: {part} are others now",
-            hint=f"put them back, or begin anew: --recipe {folder}/{RECIPE} -o ANOTHER",
+            hint=f"put them back, or begin anew: --recipe {pasted(folder / RECIPE)} -o ANOTHER",
         )
     progress.say(f"goes on in {folder}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from llmops_cli.core.calls import call
 from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError
 from llmops_cli.prompt.technique_run.report import PromptRunReport
 from llmops_cli.runtime.outcomes import StopReason
@@ -12,7 +13,7 @@ from llmops_cli.runtime.outcomes import StopReason
 
 def error_of(report: PromptRunReport, folder: Path) -> LlmopsError | None:
     """To be raised once the report was shown; None where all is well."""
-    hint = f"llmops prompt run --resume {folder}"
+    hint = call("prompt", "run", "--resume", folder)
     if report.stopped == StopReason.INTERRUPTED:
         return Interrupted("interrupted", hint=hint)
     results = report.techniques.values()

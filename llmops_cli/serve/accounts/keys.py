@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.calls import call
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.serve.accounts.key import (
     ASKING,
@@ -111,7 +112,7 @@ class KeyStore:
         except sqlite3.IntegrityError:
             raise UsageError(
                 f"there is a key named {key.name}",
-                hint=f"llmops keys rotate {key.name}, or revoke it",
+                hint=f"{call('keys', 'rotate', key.name)}, or revoke it",
             ) from None
 
     def all(self) -> list[Key]:

@@ -77,6 +77,13 @@ def test_a_recipe_of_another_command_is_told_with_its_call(
     assert told.value.hint == call
 
 
+def test_a_path_with_a_space_is_one_word() -> None:
+    with pytest.raises(UsageError) as told:
+        refuse_other_commands(Path("my gate.yaml"), ["upstreams"], command="run", known=["train"])
+    words = shlex.split(told.value.hint or "")
+    assert words == ["llmops", "serve", "--config", "my gate.yaml"]
+
+
 def test_a_packaged_one_is_told_as_its_first_lines_say() -> None:
     gateway = Path(packaged_recipe("gateway").path)
     with pytest.raises(UsageError) as told:
