@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.errors import UsageError
 from llmops_cli.core.prices import Prices
 from llmops_cli.guard.check import Guard
 from llmops_cli.guard.models import ready_policy
@@ -56,6 +58,7 @@ def plan_of(recipe: RedteamRecipe) -> Plan:
         most=most,
         twins=recipe.twins,
     )
+    _require_searches(recipe, attempts)
     prices = Prices(input=recipe.price_in, output=recipe.price_out)
     budget = Budget(tokens=recipe.token_budget, money=recipe.money_budget, prices=prices)
     forecast = forecast_of(
@@ -80,6 +83,18 @@ def plan_of(recipe: RedteamRecipe) -> Plan:
         attacker=attacker,
         judge=judge,
     )
+
+
+def _require_searches(recipe: RedteamRecipe, attempts: Sequence[Attempt]) -> None:
+    """Raises: UsageError for an attacker model that no attempt would ask."""
+    flag = "--attacker" if recipe.attacker else "--attacker-url"
+    if not (recipe.attacker or recipe.attacker_url):
+        return
+    if not any(attempt.search for attempt in attempts):
+        raise UsageError(
+            f"{flag} has no effect: no attempt of this run is a search",
+            hint="--suite full --families search",
+        )
 
 
 def forecast_line(plan: Plan) -> str:

@@ -252,7 +252,8 @@ def test_no_secret_reaches_a_file_or_a_sentence(
         assert (run.returncode, SECRET in run.stderr) == (2, False)
         assert not (tmp_path / "run").exists()
         assert not (tmp_path / "results").exists()
-        helpers = ("--attacker-url", helper.url, "--judge-url", helper.url)
+        search = ("--suite", "full", "--families", "search")
+        helpers = ("--attacker-url", helper.url, "--judge-url", helper.url, *search)
         keys = ("--attacker-key-env", "HELPER_KEY", "--judge-key-env", "HELPER_KEY")
         run = demo_cli("redteam", "--url", server.url, *helpers, *keys, *few, "--json", env=env)
         assert run.returncode == 0, run.stderr
