@@ -13,7 +13,7 @@ from llmops_cli.engines import load_engine, parse_options
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.document import read_document
 from llmops_cli.gateway_file.interpolation import as_written
-from llmops_cli.gateway_file.machine import DEFAULT_POLICY, prompts_at
+from llmops_cli.gateway_file.machine import DEFAULT_POLICY, POLICY_HINT, prompts_at
 from llmops_cli.gateway_file.mistake import Mistake
 from llmops_cli.gateway_file.oddities import oddities_in
 from llmops_cli.gateway_file.read import GatewayFile, read_file
@@ -88,7 +88,7 @@ def _policy(file: GatewayFile, path: Path) -> Path | None:
         return None
     policy = path.parent / at_home(guard)
     if not policy.is_file():
-        raise file.document.error(Mistake(("guard",), f"no policy at {guard}"))
+        raise file.document.error(Mistake(("guard",), f"no policy at {guard}", POLICY_HINT))
     return policy
 
 

@@ -16,6 +16,7 @@ from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.runtime.paths import at_home
 
 DEFAULT_POLICY = "default"
+POLICY_HINT = "guard: default, or a policy's file beside this one"
 """The guard's own policy, which is no file."""
 
 
@@ -29,7 +30,7 @@ def mistakes_here(config: GatewayConfig, folder: Path) -> Mistakes:
         yield from below((*place, "discover"), _in_discovery(upstream))
     guard = config.guard
     if guard is not None and not _is_policy(guard, folder):
-        yield Mistake(("guard",), f"no policy at {guard}")
+        yield Mistake(("guard",), f"no policy at {guard}", POLICY_HINT)
     prompts = config.prompts
     if prompts is not None and not prompts_at(prompts, folder).is_dir():
         hint = "a folder with .md or .txt files, beside this one: prompts: prompts"

@@ -13,7 +13,7 @@ from llmops_cli.redteam.show import ALL
 from llmops_cli.show.tables import add_columns
 from llmops_cli.show.words import percent
 
-COLUMNS = ("family", "before", "after", "difference", "95 %", "")
+COLUMNS = ("family", "before", "after", "difference", "95 %", "verdict")
 
 ShareVerdict = Literal["worse", "better", "no difference shown"]
 
@@ -81,7 +81,7 @@ def _verdict(low: float, high: float) -> ShareVerdict:
 def comparison_table(before: RedteamReport, after: RedteamReport) -> Table:
     """The same for people."""
     table = Table(title="attack success, before and after", title_justify="left")
-    add_columns(table, COLUMNS, words=("family", ""))
+    add_columns(table, COLUMNS, words=("family", "verdict"))
     for row in compare(before, after):
         table.add_row(
             row.family,

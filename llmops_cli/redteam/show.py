@@ -104,7 +104,7 @@ def checklist_table(items: Sequence[ChecklistItem]) -> Narrowed:
     there = sum(item.ok is True for item in items)
     title = f"{there} of {len(items)} are there"
     table = Table(title=title, title_justify="left")
-    for name in ("area", "item", "", "seen", "advice"):
+    for name in ("area", "item", "there", "seen", "advice"):
         table.add_column(name)
     for item in items:
         table.add_row(

@@ -117,7 +117,8 @@ def copy_recipe(name: str, target: Path) -> Path:
         raise UsageError(f"{target} is there already", hint="name another file") from None
     except OSError as error:
         reason = error.strerror
-        raise EnvironmentMissing(f"cannot write {target}: {reason}") from error
+        hint = "name a file in a folder that is there, and may be written"
+        raise EnvironmentMissing(f"cannot write {target}: {reason}", hint=hint) from error
     shutil.copymode(source, target)
     return target
 

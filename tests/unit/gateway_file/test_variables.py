@@ -47,6 +47,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("    query: {a: '${a b}'}\n", 4, "names no variable"),
         ("guard: ${UNSET}\n", 4, "UNSET is not set"),
         ("guard: ${SET}\n", 4, "no policy at ${SET}"),
+        ("guard: none.yaml\n", 4, "guard: default, or a policy's file"),
         ("limits:\n  body_bytes: ${SET}\n", 5, "body_bytes"),
         ("limits:\n  body_bytes: ${NUMBER}\n  models: {'${SET}': {streams: 1}}\n", 0, ""),
         ("redis: {url: '${SET}'}\n", 4, "that is no address of Redis"),
