@@ -131,4 +131,6 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "keys": _repeated("-----BEGIN PRIVATE KEY-----"),
     "assignments": _repeated("token=token="),
     "colons": _repeated(":"),
+    "marks of two kinds": _repeated("\u0301\u0327"),
+    "signs that become marks": _repeated("\u0f73"),
 }

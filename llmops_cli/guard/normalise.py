@@ -7,6 +7,7 @@ import unicodedata
 
 import msgspec
 
+from llmops_cli.core.unicode_forms import with_sorted_marks
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.invisible import INVISIBLE, Hidden, without_invisible
 
@@ -58,6 +59,7 @@ def normalise(text: str) -> Normal:
         return Normal(_without_control(text), hidden)
     if ENCLOSED.search(text):
         text = text.translate(ENCLOSED_LETTERS)
+    text = with_sorted_marks(text)
     if not unicodedata.is_normalized("NFKC", text):
         text = unicodedata.normalize("NFKC", text)
     return Normal(_without_control(text), hidden)

@@ -7,10 +7,10 @@ import binascii
 import codecs
 import html
 import re
-import unicodedata
 from collections.abc import Callable
 from urllib.parse import unquote
 
+from llmops_cli.core.unicode_forms import normalised
 from llmops_cli.redteam.transforms import (
     LOOKALIKES,
     MORE_SELECTORS,
@@ -36,7 +36,7 @@ UNREADABLE = (ValueError, KeyError, binascii.Error, OverflowError)
 
 def letters(text: str) -> str:
     """Letters and digits alone, in one case: what a reader goes by."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = normalised("NFKC", text).casefold()
     return "".join(char for char in folded if char.isalnum())
 
 

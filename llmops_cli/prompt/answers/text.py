@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
+from llmops_cli.core.unicode_forms import normalised
 from llmops_cli.prompt.answers.form import behind_marker, marked_line
 
 AROUND = re.compile(r"^[\s\"'`*_.,;:!?()\[\]]+|[\s\"'`*_.,;:!?()\[\]]+$")
@@ -31,6 +31,6 @@ class TextForm:
 
 def loose(text: str) -> str:
     """One spelling of a short text."""
-    composed = unicodedata.normalize("NFKC", text).casefold()
+    composed = normalised("NFKC", text).casefold()
     plain = AROUND.sub("", " ".join(composed.split()))
     return ARTICLE.sub("", plain)

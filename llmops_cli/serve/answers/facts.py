@@ -13,6 +13,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+from llmops_cli.core.unicode_forms import normalised
 from llmops_cli.serve.answers.fact_words import counting_words, words_of_list
 
 CHARS_MOST = 2000
@@ -86,7 +87,7 @@ def tokens_of(text: str) -> list[Token]:
 
 def _plain(text: str) -> str:
     """One way to write what looks the same."""
-    return unicodedata.normalize("NFKC", text).replace("\u2019", "'")
+    return normalised("NFKC", text).replace("\u2019", "'")
 
 
 def _folded(kind: str, text: str) -> str:

@@ -19,7 +19,7 @@ from llmops_cli.serve.answers.last_answer import give_last_answer, has_last_answ
 from llmops_cli.serve.answers.lengths import settle_lengths
 from llmops_cli.serve.answers.relay import Relay, pass_failure_on
 from llmops_cli.serve.answers.replay import replay
-from llmops_cli.serve.answers.reservation import has_budget, reserve_at_most
+from llmops_cli.serve.answers.reservation import has_budget, reserve_at_most, sizes_beside
 from llmops_cli.serve.answers.smaller import send_compressed
 from llmops_cli.serve.context import CacheUse, GuardVerdict
 from llmops_cli.serve.endpoints import CHAT
@@ -281,7 +281,7 @@ class RequestHandler:
         dollars = 0.0
         tokens = 0
         if has_budget(key):
-            dollars, tokens = reserve_at_most(request)
+            dollars, tokens = reserve_at_most(request, await sizes_beside(request))
         reservation = await self._budgets.reserve(key, dollars, tokens)
         try:
             await until_gone(self._answer(request), observed, hooks)

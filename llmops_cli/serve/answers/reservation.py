@@ -6,7 +6,9 @@ least, so that no prompt has more tokens than bytes, whatever its language and i
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from llmops_cli.serve.accounts.keys import Key
@@ -31,6 +33,9 @@ HEDGED = 2
 """Copies of a request at once, at most."""
 WIDENED = 2
 """A template may write definitions with a line and an indent for each of their values."""
+APART_CHARS = 256
+COUNTED_HERE_BYTES = 256 << 10
+"""Of texts in other scripts than ASCII's, counted on the loop in some milliseconds."""
 PAIRED = ("rerank", "score")
 """Operations that read two texts together."""
 OWN_TOOLS = (
@@ -43,6 +48,10 @@ OWN_TOOLS = (
     "computer_use_preview",
 )
 """Types of tools that a client runs."""
+
+
+FieldSizes = Mapping[str, int]
+"""The most tokens that the text of each field may be."""
 
 
 class Bound(NamedTuple):
@@ -64,10 +73,24 @@ def has_budget(key: Key) -> bool:
     return key.budget_dollars is not None or key.budget_tokens is not None
 
 
-def reserve_at_most(request: AdmittedRequest) -> tuple[float, int]:
-    """(dollars, tokens). Raises: Refusal for what has no bound, or no price."""
+async def sizes_beside(request: AdmittedRequest) -> FieldSizes:
+    """What the texts of a request have at most, counted beside the loop where that takes long."""
+    texts = _texts_of(request)
+    if sum(len(raw) for raw in texts.values() if not raw.isascii()) <= COUNTED_HERE_BYTES:
+        return _sizes(texts)
+    return await asyncio.to_thread(_sizes, texts)
+
+
+def reserve_at_most(
+    request: AdmittedRequest,
+    sizes: FieldSizes | None = None,
+) -> tuple[float, int]:
+    """(dollars, tokens). `sizes`: of the request's texts, where they are known.
+
+    Raises: Refusal for what has no bound, or no price.
+    """
     whoever = _whoever(request)
-    bound = bound_of(request)
+    bound = bound_of(request, sizes)
     rounds = 2 if whoever.first else 1
     tokens = rounds * whoever.copies * sum(bound)
     if request.asked.key.budget_dollars is None:
@@ -128,10 +151,10 @@ def _unpriced(model: str, upstream: str) -> Refusal:
 # -- tokens
 
 
-def bound_of(request: AdmittedRequest) -> Bound:
+def bound_of(request: AdmittedRequest, sizes: FieldSizes | None = None) -> Bound:
     """Raises: Refusal for what has no bound."""
     asked = request.asked
-    prompt = _prompt_bound(request)
+    prompt = _prompt_bound(request, sizes)
     answer = request.decided.answer_tokens
     copies = answers_of(asked)
     context = _context(request)
@@ -147,7 +170,7 @@ def bound_of(request: AdmittedRequest) -> Bound:
     return Bound(prompt, answer)
 
 
-def _prompt_bound(request: AdmittedRequest) -> int:
+def _prompt_bound(request: AdmittedRequest, sizes: FieldSizes | None) -> int:
     asked = request.asked
     reading = asked.reading()
     unseen = _unseen(asked)
@@ -158,9 +181,9 @@ def _prompt_bound(request: AdmittedRequest) -> int:
     if _runs_tools(asked):
         rounds = _rounds(asked)
     if context is None:
-        return _bytes_most(request)
+        return _bytes_most(request, sizes)
     most = rounds * reading.prompts * context
-    return most if unseen or rounds > 1 else min(most, _bytes_most(request))
+    return most if unseen or rounds > 1 else min(most, _bytes_most(request, sizes))
 
 
 def _unbounded(what: str, model: str) -> Refusal:
@@ -217,7 +240,7 @@ def _context(request: AdmittedRequest) -> int | None:
     return max(told) if len(told) == len(found) else None
 
 
-def _bytes_most(request: AdmittedRequest) -> int:
+def _bytes_most(request: AdmittedRequest, sizes: FieldSizes | None) -> int:
     """No text has more tokens than bytes."""
     asked = request.asked
     reading = asked.reading()
@@ -229,11 +252,9 @@ def _bytes_most(request: AdmittedRequest) -> int:
         return reading.token_ids + MARKS * reading.prompts + beside
     size = 0
     table = asked.endpoint.target.fields
-    for name, raw in request.decided.fields.items():
+    found = _sizes(_texts_of(request)) if sizes is None else sizes
+    for name, most in found.items():
         field = table.get(name, FURTHER)
-        if field.carries not in READ:
-            continue
-        most = _bytes_of(bytes(raw))
         if field.role in (DEFINITION, "document"):
             most *= WIDENED
             beside += DEFINING_TOKENS
@@ -265,10 +286,30 @@ def _longest_in(values: list[object]) -> int:
     return longest
 
 
+def _texts_of(request: AdmittedRequest) -> dict[str, bytes]:
+    """Fields that a model reads, as they are sent."""
+    table = request.asked.endpoint.target.fields
+    return {
+        name: bytes(raw)
+        for name, raw in request.decided.fields.items()
+        if table.get(name, FURTHER).carries in READ
+    }
+
+
+def _sizes(texts: Mapping[str, bytes]) -> FieldSizes:
+    return {name: _bytes_of(raw) for name, raw in texts.items()}
+
+
 def _bytes_of(raw: bytes) -> int:
-    """Some tokenizers take signs apart first: one of three bytes may be eighteen letters."""
+    """Some tokenizers take signs apart first: one of three bytes may be eighteen letters.
+
+    By pieces, since Python sorts the marks of a letter, which changes no size, by insertion.
+    """
     if raw.isascii():
         return len(raw)
     text = raw.decode("utf-8", "replace")
-    apart = unicodedata.normalize("NFKD", text)
-    return max(len(raw), len(apart.encode()))
+    apart = 0
+    for start in range(0, len(text), APART_CHARS):
+        piece = text[start : start + APART_CHARS]
+        apart += len(unicodedata.normalize("NFKD", piece).encode())
+    return max(len(raw), apart)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from tests.unit.serve.spender import answer
 Json = dict[str, Any]  # Any: OpenAI's fields
 PRICE = (2.0, 10.0)
 NUMBERS = itertools.count()
+RICH = Key(id="k", name="k", role="user", models=[], created=0.0, budget_dollars=1e6)
 
 
 class Spender:
@@ -186,6 +188,39 @@ def test_what_does_not_fit_is_not_asked(endpoint: Endpoint, body: Json, shop: Sh
     assert cost > 0
     assert shop.ask(endpoint, body, cost * 0.999).code == "insufficient_quota"
     assert shop.spender.dollars == cost
+
+
+def test_a_text_of_marks_is_counted_in_a_moment(shop: Shop) -> None:
+    """Python sorts them by insertion, and nobody is served meanwhile: 3 s for 64 KB."""
+    marks = {"role": "user", "content": "a" + "\u0301\u0327" * 30_000}
+    start = time.process_time()
+    answered = shop.ask(CHAT, {"messages": [marks], "max_tokens": 1}, budget=1.0)
+    assert answered.status == 200
+    assert time.process_time() - start < 1.0
+
+
+def test_a_long_text_is_counted_beside_the_loop(shop: Shop) -> None:
+    said = {"role": "user", "content": "\ufdfa" * 200_000}
+    gateway = shop.gateway
+
+    turns = 0
+
+    async def asked() -> Answered:
+        loop = asyncio.get_running_loop()
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_later(0.001, turn)
+
+        turn()
+        return await gateway.ask(
+            {"model": "m", "messages": [said], "max_tokens": 1}, key=RICH, key_id="k"
+        )
+
+    answered = asyncio.run(asked())
+    assert answered.status == 200
+    assert turns > 8
 
 
 def test_a_small_model_that_answers_first_is_reserved_for(tmp_path: Path) -> None:
