@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from difflib import SequenceMatcher
+from collections.abc import Set as AbstractSet
 from functools import cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -158,12 +158,31 @@ def is_another_wording(one: Sequence[bytes], other: Sequence[bytes]) -> bool:
     Not if what both say stands in another order (A pays B, B pays A), nor if some words of the one
     stand just where as many others do in the other (fly to paris, fly to rome).
     """
-    here = set(one)
-    there = set(other)
-    if [word for word in one if word in there] != [word for word in other if word in here]:
+    ours = _between(one, set(other))
+    theirs = _between(other, set(one))
+    if ours.shared != theirs.shared:
         return False
-    matcher = SequenceMatcher(None, one, other, autojunk=False)
     return not any(
-        kind == "replace" and end - start == other_end - other_start
-        for kind, start, end, other_start, other_end in matcher.get_opcodes()
+        here == there != 0 for here, there in zip(ours.others, theirs.others, strict=True)
     )
+
+
+class _Between(NamedTuple):
+    """`shared`: words that another question has too.
+
+    `others`: how many words stand before each of those, and behind the last.
+    """
+
+    shared: list[bytes]
+    others: list[int]
+
+
+def _between(words: Sequence[bytes], theirs: AbstractSet[bytes]) -> _Between:
+    found = _Between([], [0])
+    for word in words:
+        if word in theirs:
+            found.shared.append(word)
+            found.others.append(0)
+        else:
+            found.others[-1] += 1
+    return found
