@@ -97,14 +97,22 @@ def question(
 def _apart(matters: Json) -> tuple[str, Json]:
     """(the last thing that the user says, the rest with nothing of it but its facts)."""
     messages = matters.get("messages")
-    if not isinstance(messages, list) or not messages or not isinstance(messages[-1], dict):
+    text = asked_last(messages)
+    if not text:
         return "", matters
+    facts = {**messages[-1], "content": facts_of(text)}
+    return text, {**matters, "messages": [*messages[:-1], facts]}
+
+
+def asked_last(messages: object) -> str:
+    """What a user says last in a chat, if it is a text that is looked up by its meaning."""
+    if not isinstance(messages, list) or not messages or not isinstance(messages[-1], dict):
+        return ""
     last = messages[-1]
     text = last.get("content")
     if last.get("role") != "user" or not isinstance(text, str) or len(text) > CHARS_MOST:
-        return "", matters
-    facts = {**last, "content": facts_of(text)}
-    return text, {**matters, "messages": [*messages[:-1], facts]}
+        return ""
+    return text
 
 
 def _digest(value: object) -> str:

@@ -13,15 +13,16 @@ import msgspec
 from llmops_cli.gateway_file.model import CacheConfig, SemanticConfig
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.cache import ENTRY_MOST, Question, Store, question
+from llmops_cli.serve.answers.charge import charge
 from llmops_cli.serve.answers.keepable import is_worth_keeping
-from llmops_cli.serve.context import CacheUse, RequestContext
-from llmops_cli.serve.endpoints import EMBEDDINGS
+from llmops_cli.serve.answers.usage import usage_in
+from llmops_cli.serve.answers.vector import vector_context
+from llmops_cli.serve.context import CacheUse, RequestContext, Usage
 from llmops_cli.serve.refusal import Refusal
-from llmops_cli.serve.request import RequestBody
-from llmops_cli.serve.token_estimate import estimated_tokens
 from llmops_cli.serve.upstreams.exchange import NoAnswer
 from llmops_cli.serve.upstreams.outcome import Outcome
 from llmops_cli.serve.upstreams.source import UpstreamSource, source_of
+from llmops_cli.serve.upstreams.statuses import OK
 
 if TYPE_CHECKING:
     from llmops_cli.serve.answers.semantic import Meanings, Vector
@@ -232,33 +233,33 @@ async def _vector_of(
     model: str,
     text: str,
 ) -> Vector | None:
-    """The question's, from a model of our own; None if that does not answer."""
+    """The question's, from a model of the file's; None if that does not answer.
+
+    Who asks pays for it, as for an answer.
+    """
     from llmops_cli.serve.answers.semantic import unit
 
-    fields = {"model": _raw(model), "input": _raw(text)}
-    inner = RequestContext(EMBEDDINGS.path, EMBEDDINGS)
-    # Who asks, and whether it is personal, is what it was of the whole request.
-    inner.asked = msgspec.structs.replace(
-        request.asked,
-        endpoint=EMBEDDINGS,
-        body=RequestBody(model=model, input=text),
-        values={"model": model, "input": text},
-        fields=fields,
-        was_read=None,
-    )
-    inner.decided.prompt_tokens = estimated_tokens(text)
-    inner.decided.destinations = request.decided.destinations
+    inner = vector_context(request, model, text)
     try:
-        exchange = await request.snapshot.dispatcher.open(model, inner, fields)
+        exchange = await request.snapshot.dispatcher.open(model, inner, inner.asked.fields)
     except (NoAnswer, Refusal) as error:
         LOG.warning("semantic cache: %s", error)
         return None
+    finally:
+        for candidate in inner.observed.working:  # its client has left
+            charge(request, candidate, Usage(input_tokens=inner.decided.prompt_tokens))
     exchange.end(Outcome.GOOD)
+    raw = exchange.body or b""
+    if exchange.reply.status == OK:
+        charge(request, exchange.candidate, _used(raw, inner))
     try:
-        return unit(msgspec.json.decode(exchange.body or b"")["data"][0]["embedding"])
+        return unit(msgspec.json.decode(raw)["data"][0]["embedding"])
     except (msgspec.DecodeError, KeyError, IndexError, TypeError, ValueError):
         return None
 
 
-def _raw(value: str) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))
+def _used(raw: bytes, inner: RequestContext) -> Usage:
+    """A vector has no tokens of its own."""
+    told = usage_in(raw) or Usage()
+    tokens = told.input_tokens if told.tells_input else inner.decided.prompt_tokens
+    return Usage(input_tokens=tokens, cached_tokens=told.cached_tokens)

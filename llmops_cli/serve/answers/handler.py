@@ -118,7 +118,6 @@ class RequestHandler:
                 await until_gone(self._examine(request), request.observed, hooks)
             else:
                 await self._examine(request)
-            self._shadow(request)
             await self._within_budget(request, hooks)
             failed = request.observed.status >= 500
         except Refusal as refusal:
@@ -284,6 +283,7 @@ class RequestHandler:
             dollars, tokens = reserve_at_most(request, await sizes_beside(request))
         reservation = await self._budgets.reserve(key, dollars, tokens)
         try:
+            self._shadow(request)
             await until_gone(self._answer(request), observed, hooks)
         finally:
             self._relay.settle_unanswered(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from llmops_cli.serve.answers.admitted import AdmittedRequest
+from llmops_cli.serve.answers.charge import charge
 from llmops_cli.serve.answers.dialects.unsent import headers_of
 from llmops_cli.serve.answers.late_events import error_events
 from llmops_cli.serve.answers.readers import StreamReader, stream_reader
@@ -15,7 +16,6 @@ from llmops_cli.serve.endpoints import AnswerKind
 from llmops_cli.serve.feedback.ratable import RatableAnswers
 from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.refusal import Headers, Refusal
-from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import Blame, MalformedAnswer, UpstreamError
 from llmops_cli.serve.upstreams.exchange import Failure, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import WORDS
@@ -248,7 +248,7 @@ class Relay:
         """What was used, and what it costs; of an answer that was cut short, what had come."""
         if not usage.tells_input and exchange.reply.status == OK:
             usage.input_tokens = request.decided.prompt_tokens
-        _charge(request, exchange.candidate, usage)
+        charge(request, exchange.candidate, usage)
 
     def settle_unanswered(self, request: AdmittedRequest) -> None:
         """Whoever was asked and has not answered has worked on the prompt.
@@ -257,23 +257,13 @@ class Relay:
         """
         for candidate in request.observed.working:
             usage = Usage(input_tokens=request.decided.prompt_tokens)
-            _charge(request, candidate, usage)
+            charge(request, candidate, usage)
         request.observed.working.clear()
 
     def note_verdict(self, request: AdmittedRequest, verdict: GuardVerdict | None) -> None:
         if verdict is not None:
             request.observed.guard = verdict
             self._metrics.guarded(verdict.direction, verdict.action, verdict.rule)
-
-
-def _charge(
-    request: AdmittedRequest,
-    candidate: RoutingCandidate,
-    usage: Usage,
-) -> None:
-    observed = request.observed
-    observed.dollars += request.snapshot.prices.dollars(candidate, usage)
-    observed.usage = observed.usage.plus(usage)
 
 
 async def _spelt(request: AdmittedRequest, body: bytes) -> int:

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.answers.admitted import AdmittedRequest
+from llmops_cli.serve.answers.cache import asked_last
 from llmops_cli.serve.answers.lengths import answers_of
+from llmops_cli.serve.answers.vector import vector_context
 from llmops_cli.serve.context import Asked
 from llmops_cli.serve.endpoints import CHAT, RESPONSES, AnswerKind
 from llmops_cli.serve.field_tables import DEFINITION
@@ -61,6 +63,14 @@ class Bound(NamedTuple):
     answer_tokens: int
 
 
+class VectorBound(NamedTuple):
+    dollars: float
+    tokens: int
+
+
+NO_VECTOR = VectorBound(0.0, 0)
+
+
 class Whoever(NamedTuple):
     """All who may be asked: one of `first`, then one of `answering`, each in up to `copies`."""
 
@@ -93,10 +103,29 @@ def reserve_at_most(
     bound = bound_of(request, sizes)
     rounds = 2 if whoever.first else 1
     tokens = rounds * whoever.copies * sum(bound)
+    vector = _vector_bound(request)
+    tokens += vector.tokens
     if request.asked.key.budget_dollars is None:
         return 0.0, tokens
     dollars = _dearest(request, whoever.answering, bound) + _dearest(request, whoever.first, bound)
-    return whoever.copies * dollars, tokens
+    return whoever.copies * dollars + vector.dollars, tokens
+
+
+def _vector_bound(request: AdmittedRequest) -> VectorBound:
+    """Of a question that is looked up by its meaning; who has no price makes it for nothing."""
+    cache = request.snapshot.cache_of(request.decided.settings)
+    if cache is None or cache.semantic is None or not request.target.caches:
+        return NO_VECTOR
+    text = asked_last(request.asked.values.get("messages"))
+    if not text:
+        return NO_VECTOR
+    tokens = _bytes_of(text.encode("utf-8", "replace")) + PLAIN_TOKENS
+    model = cache.semantic.model
+    copies = HEDGED if _may_be_hedged(request, [model]) else 1
+    asked = vector_context(request, model, text).asked
+    rates = [request.snapshot.prices.of(each) for each in _allowed(request, model, asked)]
+    dollars = max((each.at_most(tokens, 0) for each in rates if each is not None), default=0.0)
+    return VectorBound(copies * dollars, copies * tokens)
 
 
 def _whoever(request: AdmittedRequest) -> Whoever:
@@ -118,9 +147,14 @@ def _may_be_hedged(request: AdmittedRequest, names: list[str]) -> bool:
     return any(router.model(name).settings.hedge_after_s is not None for name in names)
 
 
-def _allowed(request: AdmittedRequest, name: str) -> list[RoutingCandidate]:
+def _allowed(
+    request: AdmittedRequest,
+    name: str,
+    asked: Asked | None = None,
+) -> list[RoutingCandidate]:
+    """`asked`: in the place of the request itself."""
     allows = request.decided.destinations.allows
-    found = request.snapshot.router.everyone(name, request.asked)
+    found = request.snapshot.router.everyone(name, asked or request.asked)
     return [each for each in found if allows(each.upstream.name)]
 
 

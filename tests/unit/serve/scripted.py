@@ -187,8 +187,9 @@ class ScriptedGateway:
         self._canaries = Canaries(folder)
         store = LocalStore(folder)
         self._judging = Judging()
+        self.budgets = LocalBudgets(folder)
         self.handler = RequestHandler(
-            budgets=LocalBudgets(folder),
+            budgets=self.budgets,
             cache=AnswerCache(store, lambda: Meanings(folder)),
             metrics=self.metrics,
             judging=self._judging,

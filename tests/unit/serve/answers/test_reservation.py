@@ -13,10 +13,18 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from llmops_cli.gateway_file.config import GatewayConfig
-from llmops_cli.gateway_file.model import HybridConfig, ModelConfig
+from llmops_cli.gateway_file.model import (
+    CacheConfig,
+    HybridConfig,
+    ModelConfig,
+    SemanticConfig,
+    ShadowConfig,
+)
 from llmops_cli.gateway_file.upstream import Price, UpstreamConfig
+from llmops_cli.serve.accounts.budget import month_now
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.endpoints import (
     CHAT,
@@ -188,6 +196,63 @@ def test_what_does_not_fit_is_not_asked(endpoint: Endpoint, body: Json, shop: Sh
     assert cost > 0
     assert shop.ask(endpoint, body, cost * 0.999).code == "insufficient_quota"
     assert shop.spender.dollars == cost
+
+
+def budgeted(folder: Path, model: ModelConfig) -> ScriptedGateway:
+    """Model m as given, and v, which makes vectors; a token costs a dollar everywhere."""
+    gateway = ScriptedGateway(folder)
+    price = Price(input=1e6, output=1e6)
+    upstreams = {
+        name: UpstreamConfig(url=f"http://127.0.0.1:9/{name}", price=price)
+        for name in ("one", "copy", "vectors")
+    }
+    models = {"m": model, "v": ModelConfig(pool=["vectors"])}
+    gateway.configure(GatewayConfig(upstreams=upstreams, models=models))
+    return gateway
+
+
+async def spent_by(gateway: ScriptedGateway, budget: float) -> tuple[Answered, float]:
+    """One question of a key with that budget, and what it has cost."""
+    key = structs.replace(RICH, budget_dollars=budget)
+    body = {"model": "m", "messages": [USER], "max_tokens": 1}
+    answered = await gateway.ask(body, key=key, key_id=key.id)
+    found = await gateway.budgets.spent(month_now())
+    return answered, found[key.id].dollars if key.id in found else 0.0
+
+
+def test_what_a_budget_refuses_is_copied_to_nobody(tmp_path: Path) -> None:
+    shadow = ShadowConfig(use=["copy"], share=1.0)
+    gateway = budgeted(tmp_path, ModelConfig(pool=["one"], shadow=shadow))
+    answered, _ = asyncio.run(spent_by(gateway, 1.0))
+    assert answered.code == "insufficient_quota"
+    assert not gateway.opened
+    answered, _ = asyncio.run(spent_by(gateway, 1e6))
+    assert answered.status == 200
+    assert sorted(each.upstream for each in gateway.opened) == ["copy", "one"]
+
+
+def test_a_question_s_vector_is_paid_for(tmp_path: Path) -> None:
+    cache = CacheConfig(semantic=SemanticConfig(model="v"))
+    gateway = budgeted(tmp_path, ModelConfig(pool=["one"], cache=cache))
+    answered, dollars = asyncio.run(spent_by(gateway, 1e6))
+    assert answered.status == 200
+    assert sorted(each.upstream for each in gateway.opened) == ["one", "vectors"]
+    assert dollars == 5 + 6
+
+
+def test_a_question_s_vector_is_reserved_for(tmp_path: Path) -> None:
+    """The least budget with which it is answered is larger where it is looked up by its meaning."""
+    least = {}
+    for name, semantic in (("words", None), ("meaning", SemanticConfig(model="v"))):
+        folder = tmp_path / name
+        folder.mkdir()
+        gateway = budgeted(folder, ModelConfig(pool=["one"], cache=CacheConfig(semantic=semantic)))
+        least[name] = next(
+            budget
+            for budget in range(100, 300)
+            if asyncio.run(spent_by(gateway, float(budget)))[0].status == 200
+        )
+    assert least["meaning"] - least["words"] >= len(USER["content"])
 
 
 def test_a_text_of_marks_is_counted_in_a_moment(shop: Shop) -> None:
