@@ -54,6 +54,17 @@ def guarded_answer(
     return GuardedAnswer(msgspec.json.encode(answer), GuardVerdict("output", action, rule))
 
 
+def words_size(raw: bytes, endpoint: Endpoint) -> int:
+    """About how many bytes of an answer are to be judged: the data of images is no text."""
+    if endpoint.answers is not AnswerKind.MEDIA:
+        return len(raw)
+    try:
+        answer = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return len(raw)
+    return sum(len(place.text) for place in _places_of(answer, endpoint))
+
+
 def _places_of(answer: Any, endpoint: Endpoint) -> list[TextPlace]:  # Any: whatever JSON it is
     """Of an answer of another form, every text that there is."""
     try:

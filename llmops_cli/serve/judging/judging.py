@@ -13,8 +13,9 @@ from msgspec import structs
 from llmops_cli.core.errors import LlmopsError
 from llmops_cli.gateway_file.config import JudgingConfig
 from llmops_cli.serve.answers.dialects.dialect import Dialect
-from llmops_cli.serve.answers.whole_guard import GuardedAnswer
+from llmops_cli.serve.answers.whole_guard import GuardedAnswer, words_size
 from llmops_cli.serve.context import Asked, Fields
+from llmops_cli.serve.endpoints import no_places
 from llmops_cli.serve.judging.key_search import FoundKey, search_keys
 from llmops_cli.serve.judging.pool import JudgePool
 from llmops_cli.serve.judging.queue import QUICK_BYTES
@@ -187,11 +188,15 @@ class Judging:
         bounds: JudgingConfig,
     ) -> GuardedAnswer:
         """One that is there already is not turned away. Raises: Refusal for what is too large."""
-        path = asked.endpoint.target.path
-        if len(raw) <= JUDGED_CHARS and not asks_others(guard):
+        target = asked.endpoint.target
+        path = target.path
+        if target.places is no_places:
+            return GuardedAnswer(raw)
+        size = words_size(raw, target)
+        if size <= JUDGED_CHARS and not asks_others(guard):
             with failing_guard():
                 return judge_answer(guard.policy, raw, path)
-        if len(raw) > bounds.text_bytes:
+        if size > bounds.text_bytes:
             said = f"the answer has more than the {bounds.text_bytes:,} bytes that are judged"
             raise Refusal(502, said, code="upstream_error")
         found: GuardedAnswer = await self._run(
@@ -200,7 +205,7 @@ class Judging:
             raw,
             path,
             asked=asked,
-            size=len(raw),
+            size=size,
             bounds=structs.replace(bounds, waiting=UNBOUNDED, per_key=UNBOUNDED),
         )
         return found

@@ -126,6 +126,15 @@ class MalformedAnswer(UpstreamError):
         super().__init__(f"malformed answer: {why}")
 
 
+class AnswerTooLarge(UpstreamError):
+    """Whole answers have a bound here, which is no fault of who was asked for so much."""
+
+    blame = Blame.GATEWAY
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the answer has more than {most:,} bytes; ask for less at once")
+
+
 class EndedEarly(UpstreamError):
     """A stream that closed in good order and was not at its end."""
 

@@ -12,6 +12,7 @@ from llmops_cli.serve.refusal import Headers, retry_after
 from llmops_cli.serve.upstreams.canary import Sighting
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import (
+    AnswerTooLarge,
     Blame,
     ClientDeadline,
     ErrorInStream,
@@ -199,6 +200,8 @@ def no_reply(candidate: RoutingCandidate, error: UpstreamError) -> Failure:
             is_clients=True,
             is_upstreams=False,
         )
+    if isinstance(error, AnswerTooLarge):
+        return Failure(BAD_GATEWAY, str(error), is_clients=True, is_upstreams=False)
     late = isinstance(error, UpstreamTimeout)
     return Failure(
         504 if late else BAD_GATEWAY,

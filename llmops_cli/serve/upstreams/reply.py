@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-from llmops_cli.serve.upstreams.errors import FirstByteTimeout, MalformedAnswer, ReadTimeout
+from llmops_cli.serve.upstreams.errors import AnswerTooLarge, FirstByteTimeout, ReadTimeout
 from llmops_cli.serve.upstreams.event_lines import EVENT_STREAM
 from llmops_cli.serve.upstreams.patience import Patience
 from llmops_cli.serve.upstreams.wire import OK, Wire
@@ -150,7 +150,7 @@ class Reply:
             parts.append(chunk)
             size += len(chunk)
             if size > WHOLE_MOST:
-                raise MalformedAnswer("it does not end")
+                raise AnswerTooLarge(WHOLE_MOST)
         if self._wire.broken:
             raise self._wire.broken
         body = b"".join(parts)

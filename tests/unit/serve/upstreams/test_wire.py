@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmops_cli.serve.upstreams.errors import (
+    AnswerTooLarge,
     Blame,
     ClientDeadline,
     EndedEarly,
@@ -18,6 +19,7 @@ from llmops_cli.serve.upstreams.errors import (
     TotalTimeout,
     UpstreamError,
 )
+from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
 from llmops_cli.serve.upstreams.patience import Patience
 from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.upstreams.wire import HELD_MOST, Wire
@@ -219,3 +221,19 @@ def test_who_was_kept_waiting_has_its_time_from_then_on() -> None:
     at_once, later = asyncio.run(go())
     assert at_once is None
     assert type(later) is ReadTimeout
+
+
+def test_more_than_is_read_at_once_is_no_fault_of_an_upstream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("llmops_cli.serve.upstreams.reply.WHOLE_MOST", 1000)
+
+    async def go() -> None:
+        wire = Wire()
+        wire.connection_made(_Nowhere())  # type: ignore[arg-type]
+        wire.data_received(HEAD + b"7d0\r\n" + b"x" * 2000)
+        await Reply(wire, _limits(total_s=5)).read()
+
+    with pytest.raises(AnswerTooLarge) as refused:
+        asyncio.run(go())
+    assert outcome_of(refused.value) is Outcome.NOTHING
