@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
 
 EVENT_MOST = 8 << 20
+KEPT_MOST = 8 << 20
+"""Of the events of an answer that may be given again: forty thousand tokens, mostly."""
 
 
 class ChoicesStream:
@@ -37,6 +39,7 @@ class ChoicesStream:
         self._guard = None if guard is None else StreamGuard(guard, route, form)
         self._hides_usage = hides_usage
         self._kept: list[bytes] | None = [] if keeps else None
+        self.kept_bytes = 0
         self._held = b""
         self._last = b""
         self._events = 0
@@ -79,8 +82,17 @@ class ChoicesStream:
         else:
             shown = b"".join([self._event(event) for event in piece.split(END)[:-1]])
         if self._kept is not None:
-            self._kept.append(piece if self._guard is None else shown)
+            self._keep(piece if self._guard is None else shown)
         return shown
+
+    def _keep(self, events: bytes) -> None:
+        if self._kept is None:
+            return
+        self._kept.append(events)
+        self.kept_bytes += len(events)
+        if self.kept_bytes > KEPT_MOST:
+            self._kept = None
+            self.kept_bytes = 0
 
     def _hold_back(self, piece: bytes) -> bytes:
         """The events that are whole; what follows them waits. Raises: UpstreamError."""
@@ -125,8 +137,7 @@ class ChoicesStream:
         """Nothing for who did not ask for it; who is given the answer again may have."""
         if self._blocked:
             return count
-        if self._kept is not None:
-            self._kept.append(count)
+        self._keep(count)
         return b""
 
     def _guarded(self, guard: StreamGuard, chunk: dict[str, Any]) -> bytes:  # Any: OpenAI's fields

@@ -45,6 +45,8 @@ LAST = frozenset(
 class GuardedEvents:
     """No byte of the upstream's own passes: events are written anew from what was judged."""
 
+    kept_bytes = 0
+
     def __init__(self, guard: Guard, route: str) -> None:
         self._counted = UsageEvents()
         self._guard = EventGuard(guard, route)

@@ -22,7 +22,9 @@ LAST_MOST = 64
 
 
 class StreamReader(Protocol):
-    """One streamed answer of an upstream."""
+    """One streamed answer of an upstream. `kept_bytes`: that `whole` is made of."""
+
+    kept_bytes: int
 
     @property
     def usage(self) -> Usage: ...
@@ -69,6 +71,8 @@ def stream_reader(
 
 class OpaqueStream:
     """Passes as it comes; its events may tell the tokens. `last`: what stands in its last one."""
+
+    kept_bytes = 0
 
     def __init__(self, last: re.Pattern[bytes] | None = None) -> None:
         self._counted = UsageEvents()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from llmops_cli.runtime.messages_words import SIGNED_THOUGHTS, signed_thought
-from llmops_cli.serve.answers.dialects.choices import ENDINGS, words
+from llmops_cli.serve.answers.dialects.choices import ENDINGS, add_piece, join_pieces, words
 from llmops_cli.serve.answers.dialects.tool_calls import arguments_of
 
 Json = dict[str, Any]  # Any: OpenAI's fields
@@ -55,13 +55,17 @@ class ChatChoices:
             message.setdefault(SIGNED_THOUGHTS, []).extend(signed)
         for name in SPELT:
             if delta.get(name) is not None:
-                message[name] = (message.get(name) or "") + delta[name]
+                add_piece(message, name, delta[name])
         for call in delta.get("tool_calls") or ():
             _merge_call(message.setdefault("tool_calls", []), call)
 
     def tidy(self, choice: Json) -> None:
         """Who only calls tools says nothing, which is not an empty text."""
         message = choice.get("message")
+        if message:
+            join_pieces(message, SPELT)
+            for call in message.get("tool_calls") or ():
+                join_pieces(call["function"], ("arguments",))
         if message and not message["content"] and message.get("tool_calls"):
             message["content"] = None
 
@@ -116,7 +120,7 @@ def _merge_call(calls: list[Json], piece: Json) -> None:
             {
                 "id": "",
                 "type": "function",
-                "function": {"name": "", "arguments": ""},
+                "function": {"name": "", "arguments": []},
             }
         )
     call = calls[index]
@@ -125,4 +129,4 @@ def _merge_call(calls: list[Json], piece: Json) -> None:
     function = piece.get("function") or {}
     call["id"] = call["id"] or piece.get("id") or ""
     call["function"]["name"] = call["function"]["name"] or function.get("name") or ""
-    call["function"]["arguments"] += arguments_of(function)
+    add_piece(call["function"], "arguments", arguments_of(function))

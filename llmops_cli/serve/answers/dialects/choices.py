@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import msgspec
@@ -38,10 +38,10 @@ class ChoiceFormat(Protocol):
         """A whole choice as a stream tells it."""
 
     def merge(self, choice: Json, piece: Json) -> None:
-        """A stream's piece into what there is of the choice."""
+        """A stream's piece into what there is of the choice, of whose texts there are pieces."""
 
     def tidy(self, choice: Json) -> None:
-        """Of a choice that is whole now."""
+        """Of a choice that is whole now, and so are its texts. Raises: one of OddAnswer."""
 
     def empty(self, index: int) -> Json:
         """A piece that says nothing yet."""
@@ -63,6 +63,22 @@ def words(text: str | None) -> list[str]:
     return _WORDS.findall(text or "")
 
 
+def add_piece(holder: Json, name: str, text: object) -> None:
+    """One more of a text, which is joined when it is whole: a copy for each takes minutes."""
+    pieces = holder.get(name)
+    if not isinstance(pieces, list):
+        pieces = []
+        holder[name] = pieces
+    pieces.append(text)
+
+
+def join_pieces(holder: Json, names: Iterable[str]) -> None:
+    """Raises: TypeError for a piece that is no text."""
+    for name in names:
+        if isinstance(holder.get(name), list):
+            holder[name] = "".join(holder[name])
+
+
 def assembled(events: bytes, form: ChoiceFormat) -> Json | None:
     """The object that a stream spelt out; None if it is not whole, or not one of ours."""
     if b"[DONE]" not in events[-64:]:
@@ -80,13 +96,13 @@ def assembled(events: bytes, form: ChoiceFormat) -> Json | None:
             for piece in chunk["choices"]:
                 _number_calls(piece, calls)
             _add(chunk, whole, choices, form)
+        for choice in choices.values():
+            form.tidy(choice)
     except OddAnswer:
         return None
     if not choices or not all(choice.get("finish_reason") for choice in choices.values()):
         return None
     whole["object"] = str(whole.get("object", "")).removesuffix(".chunk")
-    for choice in choices.values():
-        form.tidy(choice)
     whole["choices"] = [{"index": index, **choices[index]} for index in sorted(choices)]
     return whole
 

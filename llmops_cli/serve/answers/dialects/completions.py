@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from llmops_cli.serve.answers.dialects.choices import words
+from llmops_cli.serve.answers.dialects.choices import add_piece, join_pieces, words
 
 Json = dict[str, Any]  # Any: OpenAI's fields
 
@@ -21,10 +21,10 @@ class TextChoices:
 
     def merge(self, choice: Json, piece: Json) -> None:
         if "text" in piece:
-            choice["text"] = choice.get("text", "") + (piece["text"] or "")
+            add_piece(choice, "text", piece["text"] or "")
 
     def tidy(self, choice: Json) -> None:
-        del choice
+        join_pieces(choice, ("text",))
 
     def empty(self, index: int) -> Json:
         return {"index": index, "finish_reason": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -186,3 +187,26 @@ def test_a_count_that_was_hidden_is_kept_for_who_asks_again(guarded: bool) -> No
     assert b"usage" not in shown
     whole = json.loads(stream.whole() or b"{}")
     assert whole["usage"] == {"prompt_tokens": 5, "completion_tokens": 7}
+
+
+def told(count: int) -> bytes:
+    piece = b'data: {"choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}]}\n\n'
+    last = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    return piece % (b"w" * 20) * count + last
+
+
+def test_a_long_answer_is_put_together_in_time_that_grows_with_it() -> None:
+    """A copy of all that was said for each piece took seconds, while nobody was served."""
+    start = time.process_time()
+    whole = assembled(told(60_000), ChatChoices())
+    assert time.process_time() - start < 2.0
+    assert whole is not None
+    assert len(whole["choices"][0]["message"]["content"]) == 20 * 60_000
+
+
+def test_what_is_too_long_to_be_given_again_is_not_held() -> None:
+    stream = chat_stream()
+    for _ in range(100):
+        stream.feed(told(1000))
+    assert stream.kept_bytes == 0
+    assert stream.whole() is None

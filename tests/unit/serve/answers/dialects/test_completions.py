@@ -13,6 +13,7 @@ def test_pieces_become_a_text() -> None:
     choice: dict[str, Any] = {}
     for text in ("Hel", None, "lo"):
         FORM.merge(choice, {"text": text})
+    FORM.tidy(choice)
     assert choice == {"text": "Hello"}
 
 
