@@ -25,13 +25,13 @@ IDLE = frozenset(
 """Fields of a body that change nothing of what is answered."""
 ENTRY_MOST = 1 << 20
 BYTES_MOST = 512 << 20
-SWEEP_S = 30.0
 STALE_S = 7 * 86_400.0
-FORGET_OLDEST_HALF = """
-delete from answers where until < (
-  select until from answers order by until limit 1 offset (select count(*) / 2 from answers)
-)
-"""
+OLDEST = "select name, length(body), until from answers order by until limit ?"
+STALE_AT_ONCE = 8
+OLD_AT_ONCE = 256
+"""Entries that go with a new one, at most: to forget many at once takes seconds."""
+FREED_TIMES = 2
+"""The size of a new entry, of old ones that go with it where there is too much."""
 
 
 class CachedAnswer(NamedTuple):
@@ -125,7 +125,6 @@ class LocalStore:
     def __init__(self, folder: Path) -> None:
         """Raises: EnvironmentMissing if nothing can be kept there."""
         self._file = CacheFile(folder / ANSWERS, ANSWERS_SCHEMA, version=VERSION)
-        self._swept = time.monotonic()
 
     async def get(self, name: str) -> CachedAnswer | None:
         rows = self._file.rows("select until, body from answers where name = ?", (name,))
@@ -142,15 +141,26 @@ class LocalStore:
     ) -> None:
         row = (name, time.time() + ttl_s, body)
         self._file.run("insert or replace into answers values (?, ?, ?)", row)
-        if time.monotonic() - self._swept > SWEEP_S:
-            self._swept = time.monotonic()
-            self._sweep()
+        self._forget(FREED_TIMES * len(body))
 
-    def _sweep(self) -> None:
-        """What is long stale goes, and the oldest half when there is too much."""
-        self._file.run("delete from answers where until < ?", (time.time() - STALE_S,))
-        if self._size_bytes() > BYTES_MOST:
-            self._file.run(FORGET_OLDEST_HALF)
+    def _forget(self, size: int) -> None:
+        """Some of the oldest: what is long stale, and so many bytes of others if there is too much.
+
+        A little with each new entry, so that nobody waits for much at once.
+        """
+        stale = time.time() - STALE_S
+        is_full = self._size_bytes() > BYTES_MOST
+        left = size if is_full else 0
+        gone = []
+        looked_at = OLD_AT_ONCE if is_full else STALE_AT_ONCE
+        for name, length, until in self._file.rows(OLDEST, (looked_at,)):
+            if until >= stale and left <= 0:
+                break
+            gone.append(name)
+            left -= length
+        if gone:
+            marks = ", ".join("?" * len(gone))
+            self._file.run(f"delete from answers where name in ({marks})", gone)
 
     def _size_bytes(self) -> int:
         pages = self._pragma("page_count") - self._pragma("freelist_count")

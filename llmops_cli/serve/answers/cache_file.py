@@ -18,7 +18,8 @@ VERSION = 1
 ANSWERS = "cache.db"
 ANSWERS_SCHEMA = """
 create table if not exists answers (name text primary key, until real not null, body blob not null)
-without rowid
+without rowid;
+create index if not exists answers_until on answers (until)
 """
 MEANINGS = "meanings.db"
 MEANINGS_SCHEMA = """
@@ -97,7 +98,8 @@ class CacheFile:
             database.execute("pragma synchronous=off")
             database.execute("begin immediate")
             self._drop_other_version(database)
-            database.execute(self._schema)
+            for statement in self._schema.split(";"):
+                database.execute(statement)
             database.execute(f"pragma user_version = {self._version}")
             database.execute("commit")
         except sqlite3.Error:
@@ -126,7 +128,7 @@ class CacheFile:
         except (OSError, sqlite3.Error) as failure:
             LOG.warning("the cache %s cannot be made anew: %s", self._path.name, failure)
             self._db = sqlite3.connect(":memory:", isolation_level=None)
-            self._db.execute(self._schema)
+            self._db.executescript(self._schema)
 
     def _remove(self, why: str) -> None:
         """Once, whichever worker comes first. Raises: OSError."""

@@ -15,7 +15,6 @@ from llmops_cli.serve.answers.cache_file import CacheFile
 RATINGS_MOST = 5
 """Of one request: somebody may think again, and nobody fills a disk."""
 ROWS_MOST = 1_000_000
-SWEEP_S = 60.0
 BOOK = "asked.db"
 VERSION = 2
 SCHEMA = """
@@ -23,7 +22,8 @@ create table if not exists asked (
   id integer primary key, name text unique not null, until real not null, key text not null,
   model text not null, prompt text not null, upstream text not null, side text not null,
   ratings integer not null default 0
-)
+);
+create index if not exists asked_until on asked (until)
 """
 REMEMBER = """
 insert or replace into asked (name, until, key, model, prompt, upstream, side)
@@ -32,7 +32,12 @@ values (?, ?, ?, ?, ?, ?, ?)
 FIND = "select key, model, prompt, upstream, side from asked where name = ? and until > ?"
 FORGET = "delete from asked where name = ?"
 COUNT = "update asked set ratings = ratings + 1 where name = ? and ratings < ? returning ratings"
-SWEEP = "delete from asked where until < ? or id <= (select max(id) from asked) - ?"
+FORGET_OLD = """
+delete from asked where
+  id in (select id from asked where until < ? order by until limit 8)
+  or id <= (select max(id) from asked) - ?
+"""
+"""Some with each new one, so that nobody waits for many."""
 COUNT_SHARED = """
 local count = redis.call('INCR', KEYS[1])
 redis.call('EXPIRE', KEYS[1], ARGV[1])
@@ -73,14 +78,11 @@ class LocalBook:
         """Raises: EnvironmentMissing if nothing can be kept there."""
         self._file = CacheFile(folder / BOOK, SCHEMA, version=VERSION)
         self._keep_s = keep_s
-        self._swept = time.monotonic()
 
     async def remember(self, request: str, asked: AskedRequest) -> None:
         until = time.time() + self._keep_s
         self._file.run(REMEMBER, (request, until, *msgspec.structs.astuple(asked)))
-        if time.monotonic() - self._swept > SWEEP_S:
-            self._swept = time.monotonic()
-            self._file.run(SWEEP, (time.time(), ROWS_MOST))
+        self._file.run(FORGET_OLD, (time.time(), ROWS_MOST))
 
     async def forget(self, request: str) -> None:
         self._file.run(FORGET, (request,))
