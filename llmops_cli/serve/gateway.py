@@ -28,7 +28,7 @@ from llmops_cli.serve.judging.work import warm_up
 from llmops_cli.serve.rollout.rollout import Rollout
 from llmops_cli.serve.snapshot import Snapshot
 from llmops_cli.serve.spec import GatewaySpec
-from llmops_cli.serve.state import connect
+from llmops_cli.serve.state import connect_serving
 from llmops_cli.serve.storage import Storage, audit_log, feedback_log
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.members import Members
@@ -69,7 +69,7 @@ class Gateway:
             judging=self._judging,
             book=self._book,
         )
-        history = connect(self._folder)
+        history = connect_serving(self._folder)
         self._follower = FileFollower(spec, versions, self._keys, self._metrics, database=history)
         self._rollout = Rollout(
             self,

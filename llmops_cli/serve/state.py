@@ -12,6 +12,11 @@ from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.runtime.paths import at_home, cache_dir
 
 DATABASE = "gateway.db"
+PATIENCE_MS = 250
+"""For another process's write, which takes microseconds unless something is wrong.
+
+Nobody is served meanwhile.
+"""
 SCHEMA = """
 create table if not exists keys (
   id text primary key,
@@ -79,6 +84,16 @@ def state_dir() -> Path:
     if named:
         return at_home(named)
     return cache_dir() / "state"
+
+
+def connect_serving(folder: Path) -> sqlite3.Connection:
+    """The same for who serves meanwhile: nobody's writing is waited for long.
+
+    Raises: EnvironmentMissing.
+    """
+    database = connect(folder)
+    database.execute(f"pragma busy_timeout={PATIENCE_MS}")
+    return database
 
 
 def connect(folder: Path) -> sqlite3.Connection:

@@ -25,14 +25,9 @@ from llmops_cli.serve.accounts.budget import (
 )
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.refusal import Refusal
-from llmops_cli.serve.state import connect
+from llmops_cli.serve.state import connect, connect_serving
 
 LOG = logging.getLogger("llmops.gateway")
-PATIENCE_MS = 250
-"""For another process's write, which takes microseconds unless something is wrong.
-
-Nobody is served meanwhile.
-"""
 RESERVE = """
 insert into reservations
 select :id, :key, :month, :dollars, :tokens, :owner
@@ -72,8 +67,7 @@ class LocalBudgets:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._db = connect(folder)
-        self._db.execute(f"pragma busy_timeout={PATIENCE_MS}")
+        self._db = connect_serving(folder)
         self._owner = owner()
         self._unsettled: list[Settlement] = []
         self._fails = False

@@ -16,7 +16,7 @@ from msgspec import structs
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig
 from llmops_cli.serve.rollout.history import GATEWAY, Action, Deployment, record, within
-from llmops_cli.serve.state import connect
+from llmops_cli.serve.state import connect_serving
 from llmops_cli.serve.upstreams.canary import (
     CANARY,
     ENOUGH,
@@ -37,7 +37,7 @@ class Canaries:
     """`tick` runs about once a second in each worker; each step is taken once."""
 
     def __init__(self, folder: Path) -> None:
-        self._db = connect(folder)
+        self._db = connect_serving(folder)
         self._configs: dict[str, CanaryConfig] = {}
         self._states: dict[str, CanaryState] = {}
         self._new: dict[str, dict[str, SideStats]] = {}
@@ -103,9 +103,10 @@ class Canaries:
                 self._tick(name, config)
             except sqlite3.Error as error:
                 LOG.warning("canary %s: %s", name, error)
+                return  # the next one would wait as long
 
     def _tick(self, name: str, config: CanaryConfig) -> None:
-        new = self._new.pop(name, {})
+        new = self._new.get(name, {})
         with within(self._db):
             kept = self._kept(name)
             state = _continued(kept, config)
@@ -120,6 +121,7 @@ class Canaries:
                     self._record(name, done)
             self._keep(name, state, kept)
         self._states[name] = state
+        self._new.pop(name, None)  # told; where nothing could be written it is told later
 
     def _keep(
         self,

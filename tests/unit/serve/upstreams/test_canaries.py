@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from llmops_cli.gateway_file.model import CanaryConfig, ModelConfig
+from llmops_cli.serve.state import connect
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.canary import CanaryStatus, Sighting
 
@@ -80,3 +82,19 @@ def test_a_changed_canary_begins_anew(tmp_path: Path, step_s: float) -> None:
     canaries.configure({})
     assert canaries.percent("m") == 0
     assert canaries.states() == {}
+
+
+def test_who_holds_the_database_keeps_nobody_waiting_and_loses_nothing(tmp_path: Path) -> None:
+    """A shell that was left in the middle of a change stopped every gateway for 10 s of each 11."""
+    canaries = begun(tmp_path)
+    serve(canaries, 20)
+    holder = connect(tmp_path)
+    holder.execute("begin immediate")
+    start = time.monotonic()
+    canaries.tick()
+    assert time.monotonic() - start < 2.0
+    assert canaries.percent("m") == 10
+    holder.execute("rollback")
+    canaries.tick()
+    assert canaries.percent("m") == 100
+    holder.close()
