@@ -108,10 +108,14 @@ class Snapshot:
         return found
 
     @property
+    def keeps_personal_data(self) -> bool:
+        """Whether a rule says of any model where personal data may go."""
+        return bool(asking_for_privacy(self.config))
+
+    @property
     def needs_judges(self) -> bool:
         """Whether requests are read for more than where they go."""
-        has_private = bool(asking_for_privacy(self.config))
-        return self.guard is not None or has_private or self.config.audit.bodies
+        return self.guard is not None or self.keeps_personal_data or self.config.audit.bodies
 
     def watch(self) -> None:
         """Begins the checks of those that are new."""

@@ -22,6 +22,8 @@ from llmops_cli.serve.answers.replay import replay
 from llmops_cli.serve.answers.reservation import has_budget, reserve_at_most, sizes_beside
 from llmops_cli.serve.answers.smaller import send_compressed
 from llmops_cli.serve.context import CacheUse, GuardVerdict
+from llmops_cli.serve.door.moderation import texts_of
+from llmops_cli.serve.door.respond import respond
 from llmops_cli.serve.endpoints import CHAT
 from llmops_cli.serve.feedback.book import AskedBook
 from llmops_cli.serve.feedback.ratable import RatableAnswers
@@ -31,6 +33,7 @@ from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.seen_texts import SeenTexts
 from llmops_cli.serve.sending import sendable
 from llmops_cli.serve.upstreams.anthropic.chat_translation import ChatTranslation
+from llmops_cli.serve.upstreams.destinations import NOWHERE
 from llmops_cli.serve.upstreams.exchange import Failure, NoAnswer
 from llmops_cli.serve.upstreams.rules import destinations_of
 from llmops_cli.serve.watch.metrics import Metrics
@@ -105,6 +108,38 @@ class RequestHandler:
             await tell_tokens(request)
         finally:
             await limits.settle(claim, 0, failed=False)
+
+    async def moderate(self, request: AdmittedRequest, hooks: DisconnectHooks) -> None:
+        """Tells the guard's opinion. It takes a request of the limits, and costs nothing.
+
+        Raises: Refusal; ClientGone.
+        """
+        asked = request.asked
+        texts = texts_of(asked.body.input)
+        limits = request.snapshot.limits
+        claim, headers = await limits.take(asked.key, asked.ip, "", 0)
+        request.decided.headers += headers
+        try:
+            found = await until_gone(self._opinion(request, texts), request.observed, hooks)
+        finally:
+            await limits.settle(claim, 0, failed=False)
+        request.observed.status = 200
+        await respond(request.send, 200, found, request.decided.headers)
+
+    async def _opinion(self, request: AdmittedRequest, texts: list[str]) -> bytes:
+        """Texts for no model go where the strictest rule lets personal data go: nowhere from here.
+
+        Raises: Refusal.
+        """
+        asked = request.asked
+        snapshot = request.snapshot
+        bounds = snapshot.config.limits.judging
+        guard = snapshot.guard
+        near = snapshot.guard_for(NOWHERE)
+        if near is not guard and snapshot.keeps_personal_data:
+            asked.personal = await self._judging.personal(asked, bounds)
+            guard = near if asked.personal else guard
+        return await self._judging.moderation(guard, texts, asked, bounds)
 
     async def _handle(self, request: AdmittedRequest, hooks: DisconnectHooks) -> None:
         """Raises: Refusal; ClientGone."""

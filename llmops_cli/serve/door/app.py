@@ -19,7 +19,6 @@ from llmops_cli.serve.door.body import parse, received
 from llmops_cli.serve.door.cors import cors_headers, preflight_headers
 from llmops_cli.serve.door.forms import fields_of_form
 from llmops_cli.serve.door.identity import NoGoodKey, admit, read_headers
-from llmops_cli.serve.door.moderation import texts_of
 from llmops_cli.serve.door.pages import Pages
 from llmops_cli.serve.door.protocol import ON_DISCONNECT
 from llmops_cli.serve.door.request_log import RequestLog
@@ -267,11 +266,7 @@ class GatewayApp:
             body = await until_gone(reading, context.observed, hooks)
         context.decided.headers += dialect.told()
         if asked.endpoint is MODERATIONS:
-            texts = texts_of(asked.body.input)
-            judging = self._judging.moderation(snapshot.guard, texts, asked, limits.judging)
-            found = await until_gone(judging, context.observed, hooks)
-            context.observed.status = 200
-            await respond(send, 200, found, context.decided.headers)
+            await self._handler.moderate(AdmittedRequest(snapshot, context, dialect, send), hooks)
             return
         if not snapshot.was_looked:
             await snapshot.looked()

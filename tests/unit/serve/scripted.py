@@ -20,7 +20,7 @@ from llmops_cli.serve.answers.handler import RequestHandler
 from llmops_cli.serve.answers.semantic import Meanings
 from llmops_cli.serve.context import RequestContext
 from llmops_cli.serve.door.body import parse
-from llmops_cli.serve.endpoints import CHAT, COUNT_TOKENS, Endpoint
+from llmops_cli.serve.endpoints import CHAT, COUNT_TOKENS, MODERATIONS, Endpoint
 from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.snapshot import Snapshot
@@ -242,6 +242,8 @@ class ScriptedGateway:
             request = AdmittedRequest(self.snapshot, context, dialect, send)
             if endpoint is COUNT_TOKENS:
                 await self.handler.count(request)
+            elif endpoint is MODERATIONS:
+                await self.handler.moderate(request, set())
             else:
                 await self.handler.handle(request, set())
         except Refusal as refusal:
