@@ -265,7 +265,7 @@ def test_a_text_of_marks_is_counted_in_a_moment(shop: Shop) -> None:
 
 
 def test_a_long_text_is_counted_beside_the_loop(shop: Shop) -> None:
-    said = {"role": "user", "content": "\ufdfa" * 200_000}
+    said = {"role": "user", "content": "\ufdfa" * 600_000}
     gateway = shop.gateway
 
     turns = 0
@@ -285,7 +285,7 @@ def test_a_long_text_is_counted_beside_the_loop(shop: Shop) -> None:
 
     answered = asyncio.run(asked())
     assert answered.status == 200
-    assert turns > 8
+    assert turns > 5
 
 
 def test_a_small_model_that_answers_first_is_reserved_for(tmp_path: Path) -> None:
