@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmops_cli.serve.answers.dialects.choice_texts import (
+    TakenThoughts,
     TextPlace,
     is_plain,
     leave_unread,
@@ -12,9 +13,11 @@ from llmops_cli.serve.answers.dialects.choice_texts import (
     places_of,
     places_of_chunk,
     settle_forms,
+    taken_thoughts,
     whole_places_of,
 )
 from llmops_cli.serve.answers.dialects.choices import ChoiceFormat
+from llmops_cli.serve.answers.dialects.slots import slots_in
 from llmops_cli.serve.answers.dialects.sse import event
 from llmops_cli.serve.answers.dialects.tool_calls import ToolCalls
 from llmops_cli.serve.context import GuardVerdict
@@ -51,7 +54,9 @@ class StreamGuard:
         is_last = choice.get("finish_reason") is not None
         self._number_calls(index, choice)
         choice.pop("logprobs", None)  # they spell what is redacted
+        thoughts: TakenThoughts | None = None
         if not is_plain(choice):
+            thoughts = taken_thoughts(choice)
             settle_forms(choice)
             leave_unread(choice)
             known = [*places_of(choice), *whole_places_of(choice)]
@@ -61,11 +66,23 @@ class StreamGuard:
             place.holder[place.field] = self._stream(index, place.name).feed(place.text)
         if is_last:
             self._append_rest(index, choice)
+        if thoughts is not None and thoughts.blocks and self._passes(thoughts.blocks):
+            thoughts.put_back()
         if not self.has_blocked and any(stream.redacted for stream in self._streams.values()):
             self.verdict = GuardVerdict("output", "redact")
         decision = self._block_of(index)
         if decision is not None:
             self._block(choice, decision)
+
+    def _passes(self, thoughts: list[Json]) -> bool:
+        """All of them as they are, or none: a signature is of every word."""
+        for block in thoughts:
+            for slot in slots_in(block):
+                decision = self._guard.check_output(slot.text, route=self._route)
+                if slot.field != "data" and decision.action in ("redact", "block"):
+                    self.verdict = self.verdict or GuardVerdict("output", "redact")
+                    return False
+        return True
 
     def _number_calls(self, index: int, choice: Json) -> None:
         """Each tool call's input is a stream of its own, whatever an upstream numbers it."""
@@ -101,6 +118,7 @@ class StreamGuard:
     def _block(self, choice: Json, decision: Decision) -> None:
         self.verdict = GuardVerdict("output", "block", decision.findings[0].rule)
         choice["finish_reason"] = "content_filter"
+        taken_thoughts(choice)
         for place in places_of(choice):
             place.holder[place.field] = ""
         self._form.replace(choice, decision.message or "")

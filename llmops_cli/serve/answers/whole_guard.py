@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from llmops_cli.serve.answers.dialects.choice_texts import TextPlace
+from llmops_cli.runtime.messages_words import SIGNED_THOUGHTS
+from llmops_cli.serve.answers.dialects.choice_texts import TextPlace, taken_thoughts
 from llmops_cli.serve.answers.dialects.slots import slots_in, without_spelling
 from llmops_cli.serve.context import GuardVerdict
 from llmops_cli.serve.endpoints import AnswerKind, Endpoint
@@ -85,6 +86,8 @@ def _guarded_text(guard: Guard, raw: bytes, endpoint: Endpoint) -> GuardedAnswer
 
 
 def _apply(decision: Decision, place: TextPlace) -> None:
+    if place.name == SIGNED_THOUGHTS and taken_thoughts(place.choice).blocks:
+        return  # all of them: a signature is of every word
     if decision.action == "redact":
         place.holder[place.field] = decision.text
         return

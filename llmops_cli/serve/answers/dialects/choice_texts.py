@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from llmops_cli.runtime.messages_words import SIGNED_THOUGHTS
+from llmops_cli.runtime.messages_words import SIGNED_THOUGHTS, signed_thought
 from llmops_cli.serve.answers.dialects.slots import SPELT_OUT, slots_in
 
 Json = dict[str, Any]  # Any: OpenAI's fields
@@ -80,6 +80,16 @@ class TextPlace(NamedTuple):
         return str(self.holder[self.field])
 
 
+class TakenThoughts(NamedTuple):
+    """`holder`: where they stood."""
+
+    holder: Json
+    blocks: list[Json]
+
+    def put_back(self) -> None:
+        self.holder[SIGNED_THOUGHTS] = self.blocks
+
+
 def places_of(choice: Json) -> Iterator[TextPlace]:
     """Every text that a model says in pieces: answer, reasoning, refusal, a tool's arguments."""
     part = _part_of(choice)
@@ -98,6 +108,21 @@ def places_of(choice: Json) -> Iterator[TextPlace]:
         index = detail.get("index", number) if isinstance(detail, dict) else number
         for field in DETAIL_FIELDS:
             yield from _place_in(choice, f"{field} {index}", detail, field)
+
+
+def taken_thoughts(choice: Json) -> TakenThoughts:
+    """Takes what a model has thought and signed out of a choice, or a stream's piece of one.
+
+    What nobody has signed is left where it is.
+    """
+    part = _part_of(choice)
+    given = part.get(SIGNED_THOUGHTS)
+    signed = [signed_thought(block) for block in given] if isinstance(given, list) else []
+    blocks = [block for block in signed if block is not None]
+    if not blocks or len(blocks) < len(signed):
+        return TakenThoughts(part, [])
+    del part[SIGNED_THOUGHTS]
+    return TakenThoughts(part, blocks)
 
 
 def _part_of(choice: Json) -> Json:
@@ -136,7 +161,7 @@ def other_places_of(choice: Json, known: Iterable[TextPlace]) -> Iterator[TextPl
     """Every text that stands elsewhere: names, what is new, what has another form."""
     seen = {(id(place.holder), place.field) for place in known}
     part = _part_of(choice)
-    for holder in (choice,) if part is choice else (choice, part):
+    for holder in (choice,) if part is choice else (part, choice):
         for place in _others_in(choice, holder, WORDLESS_FIELDS):
             if (id(place.holder), place.field) in seen:
                 continue

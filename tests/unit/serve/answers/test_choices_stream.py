@@ -14,6 +14,7 @@ from llmops_cli.guard.check import Guard
 from llmops_cli.serve.answers.choices_stream import ChoicesStream
 from llmops_cli.serve.answers.dialects.chat import ChatChoices
 from llmops_cli.serve.answers.dialects.choices import assembled, spelt
+from llmops_cli.serve.answers.whole_guard import guarded_answer
 from llmops_cli.serve.endpoints import CHAT
 from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
 from tests.unit.serve.streams import cut, places, stream_of, text_in, words
@@ -210,3 +211,43 @@ def test_what_is_too_long_to_be_given_again_is_not_held() -> None:
         stream.feed(told(1000))
     assert stream.kept_bytes == 0
     assert stream.whole() is None
+
+
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVk"}
+SEALED = {"type": "redacted_thinking", "data": "4111 1111 1111 1111"}
+CARD = {**THOUGHT, "thinking": "A card: 4111 1111 1111 1111"}
+
+
+def thoughts_in(events: bytes) -> list[object]:
+    """`thinking_blocks` of all events."""
+    datas = [line[6:] for line in events.splitlines() if line.startswith(b"data: {")]
+    deltas = [choice["delta"] for data in datas for choice in json.loads(data)["choices"]]
+    return [delta["thinking_blocks"] for delta in deltas if "thinking_blocks" in delta]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "shown"),
+    [
+        ([THOUGHT, SEALED], [[THOUGHT, SEALED]]),
+        ([THOUGHT, CARD], []),
+        ([{**THOUGHT, "signature": ""}], []),
+        ([{**THOUGHT, "more": "A card: 4111 1111 1111 1111"}], [[THOUGHT]]),
+        ("A card: 4111 1111 1111 1111", []),
+    ],
+    ids=["signed", "with a card", "unsigned", "with more", "no blocks"],
+)
+def test_signed_thoughts_pass_a_guard_whole_or_not_at_all(
+    blocks: object, shown: list[object]
+) -> None:
+    """A model that calls tools wants back what it has signed, to the letter."""
+    choice = {"index": 0, "delta": {"thinking_blocks": blocks}, "finish_reason": None}
+    raw = b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+    found = passed(chat_stream(Guard()), [raw + stream_of(["a"])])
+    assert thoughts_in(found) == shown
+    whole = {"choices": [{"index": 0, "message": {"content": "a", "thinking_blocks": blocks}}]}
+    guarded = guarded_answer(Guard(), json.dumps(whole).encode(), CHAT).body
+    assert b"1111" not in guarded.replace(SEALED["data"].encode(), b"")
+    if shown == [blocks]:
+        assert json.loads(guarded) == whole
+    if blocks == [THOUGHT, CARD]:
+        assert json.loads(guarded)["choices"][0]["message"] == {"content": "a"}
