@@ -13,14 +13,11 @@ Span = tuple[int, int]
 """Characters."""
 
 
-MEANING = "meaning."
-"""How rules of meanings.yaml are called."""
-
-
 class Evidence(msgspec.Struct, frozen=True):
     """A rule that holds.
 
-    In which view (empty: the text itself), and where in the text as it came.
+    In which view (empty: the text itself), and where in the text as it came. `says_again`: what
+    other rules say of the same text.
     """
 
     rule: str
@@ -29,6 +26,7 @@ class Evidence(msgspec.Struct, frozen=True):
     view: tuple[str, ...]
     span: Span
     text: str = ""
+    says_again: bool = False
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -43,7 +41,7 @@ class Scan(msgspec.Struct, frozen=True):
 
         Meanings, which say again what phrases say, do not outvote those.
         """
-        phrases = [item for item in self.evidence if not item.rule.startswith(MEANING)]
+        phrases = [item for item in self.evidence if not item.says_again]
         sums: dict[str, float] = {}
         for item in phrases or self.evidence:
             sums[item.family] = sums.get(item.family, 0) + item.weight

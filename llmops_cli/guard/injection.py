@@ -125,4 +125,5 @@ def _evidence(
     view: tuple[str, ...],
     span: Span,
 ) -> Evidence:
-    return Evidence(rule.id, rule.family, round(window.weights[rule], 3), view, span)
+    weight = round(window.weights[rule], 3)
+    return Evidence(rule.id, rule.family, weight, view, span, says_again=rule.says_again)

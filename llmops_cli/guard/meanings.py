@@ -41,7 +41,7 @@ class Combination(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def rule(self) -> Rule:
-        return Rule(id=self.id, family=self.family, weight=self.weight, any=())
+        return Rule(id=self.id, family=self.family, weight=self.weight, any=(), says_again=True)
 
 
 class _MeaningsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -63,7 +63,7 @@ def _read(
     normal = normalise(view.text)
     excerpt = view.text[:EXCERPT_CHARS]
     evidence = [
-        Evidence(rule.id, rule.family, rule.weight, names, span, excerpt)
+        Evidence(rule.id, rule.family, rule.weight, names, span, excerpt, rule.says_again)
         for rule in _rules_of(view, normal.text)
         if rule.id not in plain
     ]

@@ -38,13 +38,15 @@ FREE_WORDS_MOST = 4
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`any` of the patterns makes the rule count, once, with its weight.
 
-    How they are written: data/rules.yaml.
+    How they are written: data/rules.yaml. `says_again`: it holds for what a text means, which its
+    phrases say too where they are known.
     """
 
     id: str
     family: str
     weight: float
     any: tuple[str, ...]
+    says_again: bool = False
 
 
 class _RulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
