@@ -26,6 +26,7 @@ KEYS = {
     "aws-key-id": f"AKIA{drawn(16, string.ascii_uppercase + string.digits)}",
     "github": f"ghp_{drawn(36)}",
     "huggingface": f"hf_{drawn(34)}",
+    "stripe": f"rk_live_{drawn(24)}",
     "twilio": f"SK{drawn(32, '0123456789abcdef')}",
     "llmops": f"llmops_{drawn(43)}",
 }
@@ -50,6 +51,7 @@ def test_a_key_is_found_wherever_it_stands(form: str, around: str) -> None:
         "sk-" + "x" * 48,
         "sk-ant-" + "0" * 30,
         "a-task-" + drawn(40),
+        "pk_live_" + drawn(24),  # Stripe's for pages: everybody may read it
         "sk-ant-... is how they begin",
         "llmops_gateway_upstream_requests_total",
         "llmops_requests_under_way_total_9abcdefgh",
