@@ -56,6 +56,12 @@ def _would_be_saved(secret: str) -> UsageError:
     )
 
 
+def shown_url(url: str) -> str:
+    """A URL that is none, as it may be shown: what stands before an @ may be a password."""
+    _, at, rest = url.rpartition("@")
+    return f"***@{rest}" if at else url
+
+
 def server_url(url: str, *, field: str) -> str:
     """The address of an OpenAI-style server, without a slash, an endpoint or /v1 at its end.
 
@@ -66,10 +72,10 @@ def server_url(url: str, *, field: str) -> str:
     plain = url.strip()
     refuse_secrets(plain, field=field)
     if not plain.startswith(SCHEMES):
-        raise UsageError(f"{flag} '{plain}' is no http(s) URL", hint=example)
+        raise UsageError(f"{flag} '{shown_url(plain)}' is no http(s) URL", hint=example)
     parts = urlsplit(plain)
     if not _has_host(parts):
-        raise UsageError(f"{flag} '{plain}' names no host", hint=example)
+        raise UsageError(f"{flag} '{shown_url(plain)}' names no host", hint=example)
     if parts.query or parts.fragment:
         message = f"{flag} is the address of a server, without a query"
         raise UsageError(message, hint=example)

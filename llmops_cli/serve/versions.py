@@ -57,6 +57,13 @@ class ConfigVersion(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool = True
 
 
+def _nameless() -> IO[bytes]:
+    """In memory where the system has such files: values of variables stand in it."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("llmops"), "w+b")
+    return tempfile.TemporaryFile(prefix="llmops-")
+
+
 class ConfigVersions:
     """A file without a name, which workers inherit: it ends with the last of them."""
 
@@ -76,7 +83,7 @@ class ConfigVersions:
         seen: FileStamp,
     ) -> ConfigVersions:
         """With the version of the start."""
-        file = tempfile.TemporaryFile(prefix="llmops-")  # noqa: SIM115  it lives as long as we do
+        file = _nameless()
         found = cls(file.fileno())
         found._file = file
         now = time.time()

@@ -200,6 +200,8 @@ def _client(url: str, patience_s: float) -> tuple[Any, RedisErrors]:  # Any: an 
             max_connections=256,
             health_check_interval=15,
         )
-    except ValueError as error:
-        raise UsageError(f"redis: {error}", hint="redis://127.0.0.1:6379/0") from error
+    except ValueError:  # whose words may hold a part of the password
+        raise UsageError(
+            "redis: that is no address of Redis", hint="redis://127.0.0.1:6379/0"
+        ) from None
     return client, (RedisError, OSError, TimeoutError, asyncio.TimeoutError)

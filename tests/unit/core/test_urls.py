@@ -8,7 +8,10 @@ from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.resolve import resolve
 from llmops_cli.core.urls import is_secret_name, refuse_secrets, server_url
+from llmops_cli.gateway_file.config import RedisConfig
+from llmops_cli.gateway_file.url import bad_url
 from llmops_cli.redteam.recipe import RedteamRecipe
+from llmops_cli.serve.accounts.redis_link import RedisLink
 
 SECRET = "hunter2"
 SECRET_URLS = (
@@ -27,6 +30,19 @@ def test_a_secret_in_a_url_is_refused_and_not_repeated(url: str) -> None:
     assert SECRET not in f"{error.value.message}{error.value.hint}"
     with pytest.raises(UsageError):
         refuse_secrets(url, field="url")
+
+
+@pytest.mark.parametrize("scheme", ["http", "redis"])
+def test_a_password_that_is_cut_by_its_own_signs_is_not_repeated(scheme: str) -> None:
+    """Behind a slash it is no password to who takes a URL apart."""
+    url = f"{scheme}://user:{SECRET}/{SECRET}@127.0.0.1:8000"
+    with pytest.raises(UsageError) as error:
+        server_url(url, field="url")
+    assert SECRET not in f"{error.value.message}{error.value.hint}"
+    assert SECRET not in (bad_url(url) or SECRET)
+    with pytest.raises(UsageError) as error:
+        RedisLink(RedisConfig(url=url))
+    assert SECRET not in f"{error.value.message}{error.value.hint}"
 
 
 @pytest.mark.parametrize("url", SECRET_URLS)
