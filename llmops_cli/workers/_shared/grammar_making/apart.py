@@ -33,6 +33,8 @@ class GrammarProcess:
         self._lock = threading.Lock()
         self._process: Process | None = None
         self._is_closed = False
+        self._task: GrammarTask | None = None
+        self._is_given_up = False
 
     @property
     def pid(self) -> int | None:
@@ -52,23 +54,41 @@ class GrammarProcess:
         with self._lock:
             self._end()
 
+    def give_up(self, task: GrammarTask) -> None:
+        """Ends what is being made, if that is this very task: nobody waits for it any more."""
+        if self._task is not task:
+            return
+        self._is_given_up = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def make(self, task: GrammarTask) -> Machine:
         """Raises: GrammarError; OSError if no process can be started."""
         with self._lock:
-            for _ in range(TRIES):
-                if self._is_closed:
-                    break
-                process = self._running()
-                try:
-                    return asked(process, task)
-                except (EOFError, BrokenPipeError):
-                    if self._end() == -signal.SIGPROF:
-                        raise GrammarError("it takes too long to be made") from None
-                except GrammarError:
-                    raise
-                except BaseException:
-                    self._end()  # what it still says would be taken for the next answer
-                    raise
+            self._is_given_up = False
+            self._task = task
+            try:
+                return self._made(task)
+            finally:
+                self._task = None
+
+    def _made(self, task: GrammarTask) -> Machine:
+        """Raises: as above."""
+        for _ in range(TRIES):
+            if self._is_closed or self._is_given_up:
+                break
+            process = self._running()
+            try:
+                return asked(process, task)
+            except (EOFError, BrokenPipeError):
+                if self._end() == -signal.SIGPROF:
+                    raise GrammarError("it takes too long to be made") from None
+            except GrammarError:
+                raise
+            except BaseException:
+                self._end()  # what it still says would be taken for the next answer
+                raise
         raise MakerEnded("it ends what makes grammars")
 
     def _running(self) -> Process:

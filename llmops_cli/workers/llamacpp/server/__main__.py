@@ -165,7 +165,7 @@ async def serve(
         embedding.queue.start()
     models = [args.name, *args.adapters]
     reader = prompt_reader(model, context=context)
-    grammars = Grammars(maker.make)
+    grammars = Grammars(maker.make, maker.give_up)
     app = OpenAiApp(reader, scheduler, embedding, grammars=grammars, models=models, context=context)
     sizes = f"{args.parallel} sequences, {context} tokens each"
     print(f"serving {args.name} on {args.host}:{args.port}, {sizes}", flush=True)

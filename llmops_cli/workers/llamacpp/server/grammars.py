@@ -1,12 +1,13 @@
 """What a request's answer is held to: its own grammar, or that of its `response_format`."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from _shared.grammar_making.tasks import AnySchema, GbnfTask, GrammarTask, SchemaTask
-from _shared.grammars.compiled import GrammarCache
+from _shared.grammars.compiled import GrammarCache, digest_of
 from _shared.grammars.machine import Machine
 from _shared.grammars.nodes import GrammarError
 from llamacpp.server.errors import ApiError, BadRequest
@@ -27,14 +28,28 @@ class WantedForm(NamedTuple):
     what: str
 
 
+class _Making(NamedTuple):
+    """What is being made just now."""
+
+    task: GrammarTask
+    digest: str
+
+
 class Grammars:
     """Grammars for requests. Who asks for one that has been made waits for none that is being made.
 
     `make` runs in one thread of its own, which others of the event loop's never wait for. What
-    nobody waits for any more (who asked is cancelled) is not begun.
+    nobody waits for any more (who asked is cancelled) is not begun, and `give_up` ends it if it is.
     """
 
-    def __init__(self, make: Callable[[GrammarTask], Machine]) -> None:
+    def __init__(
+        self,
+        make: Callable[[GrammarTask], Machine],
+        give_up: Callable[[GrammarTask], None] | None = None,
+    ) -> None:
+        self._give_up = give_up
+        self._wanted: Counter[str] = Counter()
+        self._making: _Making | None = None
         self._cache: GrammarCache[GrammarTask] = GrammarCache(make)
         self._maker = ThreadPoolExecutor(1, "grammars")
         self._turn = asyncio.Semaphore(1)
@@ -43,8 +58,8 @@ class Grammars:
     async def machine(self, wanted: WantedForm) -> Machine:
         """Raises: ApiError."""
         try:
-            known = await asyncio.to_thread(self._cache.known, wanted.task)
-            return known or await self._made(wanted.task)
+            digest, known = await asyncio.to_thread(self._known, wanted.task)
+            return known or await self._made(wanted.task, digest)
         except GrammarError as error:
             raise BadRequest(f"{wanted.what}: {error}", param=wanted.field) from error
         except RecursionError as error:
@@ -54,21 +69,37 @@ class Grammars:
             message = f"no process can be started that makes grammars: {error}"
             raise ApiError(503, "server_error", message) from error
 
-    async def _made(self, task: GrammarTask) -> Machine:
+    def _known(self, task: GrammarTask) -> tuple[str, Machine | None]:
+        """With its digest, which takes a while of a large schema. Raises: GrammarError."""
+        return digest_of(task), self._cache.known(task)
+
+    async def _made(self, task: GrammarTask, digest: str) -> Machine:
         """Raises: ApiError for one too many, and as `make`."""
         if self.waiting >= MOST_WAITING:
             message = "too many grammars are waiting to be made; retry later"
             raise ApiError(429, "overloaded_error", message, headers=[(b"retry-after", b"1")])
         self.waiting += 1
+        self._wanted[digest] += 1
         try:
             await self._turn.acquire()
-            making = self._begun(task)
-            await asyncio.wait([making])  # who leaves does not end it, and its result is kept
+            making = self._begun(task, digest)
+            await asyncio.wait([making])
             return making.result()
         finally:
             self.waiting -= 1
+            self._left(digest)
 
-    def _begun(self, task: GrammarTask) -> asyncio.Future[Machine]:
+    def _left(self, digest: str) -> None:
+        """Somebody waits no longer, whatever came of it."""
+        self._wanted[digest] -= 1
+        if self._wanted[digest] > 0:
+            return
+        del self._wanted[digest]
+        making = self._making
+        if making is not None and making.digest == digest and self._give_up is not None:
+            self._give_up(making.task)
+
+    def _begun(self, task: GrammarTask, digest: str) -> asyncio.Future[Machine]:
         """Has the turn until it is done, whoever waits for it."""
         loop = asyncio.get_running_loop()
         try:
@@ -76,10 +107,12 @@ class Grammars:
         except RuntimeError:  # no thread can be started
             self._turn.release()
             raise
+        self._making = _Making(task, digest)
         making.add_done_callback(self._next_turn)
         return making
 
     def _next_turn(self, made: asyncio.Future[Machine]) -> None:
+        self._making = None
         self._turn.release()
         if not made.cancelled():
             made.exception()  # asyncio logs what nobody has looked at

@@ -143,6 +143,27 @@ def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
     assert begun == [other(0).task, other(3).task]
 
 
+def test_what_is_being_made_ends_with_the_last_who_waits_for_it() -> None:
+    async def run() -> tuple[list[GrammarTask], list[GrammarTask]]:
+        slow = Slow()
+        given_up: list[GrammarTask] = []
+        grammars = Grammars(slow, given_up.append)
+        asked = [asyncio.create_task(grammars.machine(other(0))) for _ in range(2)]
+        while not slow.begun or grammars.waiting < 2:
+            await asyncio.sleep(0.001)
+        asked[0].cancel()
+        await asyncio.gather(asked[0], return_exceptions=True)
+        one_left = list(given_up)
+        asked[1].cancel()
+        await asyncio.gather(asked[1], return_exceptions=True)
+        slow.may_go_on.set()
+        return one_left, given_up
+
+    one_left, none_left = asyncio.run(run())
+    assert not one_left
+    assert none_left == [other(0).task]
+
+
 class Schema(dict[str, Any]):
     """One that can be seen to be gone."""
 

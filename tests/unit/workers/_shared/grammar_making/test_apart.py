@@ -128,6 +128,28 @@ def test_closing_ends_what_is_being_made(maker: GrammarProcess) -> None:
     assert failures == ["it ends what makes grammars"]
 
 
+def test_who_is_given_up_makes_room_for_the_next(maker: GrammarProcess) -> None:
+    pid = stopped(maker)
+    failures: list[str] = []
+
+    def make() -> None:
+        with pytest.raises(MakerEnded) as refused:
+            maker.make(NUMBER)
+        failures.append(str(refused.value))
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    time.sleep(0.05)
+    maker.give_up(CALL)
+    thread.join(0.1)
+    assert thread.is_alive(), "that is another's"
+    maker.give_up(NUMBER)
+    thread.join(30)
+    assert failures
+    assert allows(maker.make(NUMBER), "5")
+    assert maker.pid != pid
+
+
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
