@@ -9,6 +9,7 @@ import math
 from typing import Any, NoReturn
 
 from _openai.errors import RequestError
+from _shared.crowd import crowd_in
 from _shared.wrong_body import wrong_body
 
 MOST_SHOWN = 80
@@ -18,7 +19,10 @@ Json = dict[str, Any]
 
 
 def body_of(raw: bytes) -> Json:
-    """Raises: RequestError for what is no JSON object, or holds what no text can."""
+    """Raises: RequestError for what is no JSON object, is too much, or holds what no text can."""
+    crowd = crowd_in(raw)
+    if crowd is not None:
+        raise RequestError(f"the body has more than {crowd}")
     try:
         fields = json.loads(raw, parse_constant=_no_number)
         if b"\\u" in raw:

@@ -21,6 +21,7 @@ from llamacpp.server.embedder import VectorForm
 from llamacpp.server.errors import ApiError, BadRequest, Disconnected
 from llamacpp.server.metrics import ServerMetrics
 from llamacpp.server.prefixes import Tokens
+from llamacpp.server.requests import refuse_crowd
 from llamacpp.server.vocabulary import Vocabulary
 
 EMBEDDINGS_PATH = "/v1/embeddings"
@@ -137,6 +138,7 @@ async def finish(call: EmbeddingCall, receive: Receive) -> None:
 
 def json_object(body: bytes) -> Json:
     """Raises: BadRequest."""
+    refuse_crowd(body)
     try:
         return msgspec.json.decode(body, type=Json)
     except msgspec.ValidationError as error:

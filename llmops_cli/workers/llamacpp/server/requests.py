@@ -4,6 +4,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from _shared.crowd import crowd_in
 from _shared.grammars.machine import Machine
 from _shared.messages import check_message, text_of
 from _shared.request_fields import TEXT, FieldError, check_fields
@@ -147,6 +148,7 @@ class TokenizeRequest(msgspec.Struct, kw_only=True):
 
 def decode(body: bytes, kind: type[Body]) -> Body:
     """Raises: BadRequest, also for a field that `kind` has not and that asks for something."""
+    refuse_crowd(body)
     try:
         request = msgspec.json.decode(body, type=kind, strict=False)
         check_fields(others_in(body, kind), known=names_of(kind), server="the llama.cpp server")
@@ -160,6 +162,13 @@ def decode(body: bytes, kind: type[Body]) -> Body:
     except FieldError as error:
         raise BadRequest(str(error), param=error.field) from error
     return request
+
+
+def refuse_crowd(body: bytes) -> None:
+    """Raises: BadRequest for a body whose reading would keep all other threads waiting."""
+    crowd = crowd_in(body)
+    if crowd is not None:
+        raise BadRequest(f"the body has more than {crowd}")
 
 
 def names_of(kind: type[msgspec.Struct]) -> list[str]:
