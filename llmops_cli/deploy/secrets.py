@@ -12,6 +12,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.deploy.knob import Plain
 from llmops_cli.gateway_file.variables import DEFAULT, FILE, has_variables
 from llmops_cli.guard.personal import SECRETS, find
+from llmops_cli.guard.secret_lines import secret_lines
 
 FOLDER = "/run/secrets/llmops"
 """Where a pod has the files of its Secret."""
@@ -111,6 +112,15 @@ def refuse_written(path: object, written: Plain) -> None:
     for text in texts_in(written):
         if URL_PASSWORD.search(text) or is_secret(_without_variables(text)):
             raise _refused(path, "a value")
+
+
+def refuse_in_text(path: object, text: str) -> None:
+    """Of a file that is written into manifests as it is. Raises: UsageError, with the line."""
+    for found in secret_lines(text):
+        raise UsageError(
+            f"{path}:{found.line}: {found.what} stands here, which no manifest may hold",
+            hint="leave it out: whoever reads a ConfigMap has it",
+        )
 
 
 def _holds_value(text: str) -> bool:

@@ -26,7 +26,7 @@ from llmops_cli.deploy.model_place import ModelFile, ModelVolume, files_of, read
 from llmops_cli.deploy.monitoring.recording import LAST_BOUND_S
 from llmops_cli.deploy.recipe import RenderRecipe
 from llmops_cli.deploy.resources import Resources, resources_of
-from llmops_cli.deploy.secrets import SecretNeeds, needs_of, refuse_written
+from llmops_cli.deploy.secrets import SecretNeeds, needs_of, refuse_in_text, refuse_written
 from llmops_cli.deploy.source import Source, read_source
 from llmops_cli.gateway_file.combinations import pools_of
 from llmops_cli.gateway_file.config import GatewayConfig
@@ -105,6 +105,8 @@ def settle(recipe: RenderRecipe) -> Setting:
     _check_slo(recipe)
     source = read_source(gateway_path(Path(recipe.config)))
     refuse_written(source.path, source.written)
+    for path, text in source.texts():
+        refuse_in_text(path, text)
     _check_keys(recipe, source)
     volume = _volume(recipe)
     rendered = _rendered(recipe, source)

@@ -36,6 +36,16 @@ class Source(NamedTuple):
     prompts: dict[str, str]
     warnings: tuple[str, ...]
 
+    def texts(self) -> Iterator[tuple[Path, str]]:
+        """Files beside this one that are brought along as they are."""
+        beside = self.path.parent
+        if self.policy is not None and self.config.guard is not None:
+            yield beside / at_home(self.config.guard), self.policy.decode("utf-8", "replace")
+        if self.config.prompts is not None:
+            folder = prompts_at(self.config.prompts, beside)
+            for name, text in self.prompts.items():
+                yield folder / name, text
+
 
 def read_source(path: Path) -> Source:
     """Refuses what `llmops serve --check` refuses, but for values that only the cluster has.

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from llmops_cli.core.errors import UsageError
-from tests.unit.deploy.conftest import Render, objects
+from tests.unit.deploy.conftest import GATEWAY, Render, objects
 
 TWO = (
     "upstreams: {{a: {{url: http://a/v1, key_file: {}}}, b: {{url: http://b/v1, key_file: {}}}}}\n"
@@ -68,3 +68,26 @@ def test_systemd_hands_files_to_the_gateway_alone(rendered: Render) -> None:
     assert "LoadCredential=openai:/etc/llmops/secrets/openai\n" in unit
     written = yaml.safe_load(files["systemd/gateway.yaml"])["upstreams"]["a"]["key_file"]
     assert written == "/run/credentials/llmops-gateway.service/openai"
+
+
+@pytest.mark.parametrize("target", ["k8s", "kserve", "compose", "systemd"])
+@pytest.mark.parametrize("where", ["policy.yaml", "texts/support.md"])
+def test_a_secret_in_what_is_brought_along_is_told_by_line(
+    rendered: Render, tmp_path: Path, target: str, where: str
+) -> None:
+    """A policy and prompts stand in a ConfigMap as they are."""
+    texts = {
+        "policy.yaml": "input: {injection: block}\n",
+        "texts/support.md": "system:\nBe kind.\n\nuser:\n{{question}}\n",
+    }
+    for name, text in texts.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    text = GATEWAY.replace("guard: default", "guard: policy.yaml\nprompts: texts")
+    assert rendered(text, target=target)
+    (tmp_path / where).write_text(texts[where].replace("\n", f"\n# {KEY}\n", 1))
+    with pytest.raises(UsageError, match="a key \\(openai\\) stands here") as refused:
+        rendered(text, target=target)
+    assert f"{where}:2:" in refused.value.message
+    assert KEY not in refused.value.message
