@@ -10,7 +10,7 @@ import msgspec
 
 from llmops_cli.serve.answers.dialects.sse import END, data_of
 from llmops_cli.serve.context import Usage
-from llmops_cli.serve.endpoints import Endpoint
+from llmops_cli.serve.endpoints import Endpoint, no_places
 from llmops_cli.serve.token_estimate import estimated_tokens
 
 COUNT_MOST = 1_000_000_000
@@ -139,14 +139,23 @@ def _count(value: AnyCount) -> int | None:
 
 def usage_of_whole(raw: bytes, endpoint: Endpoint) -> Usage:
     """Of an answer; what it does not tell of its own tokens is guessed."""
-    found = usage_in(raw) or Usage()
+    found = _usage_of_large(raw) or usage_in(raw) or Usage()
     if not found.tells_output:
         found.output_tokens = guessed_tokens(raw, endpoint)
     return found
 
 
+def _usage_of_large(raw: bytes) -> Usage | None:
+    """Where it is told behind vectors, or an image, which need not be read for it."""
+    if len(raw) <= EVENT_MOST:
+        return None
+    return _usage_at_end(raw[-TAIL_BYTES:])
+
+
 def guessed_tokens(raw: bytes, endpoint: Endpoint) -> int:
     """Of a whole answer, by the length of what it says."""
+    if endpoint.places is no_places:
+        return 0
     try:
         places = endpoint.places(msgspec.json.decode(raw))
         texts = [place.text for place in places]

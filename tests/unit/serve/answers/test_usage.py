@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -280,3 +281,17 @@ def test_a_bound_is_no_less_than_any_cost_below_it(
 
 def test_responses_are_counted_by_the_reader_without_choices() -> None:
     assert isinstance(stream_reader(RESPONSES, None, hides_usage=False, keeps=False), OpaqueStream)
+
+
+ROW = b'{"embedding":[%b]}' % b",".join([b"-0.0123456789"] * 3072)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_vectors_are_not_read_for_their_count(is_told: bool) -> None:
+    """16 MB of them kept everybody waiting for 30 ms, and for a quarter of a second uncounted."""
+    counts = b',"usage":{"prompt_tokens":7,"total_tokens":7}' if is_told else b""
+    body = b'{"data":[%b]%b}' % (b",".join([ROW] * 400), counts)
+    start = time.process_time()
+    usage = usage_of_whole(body, EMBEDDINGS)
+    assert time.process_time() - start < (0.01 if is_told else 0.1)
+    assert (usage.input_tokens, usage.output_tokens) == (7 if is_told else 0, 0)
