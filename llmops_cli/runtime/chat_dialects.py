@@ -19,6 +19,7 @@ from llmops_cli.runtime.messages_words import (
     schema_in,
     system_of,
     tool_of,
+    trim_marks,
     turns_of,
 )
 
@@ -107,7 +108,9 @@ class Anthropic:
             schema = _schema(request.response_format)
             fields["tools"] = [*tools, {"name": FORMAT_TOOL, "input_schema": schema}]
             fields["tool_choice"] = {"type": "tool", "name": FORMAT_TOOL}
-        return _given(fields)
+        body = _given(fields)
+        trim_marks(body)
+        return body
 
     def read(self, reply: Any) -> ChatReply:  # Any: JSON of a server
         texts = []

@@ -67,7 +67,7 @@ def system_of(messages: Iterable[Json]) -> str | list[Json] | None:
     parts: list[Json] = []
     for each in messages:
         if each.get("role") in SYSTEM:
-            parts += _blocks(each.get("content"))
+            parts += _marked_last(_blocks(each.get("content")), each)
     if any(part["type"] != "text" for part in parts):
         raise NotInMessages("messages", "a system's message is text")
     if any("cache_control" in part for part in parts):
@@ -85,7 +85,7 @@ def turns_of(messages: Iterable[Json]) -> list[Json]:
         role = each.get("role")
         if role in SYSTEM:
             continue
-        content = list(_turn(each))
+        content = _marked_last(list(_turn(each)), each)
         if not content:
             continue
         theirs = "assistant" if role == "assistant" else "user"
@@ -193,14 +193,22 @@ def _marked(block: Json, given: Mapping[str, Any]) -> Json:  # Any: OpenAI's fie
     return {**block, "cache_control": EPHEMERAL} if is_ephemeral(mark) else block
 
 
+def _marked_last(blocks: list[Json], message: Json) -> list[Json]:
+    """LiteLLM's clients mark whole messages, which end with their last block."""
+    if not blocks:
+        return blocks
+    return [*blocks[:-1], _marked(blocks[-1], message)]
+
+
 def is_ephemeral(mark: object) -> bool:
     return isinstance(mark, dict) and mark.get("type") == EPHEMERAL["type"]
 
 
 def marks_in(messages: Iterable[Json], tools: Iterable[Json] | None) -> Iterator[Json]:
-    """Of a chat's parts and tools, whatever they say."""
+    """Of a chat's messages, parts and tools, whatever they say."""
     marked: list[Any] = list(tools or ())
     for each in messages:
+        marked.append(each)
         if isinstance(each.get("content"), list):
             marked += each["content"]
     for holder in marked:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from llmops_cli.runtime.chat_dialects import SPELLINGS, ChatRequest
 from llmops_cli.runtime.messages_words import (
     NotInMessages,
+    marks_in,
     system_of,
     tool_choice_of,
     tool_of,
@@ -206,3 +209,33 @@ def test_a_choice_of_tools(choice: object, *, is_parallel: bool, found: object) 
 def test_a_choice_of_several_tools_has_no_counterpart() -> None:
     with pytest.raises(NotInMessages, match="tool_choice"):
         tool_choice_of({"type": "allowed_tools"}, is_parallel=True)
+
+
+def test_a_message_that_is_marked_is_marked_at_its_end() -> None:
+    """As LiteLLM's clients write it; it was left out, and nobody told."""
+    talk: list[dict[str, Any]] = [
+        {"role": "system", "content": "Be brief.", "cache_control": MARK},
+        {"role": "user", "content": ["a", "b"], "cache_control": MARK},
+        {"role": "assistant", "content": "c", "tool_calls": [called("{}")], "cache_control": MARK},
+        {"role": "tool", "tool_call_id": "c", "content": "d", "cache_control": MARK},
+        {"role": "user", "content": "", "cache_control": MARK},
+    ]
+    assert system_of(talk) == [{"type": "text", "text": "Be brief.", "cache_control": MARK}]
+    marked = [
+        [block["type"] for block in turn["content"] if "cache_control" in block]
+        for turn in turns_of(talk)
+    ]
+    assert marked == [["text"], ["tool_use"], ["tool_result"]]
+    assert "cache_control" not in turns_of(talk)[0]["content"][0]
+    assert len(list(marks_in(talk, None))) == len(talk)
+
+
+def test_of_many_marks_a_client_of_ours_sends_four() -> None:
+    mark = {"cache_control": MARK}
+    talk = [
+        {"role": role, "content": [{"type": "text", "text": role, **mark}]}
+        for role in ("system", "user", "assistant", "user", "assistant", "user")
+    ]
+    body = SPELLINGS["anthropic"].body("m", ChatRequest(messages=talk))
+    assert msgspec.json.encode(body).count(b'"cache_control"') == 4
+    assert msgspec.json.encode(talk).count(b'"cache_control"') == 6
