@@ -15,7 +15,7 @@ from llmops_cli.serve.judging.crowd import refuse_crowd
 from llmops_cli.serve.passed_endpoints import KNOWN
 from llmops_cli.serve.privacy import may_be_personal
 from llmops_cli.serve.reading import Reading, Text, read
-from llmops_cli.serve.watch.audit import BODY_MOST
+from llmops_cli.serve.watch.audit import BODY_MOST, READ_MOST
 
 if TYPE_CHECKING:
     from llmops_cli.guard.policy import Policy
@@ -73,7 +73,7 @@ def read_body(
         for name in Asked.__struct_fields__
         if getattr(asked, name) is not getattr(fresh, name)
     }
-    return ReadBody(plain[:BODY_MOST], noted, dialect)
+    return ReadBody(plain[:READ_MOST], noted, dialect)
 
 
 def judge_input(
@@ -166,8 +166,16 @@ def warm_up() -> None:
 
 
 def redacted(raws: Sequence[bytes]) -> list[str]:
-    """Texts with personal data and secrets taken out."""
+    """Beginnings of texts with personal data and secrets taken out."""
+    return list(map(_redacted, raws))
+
+
+def _redacted(raw: bytes) -> str:
+    """What is cut by the end of the part that is written is not written."""
     from llmops_cli.guard.personal import find, redact
 
-    texts = [raw.decode("utf-8", "replace") for raw in raws]
-    return [redact(text, find(text)) for text in texts]
+    text = raw.decode("utf-8", "replace")
+    found = find(text)
+    end = len(raw[:BODY_MOST].decode("utf-8", "replace"))
+    end = min([end, *(entity.span[0] for entity in found if entity.span[1] > end)])
+    return redact(text[:end], [entity for entity in found if entity.span[1] <= end])

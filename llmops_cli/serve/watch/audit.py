@@ -21,6 +21,8 @@ from llmops_cli.core.errors import EnvironmentMissing
 TURN_BYTES = 100 << 20
 KEPT = 5
 BODY_MOST = 64 << 10
+READ_MOST = BODY_MOST + (4 << 10)
+"""Of a body, to know what stands at the end of the part that is written."""
 AuditSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]  # Any: ASGI
 
 
@@ -31,7 +33,7 @@ class AuditBodies(NamedTuple):
     said: bytes
 
     def beginnings(self) -> list[bytes]:
-        return [self.asked[:BODY_MOST], self.said[:BODY_MOST]]
+        return [self.asked[:READ_MOST], self.said[:READ_MOST]]
 
 
 class AuditedOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -105,7 +107,7 @@ class BodyRecorder:
 
     async def send(self, message: MutableMapping[str, Any]) -> None:  # Any: ASGI
         body = message.get("body", b"")
-        if body and self._size < BODY_MOST:
+        if body and self._size < READ_MOST:
             self._parts.append(body)
             self._size += len(body)
         await self._send(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from llmops_cli.serve.endpoints import MESSAGES, Endpoint
 from llmops_cli.serve.judging.work import ReadBody, judge_input, read_body, redacted
 from llmops_cli.serve.passed_endpoints import KNOWN
 from llmops_cli.serve.reading import Text
+from llmops_cli.serve.watch.audit import BODY_MOST
 
 TEXT = "Wer reitet so spät durch Nacht und Wind? 💥"
 BODY: dict[str, Any] = {
@@ -135,3 +137,26 @@ def test_what_is_no_text_is_redacted_as_far_as_it_is() -> None:
         "\ufffd my card is [CARD]",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-proj-4fHq8ZsT1vXn6Yb3Lw0KdRj7Mc2Pg9Ua5EiQoBt",
+        "4111 1111 1111 1111",
+        "bob@example.com",
+        f"-----BEGIN PRIVATE KEY-----\n{'A0b1C2d3' * 200}\n-----END PRIVATE KEY-----",
+    ],
+)
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_what_the_end_of_a_line_cuts_is_not_written(secret: str, letter: str) -> None:
+    """Nearly all of a key is a key."""
+    for seen in (1, len(secret) // 2, len(secret) - 1):
+        size = (BODY_MOST - seen) // len(letter.encode()) - 1
+        body = f"{letter * size} {secret} and so on".encode()
+        (shown,) = redacted([body])
+        assert re.fullmatch(rf"{letter}+ (\[\w+\])? ?", shown)
+        assert len(shown) > size // 2
+    (shown,) = redacted([f"{secret} {'x ' * BODY_MOST}".encode()])
+    assert shown.startswith("[")
+    assert len(shown.encode()) <= BODY_MOST
