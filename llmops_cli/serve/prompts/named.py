@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from llmops_cli.core.errors import nearest_name
 from llmops_cli.core.misfit import misfit_of
 from llmops_cli.prompt_file.prompt import Prompt
 from llmops_cli.serve.accounts.key import Key
+from llmops_cli.serve.near_name import near_name
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.request import RequestBody
 
@@ -127,8 +127,9 @@ class ServedPrompts:
         if prompt is None:
             said = f"there is no prompt {name[:NAME_MOST]!r}"
             shown = [each.name for each in self._prompts.values() if _is_shown(each, key)]
-            if shown and len(name) <= NAME_MOST:
-                said = f"{said}: {nearest_name(name, shown)}"
+            hint = near_name(name, shown) if len(name) <= NAME_MOST else None
+            if hint is not None:
+                said = f"{said}: {hint}"
             raise Refusal(404, said, code="prompt_not_found")
         if not key.asks(name):
             raise Refusal(403, f"this key may not use prompt {name!r}", code="forbidden")

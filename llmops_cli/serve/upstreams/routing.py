@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 import msgspec
 from msgspec.structs import replace
 
-from llmops_cli.core.errors import unknown_name
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import ModelConfig, Pool, PoolMember
 from llmops_cli.gateway_file.privacy import asking_for_privacy
 from llmops_cli.serve.context import NAME_CHARS, Asked
+from llmops_cli.serve.near_name import near_name
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.upstreams.balance import ordered
 from llmops_cli.serve.upstreams.canaries import Canaries
@@ -23,8 +23,6 @@ from llmops_cli.serve.upstreams.members import Members
 from llmops_cli.serve.upstreams.rules import first_met
 from llmops_cli.serve.upstreams.upstream import Upstream
 
-COMPARED_MOST = 500
-"""Names that another is compared with, to tell the nearest."""
 NOTHING: frozenset[str] = frozenset()
 BY_ITSELF = ModelConfig()
 """Of a model that an upstream lists and the file does not name."""
@@ -120,8 +118,8 @@ class Router:
         """To be raised: the nearest name is told of those that may be."""
         message = f"there is no model {name[:NAME_CHARS]!r}"
         known = list(filter(shows, self.names())) if shows else []
-        if known and len(name) <= NAME_CHARS and len(known) <= COMPARED_MOST:
-            hint = unknown_name("model", name, known).hint
+        hint = near_name(name, known) if len(name) <= NAME_CHARS else None
+        if hint is not None:
             message = f"{message}: {hint}"
         return Refusal(404, message, code="model_not_found")
 
