@@ -45,9 +45,8 @@ def build(context: Path, *, tag: str, builder: str, log: Path) -> Built:
         argv[2:2] = ["--isolation", "chroot"]
     if builder == "podman":
         argv[2:2] = ["--network", "host"]
-    index = os.environ.get(INDEX)
-    if index:
-        argv[2:2] = ["--build-arg", f"{INDEX}={index}"]
+    if os.environ.get(INDEX):
+        argv[2:2] = ["--build-arg", INDEX]  # its value, which may hold a password, from there
     with log.open("wb") as file:
         run = subprocess.run(argv, cwd=context, stdout=file, stderr=file, check=False)
     if run.returncode:
