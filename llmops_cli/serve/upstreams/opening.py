@@ -68,8 +68,11 @@ class RoutedRequest(msgspec.Struct, frozen=True):
 
     @property
     def names_are_the_clients(self) -> bool:
-        """Whether what an upstream does not find may be the client's own word."""
-        return self.is_named_freely or "previous_response_id" in self.fields
+        """Whether what an upstream does not find may be the client's own word.
+
+        Files, conversations and answers of before have names that only their client knows.
+        """
+        return self.is_named_freely or self.context.asked.reading().refers
 
     async def in_messages(self) -> MessagesBody:
         """In Anthropic's words, made once for all that are asked.

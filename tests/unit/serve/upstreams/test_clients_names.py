@@ -1,0 +1,57 @@
+"""What a client names and an upstream does not find says nothing of the upstream."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.gateway_file.model import ModelConfig
+from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.serve.endpoints import CHAT, RESPONSES, Endpoint
+from tests.unit.serve.scripted import Script, ScriptedGateway
+
+NOT_FOUND = b'{"error":{"message":"there is no such thing"}}'
+FILE = {"type": "input_file", "file_id": "file-x"}
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> ScriptedGateway:
+    found = ScriptedGateway(tmp_path)
+    upstreams = {name: UpstreamConfig(url=f"http://127.0.0.1:9/{name}") for name in ("a", "b")}
+    models = {"m": ModelConfig(pool=["a", "b"])}
+    found.configure(GatewayConfig(upstreams=upstreams, models=models))
+    found.scripts = lambda _: Script(status=404, raw=NOT_FOUND)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fields"),
+    [
+        (RESPONSES, {"input": "Hi", "conversation": "conv_x"}),
+        (RESPONSES, {"input": "Hi", "previous_response_id": "resp_x"}),
+        (RESPONSES, {"input": "Hi", "prompt": {"id": "pmpt_x"}}),
+        (RESPONSES, {"input": [{"role": "user", "content": [FILE]}]}),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "file", "file": FILE}]}]}),
+    ],
+)
+def test_it_is_told_and_nobody_rests(
+    gateway: ScriptedGateway, endpoint: Endpoint, fields: dict[str, Any]
+) -> None:
+    """One such request kept all upstreams of a model from being asked for ten seconds."""
+    answered = asyncio.run(gateway.ask({"model": "m", **fields}, endpoint=endpoint))
+    assert (answered.status, answered.body) == (404, NOT_FOUND)
+    assert len(gateway.opened) == 1
+    assert gateway.snapshot is not None
+    assert not any(upstream.refuses_us() for upstream in gateway.snapshot.all())
+
+
+def test_a_model_that_only_the_file_names_is_the_gateway_s_own_word(
+    gateway: ScriptedGateway,
+) -> None:
+    answered = asyncio.run(gateway.ask({"model": "m", "input": "Hi"}, endpoint=RESPONSES))
+    assert answered.status == 502
+    assert len(gateway.opened) == 2
