@@ -28,12 +28,13 @@ async def admit(
     Raises: Refusal (503) if the queue is full, or cannot be passed in time.
     """
     candidates = current()
-    if candidates and not queues.depth(alias) and _is_ready(candidates[0], tried, asked.who):
+    if candidates and not queues.depth(alias) and _is_ready(candidates[0], tried, asked):
         return candidates[0]
     until = time.monotonic() + _patience_s(asked, config)
     waited = False
     while True:
-        usable = _willing([each for each in candidates if each.upstream.usable(asked.who)])
+        usable = [each for each in candidates if each.upstream.usable(asked.who)]
+        usable = _willing(usable, asked.endpoint.target.path)
         if not usable:
             return None
         free = _with_place(usable)
@@ -58,10 +59,12 @@ async def admit(
 def _is_ready(
     candidate: RoutingCandidate,
     tried: Collection[Upstream],
-    who: str,
+    asked: Asked,
 ) -> bool:
     """Whether there is no reason to look at the others, which is nearly always so."""
-    return candidate.is_free(tried, who) and not candidate.upstream.refuses_us()
+    if not candidate.is_free(tried, asked.who):
+        return False
+    return not candidate.upstream.refuses_us(asked.endpoint.target.path)
 
 
 def _patience_s(asked: Asked, config: QueueConfig) -> float:
@@ -71,11 +74,10 @@ def _patience_s(asked: Asked, config: QueueConfig) -> float:
     return min(left_s, config.wait_s)
 
 
-def _willing(usable: list[RoutingCandidate]) -> list[RoutingCandidate]:
+def _willing(usable: list[RoutingCandidate], path: str) -> list[RoutingCandidate]:
     """Those that refuse us only if there is nobody else; a place elsewhere is waited for."""
-    if not any(each.upstream.refuses_us() for each in usable):
-        return usable
-    return [each for each in usable if not each.upstream.refuses_us()] or usable
+    willing = [each for each in usable if not each.upstream.refuses_us(path)]
+    return willing or usable
 
 
 def _with_place(usable: list[RoutingCandidate]) -> list[RoutingCandidate]:

@@ -19,7 +19,15 @@ from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
 from llmops_cli.serve.upstreams.queues import Queues
 from llmops_cli.serve.upstreams.reply import Reply
 from llmops_cli.serve.upstreams.slot import UpstreamSlot
-from llmops_cli.serve.upstreams.statuses import ANSWER, OK, Meaning, is_redirect, meaning_of
+from llmops_cli.serve.upstreams.statuses import (
+    ANSWER,
+    OF_A_PATH,
+    OK,
+    Meaning,
+    is_redirect,
+    meaning_of,
+)
+from llmops_cli.serve.upstreams.upstream import EVERYWHERE
 from llmops_cli.serve.upstreams.whole import check_whole, says_nothing
 from llmops_cli.serve.watch.metrics import Metrics
 
@@ -105,7 +113,7 @@ class Attempts:
         else:
             slot.refused()
         if meaning is Meaning.REFUSAL:
-            self._alarm(candidate, reply)
+            self._alarm(candidate, reply, request.path)
         elif body is not None and meaning is Meaning.REQUEST:
             body = candidate.upstream.origin.hides(body)
         has_canary = request.settings.canary is not None
@@ -125,11 +133,12 @@ class Attempts:
             note=note,
         )
 
-    def _alarm(self, candidate: RoutingCandidate, reply: Reply) -> None:
+    def _alarm(self, candidate: RoutingCandidate, reply: Reply, path: str) -> None:
         """Whoever runs us is told; a canary is asked on, since each of its answers is compared."""
         upstream = candidate.upstream
         self._metrics.upstream_refused(upstream.name, reply.status)
-        if upstream.note_refusal(rests=candidate.side != CANARY):
+        place = path if reply.status in OF_A_PATH else EVERYWHERE
+        if upstream.note_refusal(place, rests=candidate.side != CANARY):
             LOG.error("upstream %s refuses the gateway: %s", upstream.name, _refusal(reply))
 
     def _note_for(self, candidate: RoutingCandidate, request: RoutedRequest) -> Note:

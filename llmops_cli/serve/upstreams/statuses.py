@@ -8,6 +8,8 @@ OK = 200
 NOT_FOUND = 404
 TOO_MANY = 429
 REFUSALS = (401, 402, 403, NOT_FOUND, 405, 407, 410, 421)
+OF_A_PATH = (NOT_FOUND, 405, 410)
+"""What is not there; whatever else is asked may be."""
 LATE = (408, 425)
 """It was not ready; the request may be made again."""
 OVERLOADED = 529

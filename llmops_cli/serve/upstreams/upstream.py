@@ -27,6 +27,8 @@ CHECKS_FAILED = 3
 REST_MOST_S = 60.0
 REFUSES_S = 10.0
 """Who does not take our key, or a model's name, is not asked again so long, if others can be."""
+EVERYWHERE = ""
+"""In the place of a path: whatever is asked."""
 CHECK_TIMEOUTS = TimeoutsConfig(
     connect_s=2.0,
     first_byte_s=5.0,
@@ -94,7 +96,7 @@ class Upstream:
         self.down = False
         self.has_spoken = False
         self.rests_until = 0.0
-        self._refuses_until = 0.0
+        self._refuses_until: dict[str, float] = {}
         self._refusal_is_news_at = 0.0
         self._failed_checks = 0
         self._last_byte = time.monotonic()
@@ -124,20 +126,24 @@ class Upstream:
         rest_s = min(REST_MOST_S, max(0.0, seconds))
         self.rests_until = time.monotonic() + rest_s
 
-    def refuses_us(self) -> bool:
-        return self._refuses_until > 0 and time.monotonic() < self._refuses_until
+    def refuses_us(self, path: str) -> bool:
+        """Whether what was asked at that path was refused lately, or all that is asked."""
+        if not self._refuses_until:
+            return False
+        now = time.monotonic()
+        return any(now < self._refuses_until.get(place, 0.0) for place in (EVERYWHERE, path))
 
     def has_refused_us_lately(self) -> bool:
         return time.monotonic() < self._refusal_is_news_at
 
-    def note_refusal(self, *, rests: bool) -> bool:
-        """`rests`: others are asked for a while. Whether it is news."""
+    def note_refusal(self, path: str, *, rests: bool) -> bool:
+        """`rests`: others are asked for a while, at that path. Whether it is news."""
         now = time.monotonic()
         is_news = now >= self._refusal_is_news_at
         if is_news:
             self._refusal_is_news_at = now + NEWS_S
         if rests:
-            self._refuses_until = now + REFUSES_S
+            self._refuses_until[path] = now + REFUSES_S
         return is_news
 
     # While it is asked: see UpstreamSlot.
@@ -162,7 +168,7 @@ class Upstream:
             return
         self.origin.renew(credentials)
         self._checker.renew(credentials)
-        self._refuses_until = 0.0
+        self._refuses_until.clear()
         LOG.warning("upstream %s: its key was read anew", self.name)
 
     # Its checks.

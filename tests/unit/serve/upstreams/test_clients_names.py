@@ -12,8 +12,9 @@ from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import ModelConfig
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.serve.endpoints import CHAT, RESPONSES, Endpoint
-from tests.unit.serve.scripted import Script, ScriptedGateway
+from tests.unit.serve.scripted import Opened, Script, ScriptedGateway
 
+WHOLE = b'{"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}'
 NOT_FOUND = b'{"error":{"message":"there is no such thing"}}'
 FILE = {"type": "input_file", "file_id": "file-x"}
 
@@ -46,7 +47,7 @@ def test_it_is_told_and_nobody_rests(
     assert (answered.status, answered.body) == (404, NOT_FOUND)
     assert len(gateway.opened) == 1
     assert gateway.snapshot is not None
-    assert not any(upstream.refuses_us() for upstream in gateway.snapshot.all())
+    assert not any(each.refuses_us(endpoint.path) for each in gateway.snapshot.all())
 
 
 def test_a_model_that_only_the_file_names_is_the_gateway_s_own_word(
@@ -55,3 +56,26 @@ def test_a_model_that_only_the_file_names_is_the_gateway_s_own_word(
     answered = asyncio.run(gateway.ask({"model": "m", "input": "Hi"}, endpoint=RESPONSES))
     assert answered.status == 502
     assert len(gateway.opened) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "then"), [(404, ["a", "b"]), (405, ["a", "b"]), (401, ["b"]), (403, ["b"])]
+)
+def test_what_one_path_has_not_got_says_nothing_of_another(
+    gateway: ScriptedGateway, status: int, then: list[str]
+) -> None:
+    """A client that asks for Responses kept chats from an upstream that has chats alone."""
+
+    def lacking(opened: Opened) -> Script:
+        is_lacking = opened.upstream == "a" and opened.path == RESPONSES.path
+        return Script(status=status if is_lacking else 200, raw=b"{}" if is_lacking else WHOLE)
+
+    gateway.scripts = lacking
+    for _ in range(8):
+        asyncio.run(gateway.ask({"model": "m", "input": "Hi"}, endpoint=RESPONSES))
+    assert [each.upstream for each in gateway.opened].count("a") == 1
+    gateway.opened.clear()
+    chat = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    for _ in range(24):
+        assert asyncio.run(gateway.ask(chat)).status == 200
+    assert sorted({each.upstream for each in gateway.opened}) == then
