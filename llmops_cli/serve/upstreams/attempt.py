@@ -13,6 +13,7 @@ from llmops_cli.serve.upstreams.candidate import RoutingCandidate
 from llmops_cli.serve.upstreams.errors import ClientDeadline, MalformedAnswer, UpstreamError
 from llmops_cli.serve.upstreams.exchange import Note, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import begin_stream, ends_without_words
+from llmops_cli.serve.upstreams.flagged import is_flagged
 from llmops_cli.serve.upstreams.hedge import Race
 from llmops_cli.serve.upstreams.opening import RoutedRequest, opened, unsent_to
 from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
@@ -106,6 +107,8 @@ class Attempts:
         first_s: float,
     ) -> UpstreamExchange:
         meaning = meaning_of(reply.status, names_are_the_clients=request.names_are_the_clients)
+        if is_flagged(reply.status, body):
+            meaning = Meaning.REQUEST
         if meaning is ANSWER:
             slot.answered()
         elif meaning is Meaning.FAILURE:

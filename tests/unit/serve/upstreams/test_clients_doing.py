@@ -1,4 +1,4 @@
-"""What a client names and an upstream does not find says nothing of the upstream."""
+"""What a client names, or says, and an upstream does not take says nothing of the upstream."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from llmops_cli.gateway_file.config import GatewayConfig
@@ -79,3 +80,15 @@ def test_what_one_path_has_not_got_says_nothing_of_another(
     for _ in range(24):
         assert asyncio.run(gateway.ask(chat)).status == 200
     assert sorted({each.upstream for each in gateway.opened}) == then
+
+
+def test_a_text_that_an_upstream_does_not_take_is_its_client_s(gateway: ScriptedGateway) -> None:
+    """OpenRouter answers 403, as it does to a key that is none."""
+    metadata = {"reasons": ["violence"], "flagged_input": "Hi", "provider_name": "p"}
+    raw = msgspec.json.encode({"error": {"code": 403, "message": "no", "metadata": metadata}})
+    gateway.scripts = lambda _: Script(status=403, raw=raw)
+    chat = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    answered = asyncio.run(gateway.ask(chat))
+    assert (answered.status, answered.body) == (403, raw)
+    assert gateway.snapshot is not None
+    assert not any(each.refuses_us(CHAT.path) for each in gateway.snapshot.all())
