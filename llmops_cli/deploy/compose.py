@@ -8,6 +8,7 @@ from llmops_cli.deploy.knob import Manifest, without_nothing
 from llmops_cli.deploy.kubernetes.config import FILE
 from llmops_cli.deploy.kubernetes.gateway import CONFIG, STATE
 from llmops_cli.deploy.kubernetes.gateway import PORT as GATEWAY_PORT
+from llmops_cli.deploy.kubernetes.redis import BEGIN_WITH_PASSWORD
 from llmops_cli.deploy.kubernetes.redis import USER as REDIS_USER
 from llmops_cli.deploy.prompt_files import FOLDER as PROMPTS
 from llmops_cli.deploy.prompt_files import beside_config
@@ -131,5 +132,6 @@ def _redis(setting: Setting) -> Manifest:
         setting.redis_image,
         30,
         user=f"{REDIS_USER}:{REDIS_USER}",  # its image begins as root, and without rights ends so
-        command=["redis-server", "--requirepass", f"${{{REDIS_PASSWORD}:?}}", "--save", ""],
+        environment={REDIS_PASSWORD: f"${{{REDIS_PASSWORD}:?}}"},
+        command=[*map(_to_the_letter, BEGIN_WITH_PASSWORD), "--save", ""],
     )

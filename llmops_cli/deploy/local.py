@@ -13,7 +13,7 @@ from llmops_cli.deploy.kubernetes.config import FILE, gateway_files
 from llmops_cli.deploy.kubernetes.engines import engine
 from llmops_cli.deploy.kubernetes.gateway import gateway
 from llmops_cli.deploy.kubernetes.metadata import resource
-from llmops_cli.deploy.kubernetes.redis import redis
+from llmops_cli.deploy.kubernetes.redis import BEGIN, redis
 from llmops_cli.deploy.setting import Setting
 from llmops_cli.deploy.yaml_writer import as_yaml
 
@@ -81,7 +81,8 @@ def _only_here(container: Manifest, port: int) -> None:
     if container["name"] == "engine":
         container["args"] = at_address(args, host=ADDRESS, port=port)
     if container["name"] == "redis":
-        container["args"] = _without_password(container["args"])
+        container["command"] = [BEGIN]  # without a password, where only this machine reaches it
+        container["args"] += ["--bind", ADDRESS]
     container["env"] = [each for each in container.get("env", []) if _is_kept(each)]
     mounts = container.get("volumeMounts", [])
     container["volumeMounts"] = [each for each in mounts if each["name"] not in {"keys", "shm"}]
@@ -89,9 +90,3 @@ def _only_here(container: Manifest, port: int) -> None:
 
 def _is_kept(variable: Manifest) -> bool:
     return variable["name"] not in {"POD_IP", "REDIS_PASSWORD"}
-
-
-def _without_password(args: list[str]) -> list[str]:
-    """Where only this machine reaches it."""
-    at = args.index("--requirepass")
-    return [*args[:at], *args[at + 2 :], "--bind", ADDRESS]

@@ -12,6 +12,14 @@ PART = "redis"
 USER = 999
 """Of Redis' own image."""
 MEMORY_MB = 256
+BEGIN = "redis-server"
+BEGIN_WITH_PASSWORD = (
+    "sh",
+    "-c",
+    f'exec {BEGIN} "$@" - <<END\nrequirepass ${REDIS_PASSWORD}\nEND',
+    BEGIN,
+)
+"""It is read from the input: everybody on a node may read command lines."""
 
 
 def redis(setting: Setting) -> list[Manifest]:
@@ -64,12 +72,10 @@ def _container(setting: Setting) -> Manifest:
     return {
         "name": PART,
         "image": setting.redis_image,
-        "command": ["redis-server"],
+        "command": list(BEGIN_WITH_PASSWORD),
         "args": [
             "--port",
             str(REDIS_PORT),
-            "--requirepass",
-            f"$({REDIS_PASSWORD})",
             "--maxmemory",
             f"{MEMORY_MB}mb",
             "--maxmemory-policy",
