@@ -96,10 +96,10 @@ def question(
 
 def _apart(matters: Json) -> tuple[str, Json]:
     """(the last thing that the user says, the rest with nothing of it but its facts)."""
-    messages = matters.get("messages")
-    text = asked_last(messages)
+    text = asked_last(matters.get("messages"))
     if not text:
         return "", matters
+    messages = matters["messages"]
     facts = {**messages[-1], "content": facts_of(text)}
     return text, {**matters, "messages": [*messages[:-1], facts]}
 
