@@ -1,8 +1,8 @@
 """Sums of several numbers, with and without steps: data for a small model that can reason.
 
     python benchmarks/reasoning_data.py FOLDER
-    llmops train --data FOLDER/train.jsonl --steps 600 --batch-size 12 --accumulate 1 -o FOLDER/model
-    llmops prompt run --model FOLDER/model --cases FOLDER/cases.jsonl --technique zero-shot,cot ...
+    llmops train --data FOLDER/train.jsonl --steps 600 --batch-size 12 --accumulate 1 -o FOLDER/m
+    llmops prompt run --model FOLDER/m --cases FOLDER/cases.jsonl --technique zero-shot,cot ...
 
 Writes train.jsonl (chats as `llmops prompt run` asks them, half of them answered at once, half by
 steps), cases.jsonl (questions that are in no chat) and examples.jsonl.

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from llmops_cli.core.calls import call
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.report import Report, decode_report
 from llmops_cli.runtime.files import (
@@ -132,11 +133,16 @@ def load_report(path: Path) -> Report:
     try:
         return decode_report(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(
-            f"no report at {path}", hint="llmops report list says which runs there are"
-        ) from None
+        listed = call("report", "list", *_with_runs(path.parent))
+        hint = f"{listed} says which runs there are"
+        raise UsageError(f"no report at {path}", hint=hint) from None
     except UsageError as error:
         raise UsageError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def _with_runs(folder: Path) -> list[Path]:
+    """The folder, where runs lie in it, as those of a recipe of steps that was broken off."""
+    return [folder] if any(folder.glob(f"*/{REPORT}")) else []
 
 
 def _report_in(folder: Path) -> Path:

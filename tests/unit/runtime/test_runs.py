@@ -58,3 +58,16 @@ def test_a_broken_report_is_named_with_its_path(tmp_path: Path, content: bytes) 
     (tmp_path / "report.json").write_bytes(content)
     with pytest.raises(UsageError, match=re.escape(str(tmp_path / "report.json"))):
         load_report(tmp_path)
+
+
+def test_runs_in_a_folder_without_a_report_are_named(tmp_path: Path) -> None:
+    """A recipe of steps that was broken off leaves those of its steps."""
+    folder = tmp_path / "my run"
+    with pytest.raises(UsageError) as told:
+        load_report(folder)
+    assert told.value.hint == "llmops report list says which runs there are"
+    (folder / "bench-F16").mkdir(parents=True)
+    (folder / "bench-F16" / "report.json").write_text("{}")
+    with pytest.raises(UsageError) as told:
+        load_report(folder)
+    assert told.value.hint == f"llmops report list '{folder}' says which runs there are"
