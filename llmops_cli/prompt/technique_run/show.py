@@ -18,7 +18,7 @@ from llmops_cli.show.words import percent, percent_interval
 
 SCORES = ("strict", "strict 95 %", "lenient", "lenient 95 %")
 TAKEN = ("calls", "calls each", "tokens in", "tokens out")
-DROPPABLE = ("s each", "tokens in", "tokens out", "failed")
+DROPPABLE = ("call s each", "tokens in", "tokens out", "failed")
 NO_SCORE = (MISSING, MISSING)
 
 
@@ -36,7 +36,7 @@ def run_table(report: PromptRunReport) -> Table:
     names += TAKEN
     if has_cost:
         names.append("cost")
-    add_columns(table, [*names, "s each", "failed"], words=("technique",))
+    add_columns(table, [*names, "call s each", "failed"], words=("technique",))
     for name, result in results.items():
         table.add_row(*_cells(name, result, has_scores=has_scores, has_cost=has_cost))
     table.caption = "\n".join(cell(note) for note in _notes(report))
