@@ -26,7 +26,7 @@ LARGEST = int(sys.float_info.max)
 FIELDS_MOST = 1000
 """Of the body itself."""
 _pace = Pace()
-_decode_fields = msgspec.json.Decoder(Fields).decode
+decode_fields = msgspec.json.Decoder(Fields).decode
 
 
 async def received(
@@ -81,7 +81,7 @@ def parse(
         plain = dialect.request(again)
         asked.values = values if plain is again else msgspec.json.decode(plain)
         asked.body = msgspec.convert(asked.values, RequestBody)
-        asked.fields = _decode_fields(plain)
+        asked.fields = decode_fields(plain)
     except msgspec.ValidationError:
         raise Refusal(400, _misfit(asked.values), code="invalid_body") from None
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import structs
 
 from llmops_cli.core.errors import LlmopsError
@@ -15,6 +16,7 @@ from llmops_cli.gateway_file.config import JudgingConfig
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.whole_guard import GuardedAnswer, words_size
 from llmops_cli.serve.context import Asked, Fields
+from llmops_cli.serve.door.body import decode_fields
 from llmops_cli.serve.endpoints import no_places
 from llmops_cli.serve.judging.key_search import FoundKey, search_keys
 from llmops_cli.serve.judging.pool import JudgePool
@@ -89,6 +91,10 @@ class Judging:
         for name, value in found.noted.items():
             setattr(asked, name, value)
         vars(dialect).update(vars(found.dialect))  # the same one, having heard the request
+        await asyncio.sleep(0)  # each step of a large body is one of its own
+        plain = msgspec.json.encode(asked.values)
+        await asyncio.sleep(0)
+        asked.fields = decode_fields(plain)
         beginning: bytes = found.beginning
         return beginning
 

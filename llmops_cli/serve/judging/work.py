@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from llmops_cli.guard.policy import Policy
 
 
+SENT = "fields"
+
+
 class ReadBody(NamedTuple):
     """What was noted of a body by name, and a dialect that has heard it.
 
+    Its fields as they are sent, which are its values once more, are made where they are needed.
     `beginning`: of the body in OpenAI's form, as far as an audit log keeps it.
     """
 
@@ -71,7 +75,7 @@ def read_body(
     noted = {
         name: getattr(asked, name)
         for name in Asked.__struct_fields__
-        if getattr(asked, name) is not getattr(fresh, name)
+        if name != SENT and getattr(asked, name) is not getattr(fresh, name)
     }
     return ReadBody(plain[:READ_MOST], noted, dialect)
 

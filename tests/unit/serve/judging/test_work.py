@@ -7,12 +7,13 @@ import pickle
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
 from llmops_cli.guard.policy import DEFAULT, Detector, PolicySide
 from llmops_cli.serve.context import Asked
-from llmops_cli.serve.door.body import parse
+from llmops_cli.serve.door.body import decode_fields, parse
 from llmops_cli.serve.endpoints import MESSAGES, Endpoint
 from llmops_cli.serve.judging.work import ReadBody, judge_input, read_body, redacted
 from llmops_cli.serve.passed_endpoints import KNOWN
@@ -64,6 +65,7 @@ def test_a_body_read_elsewhere_is_the_same(endpoint: Endpoint) -> None:
     there = asked_at(endpoint)
     for name, value in found.noted.items():
         setattr(there, name, value)
+    there.fields = decode_fields(msgspec.json.encode(there.values))
 
     assert found.beginning == plain
     for name in Asked.__struct_fields__:
