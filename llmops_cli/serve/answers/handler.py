@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from typing import TYPE_CHECKING
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("llmops.gateway")
 LAST_ANSWER = "last_answer"
+APPLIED_HERE_BYTES = 1 << 20
+"""Of a body that may name a prompt: its variables are filled in on the loop, in 10 ms at most."""
 UNREADABLE = (
     "a guard reads what reaches a model, and cannot read a prompt of token numbers or one that"
     " somebody else keeps; send its text"
@@ -96,7 +99,7 @@ class RequestHandler:
 
         Raises: Refusal.
         """
-        alias = self._settle_model(request)
+        alias = await self._settle_model(request)
         asked = request.asked
         limits = request.snapshot.limits
         claim, headers = await limits.take(asked.key, asked.ip, alias, 0)
@@ -143,7 +146,7 @@ class RequestHandler:
 
     async def _handle(self, request: AdmittedRequest, hooks: DisconnectHooks) -> None:
         """Raises: Refusal; ClientGone."""
-        alias = self._settle_model(request)
+        alias = await self._settle_model(request)
         _remember_texts(request)
         limits = request.snapshot.limits
         claim = await self._claim(request, alias, hooks)
@@ -200,12 +203,15 @@ class RequestHandler:
             return None
         return request.snapshot.compress_of(request.decided.settings)
 
-    def _settle_model(self, request: AdmittedRequest) -> str:
+    async def _settle_model(self, request: AdmittedRequest) -> str:
         """The name whose settings and limits count. Raises: Refusal."""
         asked = request.asked
         decided = request.decided
         router = request.snapshot.router
-        apply_prompt(request)
+        if asked.body_bytes <= APPLIED_HERE_BYTES or not asked.body.may_name_prompt:
+            apply_prompt(request)
+        else:
+            await asyncio.to_thread(apply_prompt, request)
         name = asked.body.model
         route = router.model(name, shows=asked.key.serves)
         alias = route.alias

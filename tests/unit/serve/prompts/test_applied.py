@@ -377,3 +377,23 @@ def test_a_prompt_is_not_filled_beyond_the_largest_request(tmp_path: Path, most:
     found = ask(model="a@m", prompt={"variables": {"text": "\u00e9" * (most // 200 + 1)}})
     assert found.status == 413
     assert "the variable 'text' stands in it 100 times" in found.body.decode()
+
+
+def test_a_large_variable_is_filled_in_beside_the_loop(ask: Asking) -> None:
+    turns = 0
+
+    async def asked() -> Answered:
+        loop = asyncio.get_running_loop()
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_later(0.001, turn)
+
+        turn()
+        body = {"prompt": {"id": "support-v3", "variables": {"question": "h\u00e9 " * (2 << 20)}}}
+        return await ask.gateway.ask(body, key=MINE)
+
+    assert asyncio.run(asked()).status == 200
+    assert len(ask.sent["messages"][1]["content"]) == 6 << 20
+    assert turns > 10
