@@ -80,17 +80,14 @@ def _plan(task: Task, *, as_json: bool) -> None:
 def _tell(report: ConvertReport, *, as_json: bool) -> None:
     """Keeps the report and shows it."""
     from llmops_cli.cli.screen import print_json, print_table, say
-    from llmops_cli.convert.show import SHOW, convert_table
-    from llmops_cli.runtime.files import write_atomic
+    from llmops_cli.convert.show import convert_table
     from llmops_cli.runtime.runs import RunFolder
-    from llmops_cli.show.runs import open_run
+    from llmops_cli.show.runs import leave_page
 
     name = Path(str(report.manifest.recipe["model"])).name
     folder = RunFolder("convert", f"{name}-{report.format}")
     saved = folder.write_report(report)
-    page = folder.path / "report.html"
-    assert SHOW.page is not None
-    write_atomic(page, SHOW.page([open_run(saved)]).encode())
+    page = leave_page(folder.path)
     if as_json:
         print_json(report)
         return

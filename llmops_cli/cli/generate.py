@@ -48,6 +48,7 @@ def generate(
     from llmops_cli.generate.run import generate as run
     from llmops_cli.generate.show import generate_table
     from llmops_cli.runtime.runs import RunFolder
+    from llmops_cli.show.runs import leave_page
 
     found = resolved(GenerateRecipe, given, command="generate", file=recipe)
     source = source_of(found.recipe)
@@ -68,12 +69,13 @@ def generate(
             overwrite=overwrite,
             progress=progress,
         )
+    page = leave_page(folder.path)
     if as_json:
         print_json(report)
     else:
         print_table(generate_table(report))
         answers = f"answers: {output}    " if output.exists() else ""
-        say(f"{answers}report: {folder.path / 'report.json'}")
+        say(f"{answers}report: {folder.path / 'report.json'}    page: {page}")
     failure = failure_of(report, conditions)
     if failure is not None:
         raise failure

@@ -134,10 +134,9 @@ def eval_(
     from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
     from llmops_cli.guard.evaluation.report import GuardEvalRecipe
     from llmops_cli.guard.evaluation.run import evaluate_data
-    from llmops_cli.guard.evaluation.show import DROPPABLE, SHOW, rates_table
-    from llmops_cli.runtime.files import write_atomic
+    from llmops_cli.guard.evaluation.show import DROPPABLE, rates_table
     from llmops_cli.runtime.runs import RunFolder
-    from llmops_cli.show.runs import open_run
+    from llmops_cli.show.runs import leave_page
     from llmops_cli.show.tables import Narrowed
 
     guard = _guard(policy, detector)
@@ -152,9 +151,7 @@ def eval_(
     folder.require_unused()
     with TerminalProgress() as progress:
         report = evaluate_data(recipe, guard, folder, progress=progress)
-    page = folder.path / "report.html"
-    assert SHOW.page is not None
-    write_atomic(page, SHOW.page([open_run(folder.path)]).encode("utf-8", "backslashreplace"))
+    page = leave_page(folder.path)
     if as_json:
         print_json(report)
         return

@@ -61,6 +61,7 @@ def run(
     from llmops_cli.prompt.technique_run.run import prompt_run
     from llmops_cli.prompt.technique_run.target import folder_word, named_target
     from llmops_cli.runtime.runs import RunFolder
+    from llmops_cli.show.runs import leave_page
 
     if resume is not None:
         recipe = resumed_recipe(resume, given, recipe=recipe, output=output)
@@ -79,16 +80,17 @@ def run(
             )
         finally:
             folder.forget_if_empty()
+    page = leave_page(folder.path)
     if as_json:
         print_json(report)
     else:
-        _tell(report, folder.path)
+        _tell(report, page)
     error = error_of(report, folder.path)
     if error is not None:
         raise error
 
 
-def _tell(report: PromptRunReport, folder: Path) -> None:
+def _tell(report: PromptRunReport, page: Path) -> None:
     """A table is the result, on stdout; a single question's answer is, with the table beside it."""
     from llmops_cli.cli.screen import print_table, say, show_table
     from llmops_cli.prompt.technique_run.show import DROPPABLE, answer_lines, run_table
@@ -101,7 +103,7 @@ def _tell(report: PromptRunReport, folder: Path) -> None:
         show_table(table)
     else:
         print_table(table)
-    say(f"report: {folder / 'report.json'}")
+    say(f"report: {page.with_name('report.json')}    page: {page}")
 
 
 @group.command("list")

@@ -38,6 +38,7 @@ def optimize(
     from llmops_cli.prompt.optimize.run import optimize as run
     from llmops_cli.prompt.optimize.show import DROPPABLE, error_of, optimize_table
     from llmops_cli.runtime.runs import RunFolder
+    from llmops_cli.show.runs import leave_page
     from llmops_cli.show.tables import Narrowed
 
     if resume is not None:
@@ -56,11 +57,13 @@ def optimize(
             report = run(found.recipe, found.origins, plan=plan, folder=folder, progress=progress)
         finally:
             folder.forget_if_empty()
+    page = leave_page(folder.path)
     if as_json:
         print_json(report)
     else:
         print_table(Narrowed(optimize_table(report), droppable=DROPPABLE))
         say(f"prompt: {folder.path / 'messages.json'}    report: {folder.path / 'report.json'}")
+        say(f"page: {page}")
     error = error_of(report, folder.path)
     if error is not None:
         raise error

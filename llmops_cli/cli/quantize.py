@@ -87,14 +87,14 @@ def _tell(report: QuantizeReport, *, as_json: bool) -> None:
     from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.quantize.plot import save_quantize_plot
     from llmops_cli.runtime.runs import RunFolder
-    from llmops_cli.show.runs import table_of
+    from llmops_cli.show.runs import leave_page, table_of
 
     recipe = report.manifest.recipe
     kind = "sweep" if recipe["sweep"] else recipe["method"]
     model = Path(str(recipe["model"])).name
     folder = RunFolder("quantize", f"{model}-{kind}")
     saved = folder.write_report(report)
-    places = f"report: {saved}"
+    places = f"report: {saved}    page: {leave_page(folder.path)}"
     if len(report.artifacts) > 1:
         plot = save_quantize_plot(report, folder.path / "quantize.png")
         if plot:

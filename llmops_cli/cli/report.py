@@ -86,17 +86,21 @@ def list_(
 def html(
     runs: list[Path] = typer.Argument(help="Run folders; several share one page."),
     output: Path = typer.Option(
-        None, "-o", "--output", help="The file.  [default: report.html in the first run]"
+        None,
+        "-o",
+        "--output",
+        help="The file.  [default: report.html in the run; runs.html in the first of several]",
     ),
 ) -> None:
     """Write a self-contained page with interactive plots."""
     from llmops_cli.cli.screen import say
     from llmops_cli.runtime.files import write_atomic
-    from llmops_cli.show.runs import open_run, page_of
+    from llmops_cli.show.runs import PAGE, PAGE_OF_SEVERAL, open_run, page_of
 
     opened = [open_run(path) for path in runs]
-    target = output or opened[0].path / "report.html"
-    write_atomic(target, page_of(opened).encode())
+    name = PAGE if len(opened) == 1 else PAGE_OF_SEVERAL
+    target = output or opened[0].path / name
+    write_atomic(target, page_of(opened).encode("utf-8", "backslashreplace"))
     say(f"page: {target}")
 
 

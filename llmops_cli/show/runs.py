@@ -12,6 +12,7 @@ from rich.table import Table
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.names import load_object
 from llmops_cli.core.report import Report, family
+from llmops_cli.runtime.files import write_atomic
 from llmops_cli.runtime.runs import load_report
 from llmops_cli.show.gates import JudgedCondition
 from llmops_cli.show.tables import MISSING, Narrowed, add_columns, cell
@@ -35,6 +36,8 @@ SHOWS = {
 """Schema without its number -> "module:object" of its Show."""
 FORMS = ("markdown", "junit", "sarif", "openmetrics", "csv", "parquet")
 """What some command's runs can be exported as, and not every one's."""
+PAGE = "report.html"
+PAGE_OF_SEVERAL = "runs.html"
 LIST_DROPPABLE = ("on", "figures", "when")
 LISTED = ("when", "kind", "model", "on", "tok/s", "figures", "state", "folder")
 LISTED_WORDS = ("when", "kind", "model", "on", "figures", "state", "folder")
@@ -172,6 +175,14 @@ def page_of(runs: Sequence[OpenedRun]) -> str:
     for run in runs[1:]:
         _check_same(runs[0], run)
     return page(runs)
+
+
+def leave_page(folder: Path) -> Path:
+    """The page of the run in this folder, beside its report; where it is."""
+    target = folder / PAGE
+    page = page_of([open_run(folder)])
+    write_atomic(target, page.encode("utf-8", "backslashreplace"))
+    return target
 
 
 def export_of(run: OpenedRun, form: str) -> Export:

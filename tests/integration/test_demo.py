@@ -670,5 +670,6 @@ def test_run_continues_after_kill_9(demo: Path, tmp_path: Path, shared_cache: Pa
     steps = {step["step"]: step["reused"] for step in report["steps"]}
     assert steps["bench and evaluate Q8_0"] is True
     assert steps["bench and evaluate Q4_0"] is False
+    assert "Q4_0" in (tmp_path / "out" / "report.html").read_text()
     assert {row["name"] for row in report["rows"]} == {"Q8_0", "Q4_0"}
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 10_000

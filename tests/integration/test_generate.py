@@ -34,6 +34,8 @@ def test_a_batch_over_an_engine_of_ours(tmp_path: Path) -> None:
     assert all(row["answer"] for row in read_rows(tmp_path / "out.jsonl"))
     shown = cli("report", "show", "results/" + os.listdir(tmp_path / "results")[0])
     assert "30" in shown.stdout
+    (page,) = tmp_path.glob("results/*/report.html")
+    assert "30" in page.read_text()
 
 
 def test_kill_9_in_the_middle_loses_and_repeats_nothing(tmp_path: Path) -> None:

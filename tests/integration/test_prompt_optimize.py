@@ -463,6 +463,7 @@ def test_a_search_goes_on_with_more_calls_and_asks_nothing_twice(cli: Cli, tmp_p
         asked = len(server.bodies)
         second = resumed(cli, "--budget-calls", "300")
         assert second["budget_calls"] == 300
+        assert "llmops prompt optimize" in (tmp_path / "run" / "report.html").read_text()
         assert asked < len(server.bodies) == second["calls"] <= 300
         bodies = [json.dumps(body, sort_keys=True) for body in server.bodies]
         assert len(bodies) == len(set(bodies))

@@ -62,6 +62,7 @@ def test_techniques_stand_beside_one_another_with_intervals(
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
+    assert "self-consistency" in (tmp_path / "run" / "report.html").read_text()
     results = report["techniques"]
     assert list(results) == ["zero-shot", "cot", "self-consistency"]
     at_once = results["zero-shot"]

@@ -90,7 +90,9 @@ def test_each_method_is_smaller_near_the_base_and_says_so(
             assert "perplexity" in (Path(folder) / str(entry["path"]) / "README.md").read_text()
     assert found["awq-W4A16_ASYM-g128"]["calibration"]["samples"] == 16
     assert found["fp8-FP8_DYNAMIC"]["calibration"] is None
-    assert (next(Path(folder).glob("results/*")) / "quantize.png").stat().st_size > 10_000
+    kept = next(Path(folder).glob("results/*"))
+    assert (kept / "quantize.png").stat().st_size > 10_000
+    assert "gptq-W4A16-g128" in (kept / "report.html").read_text()
 
 
 def test_calibrated_methods_lose_less_than_plain_rounding(
