@@ -247,7 +247,7 @@ def gate(
 
     against = open_run(baseline) if baseline else None
     run = open_run(current)
-    if against is not None and against.path.resolve() == run.path.resolve():
+    if baseline is not None and _file(baseline) == _file(current):
         raise UsageError(
             f"{current} is its own baseline, and never worse than itself",
             hint="--baseline names the run before",
@@ -268,3 +268,9 @@ def gate(
     if baseline:
         hint = call("report", "compare", baseline, current)
     raise GateFailed(verdict, hint=hint)
+
+
+def _file(run: Path) -> Path:
+    """The report that is meant: two of them may lie in one folder."""
+    place = run.resolve()
+    return place / "report.json" if place.is_dir() else place

@@ -222,6 +222,21 @@ def test_a_command_in_a_hint_can_be_pasted(cli: Cli) -> None:
     assert shlex.split(hint) == ["report", "compare", "the one before", "now"]
 
 
+def test_a_run_is_no_baseline_of_its_own_and_two_reports_may_share_a_folder(
+    cli: Cli, tmp_path: Path
+) -> None:
+    few = ("bench", "--backend", "sim", "--concurrency", "1", "--requests", "3", "--warmup", "0")
+    assert cli(*few, "--output-tokens", "2", "-o", "run").returncode == 0
+    limit = ("--fail-if", "error_rate > +1%")
+    own = cli("report", "gate", "run", "--baseline", "run/report.json", *limit)
+    assert own.returncode == 2
+    assert "its own baseline" in own.stderr
+    for name in ("before.json", "after.json"):
+        shutil.copy(tmp_path / "run" / "report.json", tmp_path / name)
+    two = cli("report", "gate", "after.json", "--baseline", "before.json", *limit)
+    assert two.returncode != 2, two.stderr
+
+
 @pytest.mark.quiet
 def test_compare_finds_a_planted_change(cli: Cli, tmp_path: Path, mock: MockStart) -> None:
     for name, ttft in (("a", "40"), ("b", "80")):
