@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ from llmops_cli.prompt.optimize.wordings import WORDINGS
 from llmops_cli.runtime.runs import RunFolder
 from llmops_cli.show.gates import ConditionOutcome
 from llmops_cli.show.paired import PairedComparison
-from llmops_cli.show.runs import compare_runs, judge_run, open_run
+from llmops_cli.show.runs import compare_runs, judge_run, open_run, page_of
 from tests.conftest import Cli
 from tests.scripted_model import ScriptedModel, scripted
 
@@ -157,6 +158,10 @@ def test_a_planted_better_prompt_is_found_and_its_export_says_the_same(
     assert [cell["pass_rate"] for cell in cells] == [1, 1], again.stderr
     shown = cli("report", "show", "run")
     assert "accepted: better on the test split" in shown.stdout
+    page = page_of([open_run(tmp_path / "run")])
+    (best,) = [m["content"] for m in report.best.messages if PLANTED in m["content"]]
+    assert html.escape(best) in page
+    assert "&amp;lt;" not in page
 
 
 def test_base_and_written_prompt_of_one_name_are_evaluated_side_by_side(

@@ -9,20 +9,20 @@ from rich.table import Table
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.stats import share_interval
+from llmops_cli.prompt.optimize.page import TITLE, optimize_page
 from llmops_cli.prompt.optimize.report import OptimizeReport
 from llmops_cli.prompt.optimize.show import DROPPABLE, optimize_table
 from llmops_cli.show.gates import JudgedCondition
 from llmops_cli.show.paired import NO_FIGURES, PairedColumn, PairedRun
 from llmops_cli.show.paired_gate import judge_paired
 from llmops_cli.show.paired_tables import compared, require_measure
-from llmops_cli.show.plain_exports import markdown_export, plain_pages
+from llmops_cli.show.plain_exports import markdown_export
 from llmops_cli.show.runs import Compared, OpenedRun, Show
 from llmops_cli.show.words import percent
 
 PASS_RATE = "pass_rate"
 AS_IT_WAS = "as it was"
 BEST = "best"
-TITLE = "llmops prompt optimize"
 
 
 def paired_of(run: OpenedRun) -> PairedRun:
@@ -125,6 +125,6 @@ SHOW = Show(
     droppable=DROPPABLE,
     compare=_compare,
     gate=_gate,
-    page=plain_pages(TITLE),
+    page=optimize_page,
     exports={"markdown": markdown_export(TITLE)},
 )

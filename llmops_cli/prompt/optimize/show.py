@@ -21,17 +21,21 @@ DROPPABLE = ("errors", "train - test")
 
 def optimize_table(report: OptimizeReport) -> Table:
     """Base and best by split."""
-    table = Table(title=cell(_title(report)), title_justify="left")
+    table = Table(title=cell(title_of(report)), title_justify="left")
     add_columns(table, COLUMNS, words=WORDS)
-    rows = {"as it was": report.base, _changes(report.best): report.best}
-    for name, result in rows.items():
-        table.add_row(*_cells(name, result))
+    for cells in prompt_rows(report):
+        table.add_row(*map(cell, cells))
     table.caption = "\n".join(cell(line) for line in result_lines(report))
     table.caption_justify = "left"
     return table
 
 
-def _title(report: OptimizeReport) -> str:
+def prompt_rows(report: OptimizeReport) -> list[list[str]]:
+    """The cells of base and best, under COLUMNS."""
+    return [_cells("as it was", report.base), _cells(_changes(report.best), report.best)]
+
+
+def title_of(report: OptimizeReport) -> str:
     word = "accepted" if report.accepted else "not accepted"
     return f"{word}: {report.verdict}"
 
@@ -43,7 +47,7 @@ def _changes(result: PromptResult) -> str:
 def _cells(name: str, result: PromptResult) -> list[str]:
     overfit = MISSING if result.overfit is None else f"{result.overfit:+.1%}"
     return [
-        cell(name),
+        name,
         percent(result.train),
         percent(result.validation),
         percent(result.test),

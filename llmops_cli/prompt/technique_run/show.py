@@ -13,6 +13,7 @@ from llmops_cli.prompt.technique_run.report import (
     TechniqueResult,
 )
 from llmops_cli.prompt.technique_run.target import target_title
+from llmops_cli.show.paired_tables import p_words
 from llmops_cli.show.tables import MISSING, add_columns, cell, number
 from llmops_cli.show.words import percent, percent_interval
 
@@ -93,7 +94,7 @@ def _pair_note(pair: PairResult) -> str:
     words = "no difference shown" if pair.p_adjusted >= SURE else "a difference"
     return (
         f"{pair.second} against {pair.first}: {pair.difference:+.1%} "
-        f"({low:+.1%} to {high:+.1%}), p = {pair.p_adjusted:.3f}, {words}"
+        f"({low:+.1%} to {high:+.1%}), p {p_words(pair.p_adjusted)}, {words}"
     )
 
 
