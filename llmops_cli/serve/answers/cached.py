@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -27,6 +29,7 @@ from llmops_cli.serve.upstreams.statuses import OK
 if TYPE_CHECKING:
     from llmops_cli.serve.answers.semantic import Meanings, Vector
 
+Found = TypeVar("Found")
 COMPARED_MOST = 1 << 20
 """Bytes of a body."""
 LOG = logging.getLogger("llmops.gateway")
@@ -48,12 +51,16 @@ class CacheLookup:
 
 
 class AnswerCache:
-    """`meanings` makes the semantic part when it is first needed."""
+    """`meanings` makes the semantic part when it is first needed.
+
+    That reads megabytes of vectors at a time, in a thread of its own.
+    """
 
     def __init__(self, store: Store, meanings: Callable[[], Meanings]) -> None:
         self._store = store
         self._new_meanings = meanings
         self._meanings: Meanings | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="meanings")
 
     async def look_up(self, request: AdmittedRequest) -> CacheLookup | None:
         """None: nothing is cached for it. Raises: Refusal if nothing else was wanted."""
@@ -113,10 +120,13 @@ class AnswerCache:
         asked = lookup.question
         config = lookup.config
         await self._store.put(asked.name, body, config.ttl_s)
-        if lookup.vector is not None and config.semantic is not None:
+        vector = lookup.vector
+        if vector is not None and config.semantic is not None:
             most = config.semantic.entries
-            self._of_meanings().remember(
-                asked.partition, asked.name, lookup.vector, asked.words, most=most
+            await self._apart(
+                lambda meanings: meanings.remember(
+                    asked.partition, asked.name, vector, asked.words, most=most
+                )
             )
 
     async def _fresh(
@@ -139,6 +149,11 @@ class AnswerCache:
 
     # -- by meaning
 
+    async def _apart(self, work: Callable[[Meanings], Found]) -> Found:
+        """With the meanings, in the thread that has made them: SQLite wants that."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: work(self._of_meanings()))
+
     def _of_meanings(self) -> Meanings:
         if self._meanings is None:
             self._meanings = self._new_meanings()
@@ -151,11 +166,14 @@ class AnswerCache:
         config: SemanticConfig,
     ) -> None:
         asked = lookup.question
-        lookup.vector = await _vector_of(request, config.model, asked.text)
-        if lookup.vector is None:
+        vector = await _vector_of(request, config.model, asked.text)
+        lookup.vector = vector
+        if vector is None:
             return
-        near = self._of_meanings().nearest(
-            asked.partition, lookup.vector, asked.words, threshold=config.threshold
+        near = await self._apart(
+            lambda meanings: meanings.nearest(
+                asked.partition, vector, asked.words, threshold=config.threshold
+            )
         )
         if near is None:
             return

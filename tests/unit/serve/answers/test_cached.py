@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from llmops_cli.gateway_file.model import (
     SemanticConfig,
 )
 from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.serve.answers.cache import LocalStore
+from llmops_cli.serve.answers.cached import AnswerCache
+from llmops_cli.serve.answers.semantic import Meanings, Near
 from llmops_cli.serve.cache_control import BYPASS, CacheWish
 from llmops_cli.serve.endpoints import COMPLETIONS, EMBEDDINGS
 from tests.unit.serve.scripted import Answered, Opened, Script, ScriptedGateway
@@ -211,3 +215,33 @@ def test_wordings_stay_on_their_side(gateway: Cached) -> None:
     gateway.serve(colours=colours, live="green")
     please = [{"role": "user", "content": "Please, hi"}]
     assert gateway.use(gateway.say(messages=please)) == ""
+
+
+class SlowMeanings(Meanings):
+    """Of thousands of long vectors."""
+
+    def nearest(self, *args: Any, **kwargs: Any) -> Near | None:
+        time.sleep(0.3)
+        return super().nearest(*args, **kwargs)
+
+
+def test_nobody_waits_for_vectors_to_be_compared(gateway: Cached, tmp_path: Path) -> None:
+    gateway.serve(pool=["old"])
+    store = LocalStore(tmp_path)
+    gateway.handler.cache = AnswerCache(store, lambda: SlowMeanings(tmp_path))
+    turns = 0
+
+    async def asked() -> Answered:
+        loop = asyncio.get_running_loop()
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_later(0.01, turn)
+
+        turn()
+        return await gateway.ask(HELLO)
+
+    assert asyncio.run(asked()).status == 200
+    assert turns > 10
+    store.close()
