@@ -13,7 +13,10 @@ from llmops_cli.plan.report import Checked, LayoutRow, PlanDetail
 from llmops_cli.show.tables import MISSING, cell
 from llmops_cli.sizing.figures import BAND_RATE, Figure, Value
 
+MIB = 2**20
 GIB = 2**30
+SMALL = GIB / 10
+"""Below it two decimals of a GiB say nothing."""
 PLAN_FIGURES = (
     "max_concurrency",
     "decode_tps",
@@ -195,12 +198,14 @@ def check_table(by_quantity: dict[str, Checked]) -> Table:
 
 
 def said(name: str, value: Value) -> str:
-    """In the unit that the name ends with; pools in GiB."""
+    """In the unit that the name ends with; pools in GiB, small ones in MiB."""
     if value is None:
         return MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if name in {"weights_bytes", "kv_pool_bytes"}:
+        if abs(value) < SMALL:
+            return f"{value / MIB:,.2f} MiB"
         return f"{value / GIB:,.2f} GiB"
     if value >= 100:
         return f"{value:,.0f}"
