@@ -143,7 +143,7 @@ def eval_(
     _require_role(guard, role)
     recipe = GuardEvalRecipe(
         data=str(data),
-        policy=None if str(policy) == OURS else str(policy),
+        policy=None if _is_ours(policy) else str(policy),
         role=role,
         detector=None if detector is None else str(detector),
     )
@@ -203,13 +203,18 @@ def _require_role(guard: Guard, role: str) -> None:
         raise unknown_name("role", role, roles)
 
 
+def _is_ours(policy: Path) -> bool:
+    """A file of that name is a file."""
+    return str(policy) == OURS and not policy.exists()
+
+
 def _guard(policy: Path, detector: Path | None = None) -> Guard:
     """By a policy file, or by the policy that comes with the toolkit."""
     from llmops_cli.guard.check import Guard
     from llmops_cli.guard.models import ready_policy, with_stage
     from llmops_cli.guard.policy import DEFAULT
 
-    found = DEFAULT if str(policy) == OURS else ready_policy(policy)
+    found = DEFAULT if _is_ours(policy) else ready_policy(policy)
     if detector is None:
         return Guard(found)
     return Guard(with_stage(found, detector))

@@ -52,7 +52,9 @@ def create(
     ),
 ) -> None:
     """A new key. It is shown once: only its digest is kept."""
-    _check_prices(name, _names(models) or [], config, budget_dollars)
+    if budget_dollars is not None:
+        asked = _as_asked(name, _names(models) or [], budget_dollars)
+        _check_prices(asked, config)
     secret, key = _store().create(
         name,
         role=role,
@@ -69,28 +71,30 @@ def create(
     _tell(secret, key, as_json)
 
 
-def _check_prices(
+def _as_asked(
     name: str,
     models: list[str],
-    config: str | None,
-    budget_dollars: float | None,
-) -> None:
+    budget_dollars: float,
+) -> Key:
+    from llmops_cli.serve.accounts.key import Key
+
+    return Key(
+        id="", name=name, role="user", models=models, created=0.0, budget_dollars=budget_dollars
+    )
+
+
+def _check_prices(key: Key, config: str | None) -> None:
     """Raises: UsageError for a file that is none, or a model without a price in it."""
     from pathlib import Path
 
     from llmops_cli.cli.screen import say
     from llmops_cli.runtime.recipes import gateway_path
-    from llmops_cli.serve.accounts.key import Key
     from llmops_cli.serve.priced import refuse_unpriced
 
     if config is None:
-        if budget_dollars is not None:
-            say(NO_PRICES)
-        return
-    asked = Key(
-        id="", name=name, role="user", models=models, created=0.0, budget_dollars=budget_dollars
-    )
-    refuse_unpriced(gateway_path(Path(config)), [asked])
+        say(NO_PRICES)
+    else:
+        refuse_unpriced(gateway_path(Path(config)), [key])
 
 
 @group.command()
@@ -142,7 +146,10 @@ def update(
         remove_tags=tuple(remove_tag),
     )
     store = _store()
-    _check_prices(name, _names(models) or store.named(name).models, config, budget_dollars)
+    wanted = changes.applied_to(store.named(name))
+    spends_more = budget_dollars is not None or models is not None or add_model
+    if wanted.budget_dollars is not None and spends_more:
+        _check_prices(wanted, config)
     _show(store.update(name, changes), as_json)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -58,7 +58,6 @@ def plan_of(recipe: RedteamRecipe) -> Plan:
         most=most,
         twins=recipe.twins,
     )
-    _require_searches(recipe, attempts)
     prices = Prices(input=recipe.price_in, output=recipe.price_out)
     budget = Budget(tokens=recipe.token_budget, money=recipe.money_budget, prices=prices)
     forecast = forecast_of(
@@ -85,16 +84,23 @@ def plan_of(recipe: RedteamRecipe) -> Plan:
     )
 
 
-def _require_searches(recipe: RedteamRecipe, attempts: Sequence[Attempt]) -> None:
-    """Raises: UsageError for an attacker model that no attempt would ask."""
-    flag = "--attacker" if recipe.attacker else "--attacker-url"
-    if not (recipe.attacker or recipe.attacker_url):
+def refuse_idle_attacker(
+    recipe: RedteamRecipe,
+    origins: Mapping[str, str],
+    attempts: Sequence[Attempt],
+) -> None:
+    """Raises: UsageError for an attacker model on the command line that no attempt would ask.
+
+    One of a recipe, or of a run that goes on, is left alone.
+    """
+    given = [name for name in ("attacker", "attacker_url") if origins.get(name) == "flag"]
+    if not given or any(attempt.search for attempt in attempts):
         return
-    if not any(attempt.search for attempt in attempts):
-        raise UsageError(
-            f"{flag} has no effect: no attempt of this run is a search",
-            hint="--suite full --families search",
-        )
+    hint = "--suite full --families search"
+    if recipe.max_attempts is not None:
+        hint += f", or more than --max-attempts {recipe.max_attempts}"
+    flag = given[0].replace("_", "-")
+    raise UsageError(f"--{flag} has no effect: no attempt of this run is a search", hint=hint)
 
 
 def forecast_line(plan: Plan) -> str:

@@ -22,7 +22,7 @@ from llmops_cli.redteam.conditions import PlannedShares, planned_hunt, planned_s
 from llmops_cli.redteam.conversation import Interrogator
 from llmops_cli.redteam.guard_run import DEFAULT_TRIES, redteam_guard
 from llmops_cli.redteam.outcome import AttemptOutcome
-from llmops_cli.redteam.plan import Plan, forecast_line, plan_of
+from llmops_cli.redteam.plan import Plan, forecast_line, plan_of, refuse_idle_attacker
 from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.redteam.report import RedteamReport
 from llmops_cli.redteam.results import Results, results_of
@@ -70,6 +70,7 @@ def redteam(
     anything is sent or made; EngineFailed if our engine ends (--resume goes on).
     """
     plan = plan_of(recipe)
+    refuse_idle_attacker(recipe, origins, plan.attempts)
     if recipe.target == "guard":
         return redteam_guard(recipe, origins, plan=plan, folder=folder, progress=progress)
     asked = engine_target(recipe)

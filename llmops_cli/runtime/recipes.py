@@ -20,6 +20,8 @@ COMMAND = "#   llmops "
 STEPS = ("train", "quantize", "bench")
 """Keys of a recipe of steps that are commands, too."""
 ONLY_OF_STEPS = frozenset(("engines", "evaluate"))
+OF_MANY = frozenset(("model", "seed"))
+"""Keys that tell no command."""
 
 
 class PackagedRecipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,8 +80,12 @@ def refuse_other_commands(
     command: str,
     known: Collection[str],
 ) -> None:
-    """`known`: keys of the command's own recipes. Raises: UsageError for another command's file."""
-    if all(key in known for key in keys):
+    """`known`: keys of the command's own recipes. Raises: UsageError for another command's file.
+
+    One key that is the command's own makes it its file, and another one a misspelt key.
+    """
+    own = set(known) - OF_MANY
+    if all(key in known for key in keys) or not own.isdisjoint(keys):
         return
     call = _call_of(path, keys)
     if call:

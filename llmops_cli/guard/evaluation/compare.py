@@ -8,7 +8,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.stats import share_interval
-from llmops_cli.guard.evaluation.report import VerdictRow
+from llmops_cli.guard.evaluation.report import GuardEvalReport, VerdictRow
 from llmops_cli.guard.evaluation.run import VERDICTS
 from llmops_cli.show.paired import PairedColumn, PairedRun
 from llmops_cli.show.runs import OpenedRun
@@ -36,16 +36,18 @@ def paired_of(run: OpenedRun) -> PairedRun:
 
 
 def saved_verdicts(run: OpenedRun) -> list[VerdictRow]:
-    """Raises: UsageError for a folder without them, or with a torn line."""
+    """Raises: UsageError for a folder without them, with a torn line or without some."""
     path = run.path / VERDICTS
+    report: GuardEvalReport = run.report
+    hint = f"the whole folder of a run, with its {VERDICTS}"
     try:
         lines = path.read_bytes().splitlines()
-        return [msgspec.json.decode(line, type=VerdictRow) for line in lines]
+        rows = [msgspec.json.decode(line, type=VerdictRow) for line in lines]
     except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(
-            f"{run.name} does not tell its texts one by one",
-            hint=f"the whole folder of a run, with its {VERDICTS}",
-        ) from error
+        raise UsageError(f"{run.name} does not tell its texts one by one", hint=hint) from error
+    if len(rows) != report.rows:
+        raise UsageError(f"{run.name} tells {len(rows)} of its {report.rows} texts", hint=hint)
+    return rows
 
 
 def _column(name: str, rows: Sequence[VerdictRow]) -> PairedColumn:

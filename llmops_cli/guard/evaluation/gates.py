@@ -17,7 +17,7 @@ from llmops_cli.core.conditions import (
     parse_condition,
     require_telling,
 )
-from llmops_cli.core.errors import unknown_name
+from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.guard.evaluation.compare import RIGHT, paired_of
 from llmops_cli.guard.evaluation.rates import DetectionRates
 from llmops_cli.guard.evaluation.report import GuardEvalReport
@@ -54,7 +54,13 @@ def judge_rates(
     """Every condition. Raises: UsageError for one that cannot be judged, whatever was measured."""
     report: GuardEvalReport = run.report
     conditions = [parse_condition(text, GRAMMAR) for text in texts]
-    own = [each for each in conditions if each.metric in RATES and not each.is_relative]
+    own = [each for each in conditions if each.metric in RATES]
+    for each in own:
+        if each.is_relative:
+            raise UsageError(
+                f"'{each.text}': a change is judged text by text",
+                hint=f"{RIGHT} < -5%, {WORSE} > 0",
+            )
     judged = [_judged(each, report) for each in own]
     others = [each.text for each in conditions if each not in own]
     if not others and baseline is None:

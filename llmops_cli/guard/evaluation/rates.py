@@ -12,6 +12,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.core.stats import share_interval
+from llmops_cli.guard.automata import SURROGATES
 from llmops_cli.guard.check import Guard
 from llmops_cli.guard.decision import Decision
 from llmops_cli.runtime.rows import rows_in
@@ -91,6 +92,8 @@ def _labelled(raw: object, where: str) -> LabelledText:
     if misfit is not None:
         raise UsageError(f"{where}: {misfit.told}", hint=FORM)
     row = msgspec.convert(raw, LabelledText)
+    if SURROGATES.search(row.family) or SURROGATES.search(row.source):
+        raise UsageError(f"{where}: a family or source with half a character", hint="another name")
     if str(row.label).lower() not in (*ATTACK, *HONEST):
         raise UsageError(f"{where}: the label is {row.label!r}", hint="attack or benign")
     return row

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.pipeline.recipe import load_recipe
 from llmops_cli.runtime.recipes import (
     PackagedRecipe,
     copy_recipe,
@@ -75,6 +76,24 @@ def test_a_recipe_of_another_command_is_told_with_its_call(
     with pytest.raises(UsageError, match=f"no recipe of llmops {command}") as told:
         refuse_other_commands(Path("my.yaml"), text, command=command, known=["model", "steps"])
     assert told.value.hint == call
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ("model: demo\nbench: {}\nenginess: []\n", "engines"),
+        ("quantize: {}\nbench: {}\nevalaute: {}\n", "evaluate"),
+    ],
+)
+def test_a_misspelt_key_of_steps_is_told_with_the_nearest(
+    text: str, nearest: str, tmp_path: Path
+) -> None:
+    """They were told to go to the command that they had typed."""
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="unknown recipe key") as told:
+        load_recipe(path)
+    assert nearest in (told.value.hint or "")
 
 
 def test_a_path_with_a_space_is_one_word() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Silent
 from llmops_cli.core.stats import share_interval
 from llmops_cli.guard.check import Guard
+from llmops_cli.guard.evaluation.rates import read_rows
 from llmops_cli.guard.evaluation.report import GuardEvalRecipe, GuardEvalReport
 from llmops_cli.guard.evaluation.run import VERDICTS, evaluate_data
 from llmops_cli.guard.policy import DEFAULT, FAMILY, load_policy
@@ -131,16 +133,42 @@ def test_a_share_fails_where_its_interval_is_beyond_the_limit(
     assert outcomes(open_run(tmp_path / "run"), condition) == [outcome]
 
 
-@pytest.mark.parametrize("condition", ["tpr < 130%", "recall < 5%", "tpr.nobody < 5%", "worse > 0"])
+@pytest.mark.parametrize(
+    "condition", ["tpr < 130%", "recall < 5%", "tpr.nobody < 5%", "tpr < -5%", "worse > 0"]
+)
 def test_a_condition_that_tells_nothing_is_refused(condition: str, tmp_path: Path) -> None:
     evaluated(tmp_path / "run")
     with pytest.raises(UsageError):
         outcomes(open_run(tmp_path / "run"), condition)
 
 
-def test_a_run_without_its_verdicts_cannot_be_compared(tmp_path: Path) -> None:
+def torn(lines: bytes) -> bytes:
+    return lines[:-20]
+
+
+def emptied(lines: bytes) -> bytes:
+    return b""
+
+
+def shortened(lines: bytes) -> bytes:
+    return b"\n".join(lines.splitlines()[:5])
+
+
+@pytest.mark.parametrize("change", [torn, emptied, shortened])
+def test_a_run_without_all_its_verdicts_cannot_be_compared(
+    change: Callable[[bytes], bytes],
+    tmp_path: Path,
+) -> None:
     evaluated(tmp_path / "run")
-    (tmp_path / "run" / VERDICTS).write_bytes(b'{"row": 1')
+    verdicts = tmp_path / "run" / VERDICTS
+    verdicts.write_bytes(change(verdicts.read_bytes()))
     run = open_run(tmp_path / "run")
-    with pytest.raises(UsageError, match="one by one"):
+    with pytest.raises(UsageError, match=r"one by one|of its 36 texts"):
         outcomes(run, "worse > 0", baseline=run)
+
+
+def test_a_name_with_half_a_character_is_refused_with_its_line(tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text('{"text": "Hi", "label": "benign", "family": "\\ud800"}\n')
+    with pytest.raises(UsageError, match="line 1"):
+        list(read_rows(data))
