@@ -31,7 +31,7 @@ SPENT_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 """An account without money stays without it."""
 SHORTEST_SECRET = 8
 """Characters of a key that is taken out of what a server says."""
-HIDDEN = b"[hidden]"
+HIDDEN = "[hidden]"
 BACKOFF_S = 0.5
 LONGEST_WAIT_S = 30.0
 LONGEST_ASKED_S = 120.0
@@ -72,7 +72,7 @@ class Sender:
         budget: ChatBudget,
     ) -> None:
         self._prices = endpoint.prices
-        self._key = endpoint.key.encode()
+        self._key = endpoint.key
         self._connection = connection
         self._settings = settings
         self._budget = budget
@@ -105,10 +105,12 @@ class Sender:
                 return await self._within_budget(path, body, bound, read)
             except Retry as retry:
                 if attempt == retries:
-                    self._note(retry.kind, retry.detail)
-                    raise Unanswered(retry.kind, retry.detail) from None
+                    failed = Unanswered(retry.kind, self._without_key(retry.detail))
+                    self._note(failed.kind, failed.detail)
+                    raise failed from None
                 await asyncio.sleep(self._pause_s(attempt, retry.after_s))
             except Unanswered as failed:
+                failed.detail = self._without_key(failed.detail)
                 self._note(failed.kind, failed.detail)
                 raise
         raise Unanswered("retries")
@@ -134,7 +136,6 @@ class Sender:
             reply = await self._posted(path, body)
             if reply.status != HTTP_OK:
                 taken = Spend(requests=1)
-                reply = self._without_key(reply)
             require_answered(reply)
             found = read(reply.body)
             taken = self._counted(found)
@@ -154,11 +155,19 @@ class Sender:
             self.first_at = time.monotonic()
         return await self._connection.post(path, body)
 
-    def _without_key(self, reply: HttpReply) -> HttpReply:
-        """A server's words of an error: some repeat a key that they refuse."""
-        if len(self._key) < SHORTEST_SECRET:
-            return reply
-        return msgspec.structs.replace(reply, body=reply.body.replace(self._key, HIDDEN))
+    def _without_key(self, detail: str) -> str:
+        """A server's words of an error: some repeat a key that they refuse.
+
+        Long words are cut, perhaps within the key: its beginning at their end is hidden too.
+        """
+        key = self._key
+        if len(key) < SHORTEST_SECRET:
+            return detail
+        shown = detail.replace(key, HIDDEN)
+        for size in range(len(key) - 1, SHORTEST_SECRET - 1, -1):
+            if shown.endswith(key[:size]):
+                return shown[:-size] + HIDDEN
+        return shown
 
     def _counted(self, found: Counted) -> Spend:
         input_tokens = found.input_tokens

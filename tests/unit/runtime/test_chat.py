@@ -137,6 +137,20 @@ def test_what_is_no_answer_is_said(host: Host) -> None:
         ask(chat_endpoint(host.url, "m"))
 
 
+@pytest.mark.parametrize("status", [200, 401, 503])
+@pytest.mark.parametrize("kind", ["", "overloaded_error"])
+@pytest.mark.parametrize("before", ["bad key Bearer ", "x" * 290])
+def test_a_key_that_a_server_repeats_is_hidden(
+    status: int, kind: str, before: str, host: Host
+) -> None:
+    error = {"type": kind, "message": f"{before}{KEY} is wrong"}
+    host.replies = [(status, {}, {"error": error})]
+    with pytest.raises(Unanswered) as caught:
+        ask(chat_endpoint(host.url, "m", key=KEY))
+    assert before in caught.value.detail
+    assert KEY[:8] not in caught.value.detail
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_key_follows_no_redirect(status: int, host: Host, other: Host) -> None:
     other.replies = [(200, {}, said("ok"))]
