@@ -16,6 +16,10 @@ EXAMPLE = "http://127.0.0.1:8000"
 ENDPOINTS = ("/chat/completions", "/completions", "/models")
 """What people paste with an address."""
 SCHEMES = ("http://", "https://")
+HIDDEN = "***"
+QUERY = re.compile(r"[?#]")
+AUTHORITY = re.compile(r"(?P<scheme>[^:/]+://)(?P<host>\[[^\]]*\]|[^:/\[]*):(?P<port>[^/]*)")
+PORT = re.compile(r"[0-9]{0,5}")
 VARIABLE = "$"
 """Before the name of an environment variable, which is no secret."""
 SECRET_NAME = re.compile(
@@ -57,9 +61,21 @@ def _would_be_saved(secret: str) -> UsageError:
 
 
 def shown_url(url: str) -> str:
-    """A URL that is none, as it may be shown: what stands before an @ may be a password."""
-    _, at, rest = url.rpartition("@")
-    return f"***@{rest}" if at else url
+    """A URL, or what is none, as it may be shown.
+
+    Left out is what may be a secret: what stands before an @, a query, a fragment, and a port
+    that is none, as of a password whose @ was forgotten.
+    """
+    head = QUERY.split(url, maxsplit=1)[0]
+    if "@" in url[len(head) :]:  # a password may have a ? in it
+        return HIDDEN
+    _, at, rest = head.rpartition("@")
+    if at:
+        return f"{HIDDEN}@{rest}"
+    authority = AUTHORITY.match(head)
+    if authority and not (authority["host"] and PORT.fullmatch(authority["port"])):
+        return f"{authority['scheme']}{authority['host']}:{HIDDEN}"
+    return head
 
 
 def server_url(url: str, *, field: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.urls import shown_url
 from llmops_cli.deploy.cluster_names import require_object_name
 from llmops_cli.gateway_file.url import bad_url
 from llmops_cli.runtime.digests import digest_file
@@ -47,7 +48,8 @@ def read_volume(text: str) -> ModelVolume:
     if bad_url(text) is None:
         return ModelVolume(url=text.rstrip("/"))
     raise UsageError(
-        f"--models {text} says no place", hint="claim:NAME, https://HOST/FOLDER or host:/FOLDER"
+        f"--models {shown_url(text)} says no place",
+        hint="claim:NAME, https://HOST/FOLDER or host:/FOLDER",
     )
 
 

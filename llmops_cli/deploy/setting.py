@@ -10,6 +10,7 @@ import msgspec
 
 from llmops_cli import __version__
 from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.urls import shown_url
 from llmops_cli.deploy.cluster_names import (
     MOST_CHARS,
     MOST_OF_OURS,
@@ -148,8 +149,9 @@ def _check_names(recipe: RenderRecipe) -> None:
     require_host(recipe.host, what="--host")
     require_resource(recipe.gpu_resource, what="--gpu-resource")
     if bad_url(recipe.prometheus) is not None:
+        shown = shown_url(recipe.prometheus)
         raise UsageError(
-            f"--prometheus '{recipe.prometheus}' is no address that stands in a manifest",
+            f"--prometheus '{shown}' is no address that stands in a manifest",
             hint="http://prometheus.monitoring.svc:9090",
         )
     require_image(f"{recipe.registry}/llmops-gateway:1", what="--registry")

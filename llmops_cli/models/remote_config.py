@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.python_json import object_in
-from llmops_cli.core.urls import refuse_secrets
+from llmops_cli.core.urls import refuse_secrets, shown_url
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.runtime.ranges import RangeError, RangeReader
 
@@ -26,12 +26,12 @@ def read_remote_config(url: str) -> dict[str, Any]:  # Any: each architecture ha
         with RangeReader(url) as reader:
             text = reader.read_whole(MOST_BYTES)
     except RangeError as error:
-        raise UsageError(f"{url} cannot be read: {error}", hint=error.hint) from None
+        raise UsageError(f"{shown_url(url)} cannot be read: {error}", hint=error.hint) from None
     try:
         return object_in(text)
     except UNREADABLE:
         reason = wrong_in(text, dict[str, Any])
         raise UsageError(
-            f"{url} is not JSON of a model: {reason}",
+            f"{shown_url(url)} is not JSON of a model: {reason}",
             hint="the URL of the file itself, not of its page",
         ) from None

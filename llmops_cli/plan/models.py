@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.urls import shown_url
 from llmops_cli.models.config import read_config
 from llmops_cli.models.gguf.type_names import file_type_name
 from llmops_cli.sizing.cache_rules import cache_bits
@@ -85,7 +86,7 @@ def read_load(source: str, *, scheme: str | None, cache_type: str) -> ServingLoa
 
 def _of_url(url: str, scheme: str | None, cache_type: str) -> ServingLoad:
     if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url} is no http(s) URL", hint="https://HOST/PATH/MODEL.gguf")
+        raise UsageError(f"{shown_url(url)} is no http(s) URL", hint="https://HOST/PATH/MODEL.gguf")
     from llmops_cli.models.remote_config import is_config_url, read_remote_config
 
     if is_config_url(url):

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.urls import refuse_secrets
+from llmops_cli.core.urls import refuse_secrets, shown_url
 from llmops_cli.models.gguf.cursor import BrokenError, Window
 from llmops_cli.models.gguf.header import MAGIC, GgufHeader, header_in, shown
 from llmops_cli.models.gguf.parts import (
@@ -50,7 +50,7 @@ def _parts(url: str, first: GgufHeader, count: int) -> tuple[GgufHeader, ...]:
     named = PART.fullmatch(name)
     if named is None or int(named["count"]) != count or count > MOST_REMOTE_PARTS:
         raise UsageError(
-            f"{url} says that it is one of {count:,} parts, unlike its name",
+            f"{shown_url(url)} says that it is one of {count:,} parts, unlike its name",
             hint=f"parts are called NAME-00001-of-{count:05d}.gguf, at most {MOST_REMOTE_PARTS}",
         )
     found = []
@@ -70,13 +70,14 @@ def _header(url: str) -> GgufHeader:
             pieces = _Remote(reader)
             if pieces.window(0, len(MAGIC)).data[: len(MAGIC)] != MAGIC:
                 raise UsageError(
-                    f"{url} is no GGUF file", hint="the URL of a .gguf file itself, not of its page"
+                    f"{shown_url(url)} is no GGUF file",
+                    hint="the URL of a .gguf file itself, not of its page",
                 )
             return header_in(_path(url), pieces)
     except RangeError as error:
-        raise UsageError(f"{url} cannot be read: {error}", hint=error.hint) from None
+        raise UsageError(f"{shown_url(url)} cannot be read: {error}", hint=error.hint) from None
     except BrokenError as error:
-        raise UsageError(f"{url} is no whole GGUF file: {error}") from None
+        raise UsageError(f"{shown_url(url)} is no whole GGUF file: {error}") from None
 
 
 def _path(url: str) -> Path:

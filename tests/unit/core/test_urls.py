@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.resolve import resolve
-from llmops_cli.core.urls import is_secret_name, refuse_secrets, server_url
+from llmops_cli.core.urls import is_secret_name, refuse_secrets, server_url, shown_url
+from llmops_cli.deploy.model_place import read_volume
 from llmops_cli.gateway_file.config import RedisConfig
 from llmops_cli.gateway_file.url import bad_url
+from llmops_cli.plan.models import read_load
 from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.serve.accounts.redis_link import RedisLink
 
@@ -43,6 +48,37 @@ def test_a_password_that_is_cut_by_its_own_signs_is_not_repeated(scheme: str) ->
     with pytest.raises(UsageError) as error:
         RedisLink(RedisConfig(url=url))
     assert SECRET not in f"{error.value.message}{error.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"api.openai.com/v1?api_key={SECRET}",
+        f"htps://api.openai.com/v1?api_key={SECRET}",
+        f"http://host:99999/v1?k={SECRET}",
+        f"h/v1#key={SECRET}",
+        f"redis://:{SECRET}",
+        f"redis://user:{SECRET}:6379",
+        f"ftp://user:p?{SECRET}@host",
+        f"ftp://user:{SECRET}@host/x.gguf",
+    ],
+)
+def test_an_address_that_is_refused_is_not_repeated_with_its_secrets(url: str) -> None:
+    refusing: list[Callable[[str], object]] = [partial(server_url, field="url"), read_volume]
+    if not url.startswith("http://") and "://" in url:
+        refusing.append(partial(read_load, scheme=None, cache_type="F16"))
+    for refuse in refusing:
+        with pytest.raises(UsageError) as error:
+            refuse(url)
+        assert SECRET not in f"{error.value.message}{error.value.hint}"
+    assert SECRET not in (bad_url(url) or SECRET)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://h:80/v1", "http://[::1]:80", "http://[::1]", "h:80/v1", "ftp://h", "http://{m}"]
+)
+def test_an_address_without_secrets_is_shown_whole(url: str) -> None:
+    assert shown_url(url) == url
 
 
 @pytest.mark.parametrize("url", SECRET_URLS)

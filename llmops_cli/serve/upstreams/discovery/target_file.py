@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from llmops_cli.core.misfit import misfit_of
+from llmops_cli.core.urls import shown_url
 from llmops_cli.core.wrong_json import UNREADABLE as NO_JSON
 from llmops_cli.core.wrong_json import wrong_in
 from llmops_cli.gateway_file.discovery import DiscoverConfig, host_port
@@ -100,7 +101,7 @@ class TargetFile:
         if "://" not in target:
             url = f"{config.scheme}://{target}{config.path}"
         if bad_url(url) is not None or MODEL_PLACE in target or not _has_port(target):
-            shown = target[:SHOWN_CHARS]
+            shown = shown_url(target)[:SHOWN_CHARS]
             raise LookupFailed(f"{self._path}: {shown!r} is no target, such as 10.0.0.1:8000")
         return url
 
