@@ -149,7 +149,7 @@ def _usage_of_large(raw: bytes) -> Usage | None:
     """Where it is told behind vectors, or an image, which need not be read for it."""
     if len(raw) <= EVENT_MOST:
         return None
-    return _usage_at_end(raw[-TAIL_BYTES:])
+    return _usage_at_end(raw[-TAIL_BYTES:], is_whole=True)
 
 
 def guessed_tokens(raw: bytes, endpoint: Endpoint) -> int:
@@ -234,13 +234,18 @@ class UsageEvents:
             self.usage.output_tokens = said
 
 
-def _usage_at_end(data: bytes) -> Usage | None:
-    """Of an event whose beginning was too large to keep."""
+def _usage_at_end(data: bytes, *, is_whole: bool = False) -> Usage | None:
+    """Of an event whose beginning was too large to keep.
+
+    `is_whole`: only a count that the answer itself ends with, and none of a part of it.
+    """
     _, mark, rest = data.rpartition(MARK)
     text = rest.lstrip(b": \n").decode("utf-8", "replace")
     try:
-        counts, _ = json.JSONDecoder().raw_decode(text)
+        counts, end = json.JSONDecoder().raw_decode(text)
         found = msgspec.convert(counts, _Counts)
     except (ValueError, RecursionError):
+        return None
+    if is_whole and text[end:].strip() != "}":
         return None
     return _usage_of(found) if mark else None

@@ -286,6 +286,24 @@ def test_responses_are_counted_by_the_reader_without_choices() -> None:
 ROW = b'{"embedding":[%b]}' % b",".join([b"-0.0123456789"] * 3072)
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [
+        {"annotations": [{"usage": {"prompt_tokens": 1, "completion_tokens": 1}}]},
+        {"annotations": {"usage": {"prompt_tokens": 1, "completion_tokens": 1}}},
+        {"x_groq": {"usage": {"completion_tokens": 1}}},
+    ],
+)
+def test_a_count_of_a_part_of_a_large_answer_is_not_that_of_the_answer(
+    behind: dict[str, object],
+) -> None:
+    choice = {"message": {"content": "word " * 250_000}}
+    counts = {"prompt_tokens": 10, "completion_tokens": 250_000}
+    body = json.dumps({"usage": counts, "choices": [choice], **behind}).encode()
+    found = usage_of_whole(body, CHAT)
+    assert (found.input_tokens, found.output_tokens) == (10, 250_000)
+
+
 @pytest.mark.parametrize("is_told", [True, False])
 def test_vectors_are_not_read_for_their_count(is_told: bool) -> None:
     """16 MB of them kept everybody waiting for 30 ms, and for a quarter of a second uncounted."""
