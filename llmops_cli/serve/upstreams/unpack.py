@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from typing import Protocol
 
-from llmops_cli.serve.upstreams.errors import MalformedAnswer
+from llmops_cli.serve.upstreams.errors import AnswerTooLarge, MalformedAnswer
 
 UNPACKED_MOST = 64 << 20
 """Bytes of one answer."""
@@ -16,11 +16,10 @@ SLICE = 256
 """Bytes of zstd at a time, which cannot be told how much to unpack: a block of it is four."""
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 ZLIB_METHOD = 8
-_TOO_MUCH = "it unpacks to too much"
 
 
 class Packed(Protocol):
-    """What comes packed, piece by piece. Raises: MalformedAnswer."""
+    """What comes packed, piece by piece. Raises: MalformedAnswer, AnswerTooLarge."""
 
     @property
     def is_whole(self) -> bool: ...
@@ -41,11 +40,11 @@ class Unpacker:
         self._size = 0
 
     def feed(self, data: bytes) -> bytes:
-        """What it stands for. Raises: MalformedAnswer."""
+        """What it stands for. Raises: MalformedAnswer, AnswerTooLarge."""
         found = self._packed.feed(data)
         self._size += len(found)
         if self._size > UNPACKED_MOST:
-            raise MalformedAnswer(_TOO_MUCH)
+            raise AnswerTooLarge(UNPACKED_MOST)
         return found
 
     @property
@@ -75,7 +74,7 @@ class _Zlib:
         except zlib.error as error:
             raise MalformedAnswer(f"it cannot be unpacked: {error}") from None
         if self._unpacker.unconsumed_tail:
-            raise MalformedAnswer(_TOO_MUCH)
+            raise AnswerTooLarge(PIECE_MOST)
         return found
 
     def _settle_form(self, data: bytes) -> None:
@@ -110,7 +109,7 @@ class _Zstd:
                 raise MalformedAnswer(f"it cannot be unpacked: {error}") from None
             size += len(found)
             if size > PIECE_MOST:
-                raise MalformedAnswer(_TOO_MUCH)
+                raise AnswerTooLarge(PIECE_MOST)
             parts.append(found)
         return b"".join(parts)
 

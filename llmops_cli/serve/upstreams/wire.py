@@ -217,7 +217,7 @@ class Wire(asyncio.Protocol):
     def _unpacked(self, unpacker: Unpacker, body: bytes) -> bytes:
         try:
             return unpacker.feed(body)
-        except MalformedAnswer as error:
+        except UpstreamError as error:
             self._break(error)
             return b""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -232,6 +234,27 @@ def test_more_than_is_read_at_once_is_no_fault_of_an_upstream(
         wire = Wire()
         wire.connection_made(_Nowhere())  # type: ignore[arg-type]
         wire.data_received(HEAD + b"7d0\r\n" + b"x" * 2000)
+        await Reply(wire, _limits(total_s=5)).read()
+
+    with pytest.raises(AnswerTooLarge) as refused:
+        asyncio.run(go())
+    assert outcome_of(refused.value) is Outcome.NOTHING
+
+
+@pytest.mark.parametrize("bound", ["PIECE_MOST", "UNPACKED_MOST"])
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_nor_is_what_unpacks_to_more(
+    bound: str, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"llmops_cli.serve.upstreams.unpack.{bound}", 1000)
+    body = b"x" * 2000
+    packed = gzip.compress(body) if encoding == "gzip" else zstandard.compress(body)
+    head = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: %b\r\n\r\n" % encoding.encode())
+
+    async def go() -> None:
+        wire = Wire()
+        wire.connection_made(_Nowhere())  # type: ignore[arg-type]
+        wire.data_received(head + b"%x\r\n%b\r\n" % (len(packed), packed))
         await Reply(wire, _limits(total_s=5)).read()
 
     with pytest.raises(AnswerTooLarge) as refused:
