@@ -76,9 +76,11 @@ class GrammarProcess:
     def _made(self, task: GrammarTask) -> Machine:
         """Raises: as above."""
         for _ in range(TRIES):
-            if self._is_closed or self._is_given_up:
+            if self._is_unwanted():
                 break
             process = self._running()
+            if self._is_unwanted():  # while it was started, when there was nothing to end
+                break
             try:
                 return asked(process, task)
             except (EOFError, BrokenPipeError):
@@ -90,6 +92,9 @@ class GrammarProcess:
                 self._end()  # what it still says would be taken for the next answer
                 raise
         raise MakerEnded("it ends what makes grammars")
+
+    def _is_unwanted(self) -> bool:
+        return self._is_closed or self._is_given_up
 
     def _running(self) -> Process:
         if self._process is None or self._process.poll() is not None:

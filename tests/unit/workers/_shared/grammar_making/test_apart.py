@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
-from _shared.grammar_making.apart import GrammarProcess
+from _shared.grammar_making.apart import ARGV, GrammarProcess
 from _shared.grammar_making.tasks import CallsTask, GbnfTask, GrammarTask, SchemaTask
 from _shared.grammars.machine import Machine
 from _shared.grammars.nodes import GrammarError, MakerEnded
@@ -27,7 +28,7 @@ USES = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import llamacpp.server.api
-from _shared.grammar_making.apart import GrammarProcess
+from _shared.grammar_making.apart import ARGV, GrammarProcess
 from _shared.grammar_making.tasks import CallsTask, GbnfTask, SchemaTask
 from _shared.tools.layouts import HERMES, Tool
 maker = GrammarProcess()
@@ -148,6 +149,27 @@ def test_who_is_given_up_makes_room_for_the_next(maker: GrammarProcess) -> None:
     assert failures
     assert allows(maker.make(NUMBER), "5")
     assert maker.pid != pid
+
+
+class _Argv(list[str]):
+    """Read once, while a process is started with it: `then` is what happens meanwhile."""
+
+    then: Callable[[], None]
+
+    def __iter__(self) -> Iterator[str]:
+        self.then()
+        return super().__iter__()
+
+
+def test_what_is_given_up_while_the_process_starts_is_not_made() -> None:
+    argv = _Argv(ARGV)
+    maker = GrammarProcess(argv)
+    argv.then = partial(maker.give_up, NUMBER)
+    with pytest.raises(MakerEnded):
+        maker.make(NUMBER)
+    argv.then = lambda: None
+    assert allows(maker.make(NUMBER), "5")
+    maker.close()
 
 
 @pytest.mark.parametrize(
