@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import queue
+import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -152,11 +153,12 @@ def test_vectors_of_the_simulator_are_judged_by_their_texts_a_second(
     assert " to " in passed.stdout
     failed = cli(*gate, "texts_per_s < 1000000")
     assert failed.stdout.startswith("failed")
+    shutil.copytree(tmp_path / "run", tmp_path / "before")
     for condition in ("ttft_ms.p95 > 5", "ttft_ms.p95 > +5%"):
-        absent = cli(*gate, condition, "--baseline", "run")
+        absent = cli(*gate, condition, "--baseline", "before")
         assert absent.stdout.startswith("unknown")
         assert "not measured" in absent.stdout
-    same = cli(*gate, "texts_per_s < -5%", "--baseline", "run")
+    same = cli(*gate, "texts_per_s < -5%", "--baseline", "before")
     assert same.stdout.startswith("passed")
 
 
