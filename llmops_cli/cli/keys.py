@@ -52,6 +52,7 @@ def create(
     ),
 ) -> None:
     """A new key. It is shown once: only its digest is kept."""
+    _require_file(config)
     if budget_dollars is not None:
         asked = _as_asked(name, _names(models) or [], budget_dollars)
         _check_prices(asked, config)
@@ -69,6 +70,16 @@ def create(
         tags=_tags(tag),
     )
     _tell(secret, key, as_json)
+
+
+def _require_file(config: str | None) -> None:
+    """Raises: UsageError for a path without a file, whatever is in it."""
+    from pathlib import Path
+
+    from llmops_cli.runtime.recipes import gateway_path
+
+    if config is not None:
+        gateway_path(Path(config))
 
 
 def _as_asked(
