@@ -56,7 +56,8 @@ class MemoryMeter:
         is_done = False
         while not is_done:
             before = time.thread_time()
-            self._sample(read_pss=tick % PSS_EVERY == 0)
+            with suppress(OSError):  # no file number left: the next sample may have one
+                self._sample(read_pss=tick % PSS_EVERY == 0)
             tick += 1
             spent_s = time.thread_time() - before
             is_done = self._done.wait(max(SAMPLE_EVERY_S, RESTS * spent_s))

@@ -1,7 +1,10 @@
 """What a tree of processes holds at most, however deep it is."""
 
+import os
+import resource
 import subprocess
 import sys
+import time
 
 from llmops_cli.runtime.memory import MemoryMeter
 
@@ -26,3 +29,20 @@ def test_a_grandchild_counts_and_the_guard_does_not() -> None:
     guard.wait()
     guard.stdout.close()
     assert HELD_MIB * MIB < peak < 300 * MIB
+
+
+def test_a_sample_without_a_file_number_left_is_not_the_last() -> None:
+    """The thread ended there, and the peaks were those before."""
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, usual[1]))
+        try:
+            meter = MemoryMeter(os.getpid())
+            time.sleep(0.05)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        time.sleep(0.5)
+        peak = meter.stop().engine_peak_rss_bytes
+        assert child.stdin is not None
+        child.stdin.close()
+    assert peak is not None
