@@ -16,6 +16,8 @@ SLICE = 256
 """Bytes of zstd at a time, which cannot be told how much to unpack: a block of it is four."""
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 ZLIB_METHOD = 8
+_TOO_MUCH = "it unpacks to too much"
+"""Of one piece: no answer is packed so tightly, so this one is meant to fill the memory."""
 
 
 class Packed(Protocol):
@@ -74,7 +76,7 @@ class _Zlib:
         except zlib.error as error:
             raise MalformedAnswer(f"it cannot be unpacked: {error}") from None
         if self._unpacker.unconsumed_tail:
-            raise AnswerTooLarge(PIECE_MOST)
+            raise MalformedAnswer(_TOO_MUCH)
         return found
 
     def _settle_form(self, data: bytes) -> None:
@@ -109,7 +111,7 @@ class _Zstd:
                 raise MalformedAnswer(f"it cannot be unpacked: {error}") from None
             size += len(found)
             if size > PIECE_MOST:
-                raise AnswerTooLarge(PIECE_MOST)
+                raise MalformedAnswer(_TOO_MUCH)
             parts.append(found)
         return b"".join(parts)
 

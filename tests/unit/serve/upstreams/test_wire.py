@@ -241,10 +241,21 @@ def test_more_than_is_read_at_once_is_no_fault_of_an_upstream(
     assert outcome_of(refused.value) is Outcome.NOTHING
 
 
-@pytest.mark.parametrize("bound", ["PIECE_MOST", "UNPACKED_MOST"])
+@pytest.mark.parametrize(
+    ("bound", "error", "outcome"),
+    [
+        ("UNPACKED_MOST", AnswerTooLarge, Outcome.NOTHING),
+        ("PIECE_MOST", MalformedAnswer, Outcome.BAD),
+    ],
+    ids=["a large answer", "a bomb"],
+)
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
-def test_nor_is_what_unpacks_to_more(
-    bound: str, encoding: str, monkeypatch: pytest.MonkeyPatch
+def test_nor_is_what_unpacks_to_more_unless_it_is_a_bomb(
+    encoding: str,
+    bound: str,
+    error: type[UpstreamError],
+    outcome: Outcome,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(f"llmops_cli.serve.upstreams.unpack.{bound}", 1000)
     body = b"x" * 2000
@@ -257,6 +268,6 @@ def test_nor_is_what_unpacks_to_more(
         wire.data_received(head + b"%x\r\n%b\r\n" % (len(packed), packed))
         await Reply(wire, _limits(total_s=5)).read()
 
-    with pytest.raises(AnswerTooLarge) as refused:
+    with pytest.raises(error) as refused:
         asyncio.run(go())
-    assert outcome_of(refused.value) is Outcome.NOTHING
+    assert outcome_of(refused.value) is outcome
