@@ -47,14 +47,14 @@ class _Share(msgspec.Struct, frozen=True):
 def judge_rates(
     run: OpenedRun,
     baseline: OpenedRun | None,
-    texts: Sequence[str],
+    conditions: Sequence[str],
     *,
     allow_invalid: bool,
 ) -> list[JudgedCondition]:
     """Every condition. Raises: UsageError for one that cannot be judged, whatever was measured."""
     report: GuardEvalReport = run.report
-    conditions = [parse_condition(text, GRAMMAR) for text in texts]
-    own = [each for each in conditions if each.metric in RATES]
+    parsed = [parse_condition(text, GRAMMAR) for text in conditions]
+    own = [each for each in parsed if each.metric in RATES]
     for each in own:
         if each.is_relative:
             raise UsageError(
@@ -62,7 +62,7 @@ def judge_rates(
                 hint=f"{RIGHT} < -5%, {WORSE} > 0",
             )
     judged = [_judged(each, report) for each in own]
-    others = [each.text for each in conditions if each not in own]
+    others = [each.text for each in parsed if each not in own]
     if not others and baseline is None:
         return judged
     before = None if baseline is None else paired_of(baseline)

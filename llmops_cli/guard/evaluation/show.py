@@ -11,7 +11,6 @@ from llmops_cli.guard.evaluation.compare import RIGHT, paired_of
 from llmops_cli.guard.evaluation.gates import judge_rates
 from llmops_cli.guard.evaluation.rates import DetectionRates
 from llmops_cli.guard.evaluation.report import GuardEvalReport, WrongVerdict
-from llmops_cli.show.gates import JudgedCondition
 from llmops_cli.show.page import html_facts, html_row, html_table, plain_page
 from llmops_cli.show.paired_tables import compared, require_measure
 from llmops_cli.show.runs import Compared, OpenedRun, Show
@@ -155,22 +154,12 @@ def _compare(
     return compared(paired_of(baseline), paired_of(other), min_effect)
 
 
-def _gate(
-    run: OpenedRun,
-    baseline: OpenedRun | None,
-    conditions: Sequence[str],
-    *,
-    allow_invalid: bool,
-) -> list[JudgedCondition]:
-    return judge_rates(run, baseline, conditions, allow_invalid=allow_invalid)
-
-
 SHOW = Show(
     table=lambda report, word, width: rates_table(report),
     droppable=DROPPABLE,
     listed=_listed,
     figures=_figures,
     compare=_compare,
-    gate=_gate,
+    gate=judge_rates,
     page=_page,
 )
