@@ -99,6 +99,7 @@ def test_what_was_predicted_is_near_what_was_measured(made: Made) -> None:
     assert 0.4 < made.ours["kl_divergence"] / predicted < 2.5
 
 
+@pytest.mark.thorough
 def test_another_size_measures_nothing_again_and_the_same_makes_nothing_again(made: Made) -> None:
     kept = list((made.folder / "out").glob("*sensitivity*/sensitivities.json"))
     times = [path.stat().st_mtime_ns for path in kept]

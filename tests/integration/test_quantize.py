@@ -158,10 +158,7 @@ def has_wide_kernels() -> bool:
 
 @pytest.mark.parametrize(
     "method",
-    [
-        "awq",
-        *(pytest.param(each, marks=pytest.mark.thorough) for each in VLLM_VARIANTS),
-    ],
+    ["awq", *(pytest.param(each, marks=pytest.mark.thorough) for each in VLLM_VARIANTS)],
 )
 def test_vllm_serves_what_was_made(
     method: str, made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli
@@ -423,6 +420,7 @@ def test_the_model_that_is_read_is_not_written_into(tmp_path: Path, demo_cli: Cl
     assert "inside the model" in run.stderr
 
 
+@pytest.mark.thorough
 def test_calibration_from_chats_parquet_and_the_model_itself(demo_cli: Cli, tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

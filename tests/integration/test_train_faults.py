@@ -339,6 +339,7 @@ def test_a_run_goes_on_on_another_number_of_ranks(
 
 
 @pytest.mark.skipif(find_spec("deepspeed") is None, reason="deepspeed is not installed")
+@pytest.mark.thorough
 def test_zero_goes_on_elsewhere_and_from_elsewhere(training: Training) -> None:
     """Its flat pieces cut through tensors; a checkpoint has tensors."""
     layouts = [("fsdp", 2, 3), ("zero2", 2, 6), ("zero3", 4, 9), ("single", 1, 12)]

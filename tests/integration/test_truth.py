@@ -118,6 +118,7 @@ def test_a_wrong_conversion_is_marked_and_ends_the_command(
     assert "not compared with the original: --no-check" in run.stdout + run.stderr
 
 
+@pytest.mark.thorough
 def test_texts_of_which_a_notice_tells_are_counted_and_fail_nothing(
     tmp_path: Path, cli: Cli
 ) -> None:
