@@ -84,7 +84,7 @@ def read_rows(path: Path) -> Iterator[LabelledText]:
         for number, row in rows_in(path):
             yield _labelled(row, f"{path}, line {number}")
     except OSError as error:
-        raise UsageError(f"no data at {path}") from error
+        raise UsageError(f"no data at {path}: {error.strerror}") from error
 
 
 def _labelled(raw: object, where: str) -> LabelledText:
