@@ -55,7 +55,8 @@ REPORTED = re.compile(
 )
 CARRIED_OUT = re.compile(
     r"\b(?:follow|obey|do|execute|perform|carry out|apply|run|act on|comply with|befolge|suis)\b"
-    r"[^.\n]{0,60}\b(?:quot\w+|lines?|following|above|below|steps?|instructions?|sentences?|says?)\b",
+    r"[^.\n]{0,60}"
+    r"\b(?:quot\w+|lines?|following|above|below|steps?|instructions?|sentences?|says?)\b",
     re.IGNORECASE,
 )
 """What asks for quoted words to be done: then they are not only told."""

@@ -35,8 +35,9 @@ SUM = re.compile(
 ACCOUNT = re.compile(r"\b[A-Z]{2}\d{2} ?(?:[A-Z0-9]{4} ?){2,7}[A-Z0-9]{1,4}\b|\+\d[\d ()-]{7,18}\d")
 PUBLIC_KEY = re.compile(r"(?<![\w~./\\-])[\w~./\\-]{0,120}\.pub\b")
 SECRET_PATH = re.compile(
-    r"(?<![\w./~-])[~/.][\w./~-]{0,120}?(?:\.ssh/|\.aws/|id_rsa|id_ed25519|credentials|/shadow|/passwd"
-    r"|mcp\.json)[\w./-]{0,40}|(?<![\w/.])\.env\b"
+    r"(?<![\w./~-])[~/.][\w./~-]{0,120}?"
+    r"(?:\.ssh/|\.aws/|id_rsa|id_ed25519|credentials|/shadow|/passwd|mcp\.json)[\w./-]{0,40}"
+    r"|(?<![\w/.])\.env\b"
 )
 SUMS = ("$", "€", "£", "¥", "USD", "EUR", "GBP", "CHF", "ollar", "uro", "BTC", "ETH", "itcoin")
 PATHS = (".ssh", ".aws", "id_", "credentials", "shadow", "passwd", "mcp.json", ".env")
@@ -51,7 +52,8 @@ SIGNS = (
 """(sign, what it stands for, what must be in the text for that)."""
 COMMAS = ",，、"  # noqa: RUF001
 QUOTE = re.compile(
-    r"(?<=\w )(?:[\"“«]([^\"“”«»\n]{2,300})[\"”»]|'([^'\n]{2,300})'|‘([^‘’\n]{2,300})’)"  # noqa: RUF001
+    r"(?<=\w )(?:[\"“«]([^\"“”«»\n]{2,300})[\"”»]"
+    r"|'([^'\n]{2,300})'|‘([^‘’\n]{2,300})’)"  # noqa: RUF001
     r"(?=[\s.,;:!?)]|\Z)"
 )
 """Words quoted within a clause: one thing in it, and clauses of their own."""

@@ -8,7 +8,8 @@ from urllib.parse import unquote, unquote_plus
 import msgspec
 
 WEB = re.compile(
-    r"(?is)(?:(?:https?|ftp|wss?):[/\\]*|[/\\]{2,}|(?=www\.))([^/\\?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?"
+    r"(?is)(?:(?:https?|ftp|wss?):[/\\]*|[/\\]{2,}|(?=www\.))"
+    r"([^/\\?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?"
 )
 MAIL = re.compile(r"(?is)(?:mailto|sms|smsto|whatsapp):([^?#]*)(?:\?([^#]*))?")
 DROPPED = re.compile(r"[\t\n\r\x00-\x1f]")

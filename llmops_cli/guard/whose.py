@@ -29,8 +29,8 @@ MODELS = (
     r"|anthropic|google|company|chat|conversation|context|message|model|ai\b|your|above|before"
     r"|now|here|this|that|my\b|me\b|us\b|start|begin|all\b|course\b|today|once\b"
     r"|todo|momento|instant|oben|vorhin|anfang|davor|vorher|antes|arriba|avant|debut|début|inicio"
-    r"|início|inizio|principio|prima\b|sopra|cima|entwickler|betreiber|nutzer|desarroll|usuario|utilis"
-    r"|utent|svilupp|desenvolv|developp|creat|creador|createur|hersteller|anbieter|firma"
+    r"|início|inizio|principio|prima\b|sopra|cima|entwickler|betreiber|nutzer|desarroll|usuario"
+    r"|utilis|utent|svilupp|desenvolv|developp|creat|creador|createur|hersteller|anbieter|firma"
 )
 SPANS = (
     r"moment|second|sec\b|minute|while\b|bit\b|hour|day\b|time\b|turn\b|answer|reply|replies"

@@ -105,19 +105,32 @@ def redteam(
             complete=stopped is None,
             digests=target.digests(),
         )
-        outcomes = read_outcomes(folder.path / ATTEMPTS, AttemptOutcome)
-        results = _results(plan, outcomes)
-        write_atomic(folder.path / SUCCESSES, successes_lines(results.successes()))
-        report = _report(
-            manifest,
-            plan,
-            results,
-            outcomes,
-            read_spend(folder.path),
-            first_request_s=_since(began, client.first_at),
-            stopped=stopped,
-        )
-        folder.write_report(report)
+        first_request_s = _since(began, client.first_at)
+        return _written(folder, plan, manifest, first_request_s=first_request_s, stopped=stopped)
+
+
+def _written(
+    folder: RunFolder,
+    plan: Plan,
+    manifest: Manifest,
+    *,
+    first_request_s: float | None,
+    stopped: StopReason | None,
+) -> RedteamReport:
+    """The report of the outcomes that the folder has."""
+    outcomes = read_outcomes(folder.path / ATTEMPTS, AttemptOutcome)
+    results = _results(plan, outcomes)
+    write_atomic(folder.path / SUCCESSES, successes_lines(results.successes()))
+    report = _report(
+        manifest,
+        plan,
+        results,
+        outcomes,
+        read_spend(folder.path),
+        first_request_s=first_request_s,
+        stopped=stopped,
+    )
+    folder.write_report(report)
     return report
 
 

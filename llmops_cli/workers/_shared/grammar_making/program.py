@@ -45,7 +45,8 @@ def main() -> None:
     gc.disable()
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            task = pickle.loads(read_message(sys.stdin.buffer).content)  # noqa: S301 - of our parent
+            message = read_message(sys.stdin.buffer)
+            task = pickle.loads(message.content)  # noqa: S301 - of our parent
             signal.setitimer(signal.ITIMER_PROF, MOST_CPU_S)
             answer(task, sys.stdout.buffer)
             signal.setitimer(signal.ITIMER_PROF, 0)
