@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,10 +28,15 @@ ENGINE_NAMES = {"hf": "transformers", "transformers": "transformers"}
 BENCH = "llmops.bench"
 MOST_RATIO = 30.0
 """Either way; a measurement further off is of something else."""
+MOST_FAILED = 0.1
+"""Of a level's requests, where its tokens a second still tell of the engine."""
+NUDGE = 0.05
+"""Of a logarithm, to see what follows from it."""
+LEAST_WEIGHT = 0.05
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """A level of a run, as means."""
+    """A level of a run: tokens of an answered request, and middle times, which no stall moves."""
 
     streams: int
     prompt_tokens: float
@@ -133,68 +139,104 @@ def _machine(hardware: dict[str, Any], place: Path) -> Gpu:  # Any: as measured
 
 
 def _levels(levels: Sequence[Any]) -> Iterator[Measured]:  # Any: bench's levels
-    """Closed ones whose figures hold."""
+    """Closed ones whose figures hold. A request that fails takes time and has no tokens."""
     for level in levels:
-        answered = level.requests - level.errors
-        is_whole = level.valid and level.ttft_ms.mean and level.tpot_ms.mean
-        if level.concurrency is None or answered < 1 or not is_whole:
+        ttft_ms = level.ttft_ms.p50 or level.ttft_ms.mean
+        tpot_ms = level.tpot_ms.p50 or level.tpot_ms.mean
+        is_whole = level.valid and ttft_ms and tpot_ms
+        if level.concurrency is None or not is_whole or not level.output_tokens_per_s:
             continue
+        if level.errors > MOST_FAILED * level.requests:
+            continue
+        answered = level.ttft_ms.count
+        each_tps = level.rates_each.get("output_tokens_per_s")
         yield Measured(
             streams=level.concurrency,
-            prompt_tokens=max(1.0, level.input_tokens / level.requests),
+            prompt_tokens=max(1.0, level.input_tokens / answered),
             output_tokens=max(2.0, level.output_tokens / answered),
-            ttft_ms=level.ttft_ms.mean,
-            tpot_ms=level.tpot_ms.mean,
-            tokens_per_s=level.output_tokens_per_s,
+            ttft_ms=ttft_ms,
+            tpot_ms=tpot_ms,
+            tokens_per_s=median(each_tps) if each_tps else level.output_tokens_per_s,
         )
 
 
 def observe(bench: Bench) -> Iterator[Observation]:
     """One stream tells decoding and prefill, several tell the batch."""
+    alone = [level for level in bench.levels if level.streams == 1]
+    crowds = [level for level in bench.levels if level.streams > 1]
     prompts = []
-    for level in bench.levels:
-        if level.streams > 1:
-            continue
+    for level in alone:
         service = raw_service(bench, level)
         yield _observation(bench, "decode", service.step_s(1) * 1000 / level.tpot_ms)
-        ratio = closed_loop(service, 1).ttft_s * 1000 / level.ttft_ms
-        prompts.append(ratio)
+        prompts.append(closed_loop(service, 1).ttft_s * 1000 / level.ttft_ms)
+    if crowds and not alone:
+        fewest = min(crowds, key=lambda level: level.streams)
+        prompts.append(_prompt_ratio(raw_service(bench, fewest), fewest))
+    for ratio in prompts:
         yield _observation(bench, "prefill", ratio)
-    prompt_ratio = sorted(prompts)[len(prompts) // 2] if prompts else 1.0
-    for level in bench.levels:
-        if level.streams > 1:
-            ratio = batch_ratio(raw_service(bench, level), level, prompt_ratio=prompt_ratio)
-            yield _observation(bench, "batch", ratio)
+    for level in crowds:
+        service = raw_service(bench, level)
+        found = batch_ratio(service, level, prompt_ratio=median(prompts))
+        yield _observation(bench, "batch", found.ratio, weight=found.weight)
 
 
-def batch_ratio(service: Service, level: Measured, *, prompt_ratio: float) -> float:
-    """How much faster steps must be for the time a token that was measured, by halving.
+class BatchRatio(NamedTuple):
+    """`weight`: of the tokens a second, what steps decide; prompts decide the rest."""
 
-    A token's time has other streams' prompts in it, so it is more than a step's.
-    """
-    low = math.log(1 / MOST_RATIO)
+    ratio: float
+    weight: float
+
+
+def batch_ratio(service: Service, level: Measured, *, prompt_ratio: float) -> BatchRatio:
+    """How much faster steps must be for the tokens a second that were measured."""
+
+    def log_rate(shift: float) -> float:
+        scaled = _scaled(service, prompts=prompt_ratio, steps=math.exp(shift))
+        return math.log(closed_loop(scaled, level.streams).tokens_per_s)
+
+    shift = _where(log_rate, math.log(level.tokens_per_s))
+    weight = (log_rate(shift + NUDGE) - log_rate(shift - NUDGE)) / (2 * NUDGE)
+    return BatchRatio(math.exp(shift), max(LEAST_WEIGHT, min(1.0, weight)))
+
+
+def _prompt_ratio(service: Service, level: Measured) -> float:
+    """How much faster prompts must be for the first token that several streams waited for."""
+
+    def log_speed(shift: float) -> float:
+        ratio = math.exp(shift)
+        steps = batch_ratio(service, level, prompt_ratio=ratio).ratio
+        found = closed_loop(_scaled(service, prompts=ratio, steps=steps), level.streams)
+        return -math.log(found.ttft_s)
+
+    return math.exp(_where(log_speed, -math.log(level.ttft_ms / 1000)))
+
+
+def _scaled(service: Service, *, prompts: float, steps: float) -> Service:
+    """So many times as fast."""
+    return msgspec.structs.replace(
+        service,
+        prefill_s=service.prefill_s / prompts,
+        step_s=lambda streams: service.step_s(streams) / steps,
+    )
+
+
+def _where(grows: Callable[[float], float], wanted: float) -> float:
+    """The logarithm of a ratio at which it is so much, by halving."""
+    low = -math.log(MOST_RATIO)
     high = math.log(MOST_RATIO)
     for _ in range(40):
         middle = (low + high) / 2
-        if _tpot_ms(service, level, math.exp(middle), prompt_ratio) > level.tpot_ms:
+        if grows(middle) < wanted:
             low = middle
         else:
             high = middle
-    return math.exp(high)
-
-
-def _tpot_ms(service: Service, level: Measured, ratio: float, prompt_ratio: float) -> float:
-    scaled = msgspec.structs.replace(
-        service,
-        prefill_s=service.prefill_s / prompt_ratio,
-        step_s=lambda streams: service.step_s(streams) / ratio,
-    )
-    return closed_loop(scaled, level.streams).tpot_s * 1000
+    return high
 
 
 def raw_service(bench: Bench, level: Measured) -> Service:
     """Before any calibration."""
-    efficiency = efficiency_of(bench.engine, bench.place.gpu.name)
+    card = bench.place.gpu
+    efficiency = efficiency_of(bench.engine, card.name, is_cpu=card.device.is_cpu)
     context = level.prompt_tokens + level.output_tokens / 2
 
     def step(streams: float) -> float:
@@ -208,12 +250,13 @@ def raw_service(bench: Bench, level: Measured) -> Service:
     )
 
 
-def _observation(bench: Bench, quantity: str, ratio: float) -> Observation:
+def _observation(bench: Bench, quantity: str, ratio: float, *, weight: float = 1.0) -> Observation:
     machine = HERE if bench.place.device.is_cpu else bench.place.gpu.name
     return Observation(
         engine=bench.engine,
         machine=machine,
         quantity=quantity,
         ratio=ratio,
+        weight=weight,
         source=bench.source,
     )

@@ -138,7 +138,7 @@ def placed(gathered: Gathered, place: Placement) -> Setting:
         load=gathered.load,
         place=place,
         engine=gathered.engine,
-        efficiency=efficiency_of(gathered.engine, place.gpu.name),
+        efficiency=efficiency_of(gathered.engine, place.gpu.name, is_cpu=place.device.is_cpu),
         groups=gathered.groups,
         room=room(
             gathered.load,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -27,13 +28,25 @@ UNSEEN = 1.5
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """`ratio`: measured over predicted without calibration."""
+    """`ratio`: measured over predicted without calibration.
+
+    `weight`: by how much the logarithm of what was measured changes with that of the ratio; less
+    than 1 where other things took part of the time.
+    """
 
     engine: str
     machine: str
     quantity: str
     ratio: float
+    weight: float = 1.0
     source: str = ""
+
+
+class Error(NamedTuple):
+    """`size`: a logarithm. `weight`: as an observation has it."""
+
+    size: float
+    weight: float = 1.0
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,10 +90,10 @@ PRIORS = {
 
 def fit(observations: Iterable[Observation]) -> tuple[Group, ...]:
     """A group for each engine, machine and quantity that was measured."""
-    found: dict[tuple[str, str, str], list[float]] = {}
+    found: dict[tuple[str, str, str], list[Error]] = {}
     for each in observations:
         key = (each.engine, each.machine, each.quantity)
-        found.setdefault(key, []).append(math.log(each.ratio))
+        found.setdefault(key, []).append(Error(math.log(each.ratio), each.weight))
     groups = []
     for (engine, machine, quantity), errors in sorted(found.items()):
         group = Group(
@@ -95,22 +108,35 @@ def fit(observations: Iterable[Observation]) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def shrunk(errors: Sequence[float]) -> float:
+def shrunk(errors: Sequence[Error]) -> float:
     """The middle error, pulled towards none."""
+    total = sum(error.weight for error in errors)
+    return _middle(errors) * total / (total + PRIOR_ROWS)
+
+
+def _middle(errors: Sequence[Error]) -> float:
+    """The weighted median: between both errors at half of the weight, where it falls on two."""
     ordered = sorted(errors)
-    count = len(ordered)
-    middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-    return middle * count / (count + PRIOR_ROWS)
+    half = sum(error.weight for error in errors) / 2
+    passed = 0.0
+    at_half: list[float] = []
+    for error in ordered:
+        passed += error.weight
+        if passed >= half:
+            at_half.append(error.size)
+        if passed > half:
+            break
+    return (at_half[0] + at_half[-1]) / 2
 
 
-def spread_of(errors: Sequence[float], prior: float) -> float:
+def spread_of(errors: Sequence[Error], prior: float) -> float:
     """Half a band, from what each row is off when the others predict it, and from the prior."""
     if len(errors) < LEAST_ROWS:
         return prior
     residuals = []
     for index, error in enumerate(errors):
         others = [*errors[:index], *errors[index + 1 :]]
-        residuals.append(error - shrunk(others))
+        residuals.append(error.weight * (error.size - shrunk(others)))
     return max(LEAST_SPREAD, half_band(residuals, prior))
 
 
@@ -147,7 +173,7 @@ def correction(
             spread=prior.elsewhere * UNSEEN,
             source=f"extrapolated: no measurement of {engine} on {machine}",
         )
-    shifts = [each.shift for each in same]
+    shifts = [Error(each.shift) for each in same]
     machines = ", ".join(each.machine for each in same)
     return Correction(
         factor=math.exp(shrunk(shifts)),
@@ -160,6 +186,6 @@ def _elsewhere(same: Sequence[Group], prior: Prior) -> float:
     """What machines differ by, and what rows of one machine do."""
     between = math.sqrt(max(0.0, prior.elsewhere**2 - prior.here**2))
     if len(same) >= LEAST_ROWS:
-        between = spread_of([each.shift for each in same], between)
+        between = spread_of([Error(each.shift) for each in same], between)
     within = sum(each.spread for each in same) / len(same)
     return math.hypot(between, within)

@@ -32,8 +32,9 @@ SUM_S = 8e-6
 class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine reaches of a device.
 
-    bandwidth, prefill, batch: shares of the peak. layer_s: each layer and step, beside its bytes;
-    expert_layer_s: more of it where tokens are sent to experts. unpack_ops: of the plain units'
+    bandwidth, prefill, batch: shares of the peak. start_s: each step, beside its layers; layer_s:
+    each layer and step, beside its bytes; expert_layer_s: more of it where tokens are sent to
+    experts. unpack_ops: of the plain units'
     f32 rate, for each weight that is not stored as a float; unpack_small_ops: of 3 bits and less.
     queues: layers' fixed time passes while the device still works on what was sent before, so that
     the longer of both counts. cache_passes: how often the cache is gone through, each query head's
@@ -49,6 +50,7 @@ class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
     prefill_packed: float
     batch: float
     batch_large: float
+    start_s: float = 0.0
     queues: bool = False
     cache_passes: float = 0.0
 
@@ -75,6 +77,8 @@ FOUR_BITS = {"NVFP4": "FP4 products (NVFP4)"}
 INT8_WORDS = "INT8 products (W8A8)"
 INT8_TIMES = 2
 """Products of INT8 over those of 16 bits, on every card that has them."""
+CPU_INT8_TIMES = 1.4
+"""A processor multiplies packed weights with activations in 8 bits. Measured: docs/PLAN.md."""
 FP4_TIMES = 2
 """Products of FP4 over those of FP8 (NVIDIA Blackwell architecture, dense)."""
 
@@ -132,7 +136,7 @@ def step_s(
     context: float = 0,
 ) -> float:
     """One decoding step of so many sequences of one copy, each with `context` tokens before it."""
-    fixed_s = load.layers * layer_s(load, efficiency)
+    fixed_s = efficiency.start_s + load.layers * layer_s(load, efficiency)
     read_s = ceiling_s(load, place, batch=batch, context=context) / efficiency.bandwidth
     unpacked = load.dense_weights / place.tensor
     unpacked += load.expert_weights * _met_share(load, place, batch) / place.expert_ways
@@ -186,6 +190,8 @@ def peak_flops(load: ServingLoad, place: Placement) -> float:
 def _card_peak(scheme: str, gpu: Gpu) -> float:
     device = gpu.device
     fp8 = device.fp8_flops
+    if device.is_cpu and (is_packed(scheme) or scheme == "W8A8"):
+        return device.bf16_flops * CPU_INT8_TIMES
     if scheme == "W8A8" and gpu.has(INT8_WORDS):
         return fp8 or device.bf16_flops * INT8_TIMES
     if fp8 is None:
@@ -247,7 +253,7 @@ def prefill_s(
     pieces = 1 if chunk is None else max(1, -(-int(tokens) // chunk))
     read = _card_read(load, place, min(tokens, chunk or tokens)) * pieces
     read_s = read / (place.device.memory_bytes_per_s * efficiency.bandwidth)
-    fixed_s = pieces * load.layers * layer_s(load, efficiency)
+    fixed_s = pieces * (efficiency.start_s + load.layers * layer_s(load, efficiency))
     work_s = max(products_s, read_s) + _sent_s(load, place, tokens)
     return work_s + fixed_s + sum_s(load, place, tokens=tokens)
 

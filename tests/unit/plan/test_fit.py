@@ -84,6 +84,68 @@ def test_a_run_with_nothing_to_learn_is_one_line(tmp_path: Path) -> None:
         fit_results([other], model="qwen2.5-0.5b", gpu="l4", quant=None)
 
 
+def _many_streams(tmp_path: Path, name: str, **changes: Any) -> Path:
+    """Eight streams: each token after 10 ms, prompts between, no warm-up in the figures."""
+    times = {"mean": 10.0, "p50": 10.0, "min": 10.0, "max": 10.0, "count": 40}
+    level = {
+        "concurrency": 8,
+        "requests": 42,
+        "errors": 0,
+        "error_kinds": {},
+        "measured": 40,
+        "input_tokens": 40 * 52,
+        "output_tokens": 40 * 8,
+        "output_tokens_per_s": 600.0,
+        "ttft_ms": {name: 3 * value for name, value in times.items()} | {"count": 40},
+        "tpot_ms": times,
+    }
+    return _run(tmp_path, name, **(level | changes))
+
+
+def _of_eight(fitted: Path) -> ServePlan:
+    recipe = PlanRecipe(
+        model="qwen2.5-0.5b",
+        gpu="l4",
+        engine="sim",
+        context=60,
+        output_tokens=8,
+        concurrency=8,
+        fitted=str(fitted),
+    )
+    return plan_serve(recipe).plan
+
+
+def test_after_a_fit_many_streams_have_the_tokens_a_second_that_were_measured(
+    tmp_path: Path,
+) -> None:
+    """Also where the time a token has a stall in it."""
+    runs = [
+        _many_streams(tmp_path, f"run{number}", output_tokens_per_s=tokens_per_s)
+        for number, tokens_per_s in enumerate((590.0, 600.0, 610.0, 605.0, 595.0))
+    ]
+    found = fit_results(runs, model="qwen2.5-0.5b", gpu="l4", quant=None)
+    file = tmp_path / "fit.json"
+    write_fit(file, found)
+    throughput = _of_eight(file).throughput_tps
+    assert throughput.number == pytest.approx(600, rel=0.1)
+    assert throughput.low is not None
+    assert throughput.high is not None
+    assert throughput.low < 600 < throughput.high < 1.8 * throughput.low
+
+
+def test_tokens_are_of_the_requests_that_were_measured(tmp_path: Path) -> None:
+    """Warm-ups and failures have none in the sums."""
+    bench = read_bench(_many_streams(tmp_path, "run"), model="qwen2.5-0.5b", gpu="l4", quant=None)
+    (level,) = bench.levels
+    assert (level.prompt_tokens, level.output_tokens) == (52, 8)
+
+
+def test_a_level_whose_requests_failed_tells_nothing(tmp_path: Path) -> None:
+    run = _many_streams(tmp_path, "run", requests=62, errors=20, error_kinds={"HTTP 503": 20})
+    with pytest.raises(UsageError, match="no closed level"):
+        fit_results([run], model="qwen2.5-0.5b", gpu="l4", quant=None)
+
+
 def test_compared_plans_stand_by_cost_and_what_does_not_fit_is_last() -> None:
     recipe = PlanRecipe(model="llama-3.1-70b", gpus=1, concurrency=8)
     details = compare_plans(recipe, gpus=["h100", "b200", "b300"], quants=["BF16", "FP8"])

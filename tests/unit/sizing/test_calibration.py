@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 
+import msgspec
 import pytest
 
 from llmops_cli.sizing.calibration import Observation, correction, fit
@@ -69,6 +70,20 @@ def test_bands_of_a_machine_that_was_not_measured_hold_at_their_rate() -> None:
         truth = source.gauss(means[6], 0.06)
         held += abs(truth - math.log(found.factor)) <= found.spread
     assert 0.72 < held / 400 < 0.9
+
+
+def test_a_row_that_tells_little_moves_little() -> None:
+    """A ratio that follows from a tenth of the time is uncertain by ten times as much."""
+    clear = _rows([0.8] * 4)
+    vague = [
+        Observation(engine="llamacpp", machine="4090", quantity="batch", ratio=8, weight=0.1)
+        for _ in range(3)
+    ]
+    clear = [msgspec.structs.replace(each, quantity="batch") for each in clear]
+    (group,) = fit([*clear, *vague])
+    assert math.exp(group.shift) == pytest.approx(0.8, rel=0.05)
+    (alone,) = fit(clear)
+    assert group.spread < alone.spread + 0.25
 
 
 def test_a_band_is_not_stretched_by_one_row_that_is_far_off() -> None:
