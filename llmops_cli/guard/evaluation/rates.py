@@ -9,13 +9,12 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.core.stats import share_interval
 from llmops_cli.guard.automata import SURROGATES
 from llmops_cli.guard.check import Guard
 from llmops_cli.guard.decision import Decision
-from llmops_cli.runtime.rows import rows_in
+from llmops_cli.guard.labelled_rows import labelled_rows
 
 
 class LabelledText(msgspec.Struct, frozen=True):
@@ -80,23 +79,14 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_rows(path: Path) -> Iterator[LabelledText]:
     """Raises: UsageError naming the line."""
-    try:
-        for number, row in rows_in(path):
-            yield _labelled(row, f"{path}, line {number}")
-    except OSError as error:
-        raise UsageError(f"no data at {path}: {error.strerror}") from error
-
-
-def _labelled(raw: object, where: str) -> LabelledText:
-    misfit = misfit_of(raw, LabelledText)
-    if misfit is not None:
-        raise UsageError(f"{where}: {misfit.told}", hint=FORM)
-    row = msgspec.convert(raw, LabelledText)
-    if SURROGATES.search(row.family) or SURROGATES.search(row.source):
-        raise UsageError(f"{where}: a family or source with half a character", hint="another name")
-    if str(row.label).lower() not in (*ATTACK, *HONEST):
-        raise UsageError(f"{where}: the label is {row.label!r}", hint="attack or benign")
-    return row
+    for where, row in labelled_rows(path, LabelledText, form=FORM):
+        if SURROGATES.search(row.family) or SURROGATES.search(row.source):
+            raise UsageError(
+                f"{where}: a family or source with half a character", hint="another name"
+            )
+        if str(row.label).lower() not in (*ATTACK, *HONEST):
+            raise UsageError(f"{where}: the label is {row.label!r}", hint="attack or benign")
+        yield row
 
 
 def evaluate(
