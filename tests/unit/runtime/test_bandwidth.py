@@ -25,3 +25,22 @@ def test_a_machine_is_measured_once_and_its_file_may_be_broken(
     assert measured_speed().flops > 1, "another machine shares the cache"
     (cache_dir() / FILE).write_bytes(b"{")
     assert isinstance(measured_speed(), MachineSpeed)
+
+
+def test_a_busy_moment_is_not_kept_for_a_week_and_the_fastest_counts(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 99.0, 99.0))
+    first = measured_speed()
+    assert first.is_busy
+    kept = msgspec.structs.replace(
+        first, measured_at_s=first.measured_at_s - 100, flops=1e15, bytes_per_s=1.0
+    )
+    (cache_dir() / FILE).write_bytes(msgspec.json.encode(kept))
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    found = measured_speed()
+    assert not found.is_busy
+    assert found.flops == 1e15
+    assert found.bytes_per_s > 1e8
+    assert measured_speed() == found
