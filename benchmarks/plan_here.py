@@ -40,7 +40,7 @@ from llmops_cli.sizing.calibration import Observation, fit
 PROMPT_TOKENS = 32
 OUTPUT_TOKENS = 24
 REQUESTS = 16
-REPETITIONS = 3
+REPEATS = 3
 """The middle one counts: a guest of a shared machine is stopped for seconds at times."""
 TESTED_EVERY = 3
 FAILED = "failed.txt"
@@ -178,7 +178,7 @@ def _measured(work: Path, run: Run, streams: str, *, end: float) -> bool:
         reason.write_text(f"{error}\n")
         return True
     load = ["--concurrency", streams, "--requests", str(REQUESTS), "--warmup", "2"]
-    load += ["--repetitions", str(REPETITIONS)]
+    load += ["--repeats", str(REPEATS)]
     load += ["--input-tokens", str(PROMPT_TOKENS), "--output-tokens", str(OUTPUT_TOKENS)]
     told = ["--backend", run.engine, "--model", str(model), *OPTIONS[run.engine]]
     told = [*told, *load, "--allow-invalid", "-o", str(place)]

@@ -30,11 +30,11 @@ class Transformers:
     """Measuring the quality of a quantized folder has loaded it, so serving it proves no more."""
 
     facts = EngineFacts(
-        formats=("hf", "compressed-tensors", "gptq", "awq"),
+        formats=("hf", "compressed-tensors"),
         environment="transformers",
         options=(*FLAGS, "max_num_seqs", "batching"),
         loads_at=r"(?m)^loading ",
-        packages=("transformers", "torch", "accelerate", "peft"),
+        packages=("transformers", "torch", "accelerate", "peft", "compressed-tensors"),
         bench_body={"ignore_eos": True},
         checks_artifacts=False,
         makes_vectors=True,

@@ -81,6 +81,7 @@ PROCESSORS = {
         prefill_packed=1.9,
         batch=0.48,
         batch_large=0.6,
+        packed_times=1.3,
     ),
     "vllm": msgspec.structs.replace(
         VLLM,
@@ -90,6 +91,8 @@ PROCESSORS = {
         prefill_packed=1.9,
         batch=1.0,
         batch_large=1.0,
+        int8_times=1.8,
+        packed_times=0.8,
     ),
     "transformers": msgspec.structs.replace(
         TRANSFORMERS,
@@ -99,6 +102,7 @@ PROCESSORS = {
         prefill_packed=1.8,
         batch=0.4,
         batch_large=0.4,
+        int8_layer_s=1500e-6,
     ),
 }
 """On a CPU, against products in f32 and copies as `--this-machine` measures them: kernels of 16

@@ -36,6 +36,8 @@ class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
     each layer and step, beside its bytes; expert_layer_s: more of it where tokens are sent to
     experts. unpack_ops: of the plain units'
     f32 rate, for each weight that is not stored as a float; unpack_small_ops: of 3 bits and less.
+    int8_times, packed_times: of the speed with floats, of products in 8 bits and of those with
+    packed weights; int8_layer_s: each layer more where activations are cast before each product.
     queues: layers' fixed time passes while the device still works on what was sent before, so that
     the longer of both counts. cache_passes: how often the cache is gone through, each query head's
     share of it apart, before and while it is attended to; 0 for once and as it is stored.
@@ -51,6 +53,9 @@ class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
     batch: float
     batch_large: float
     start_s: float = 0.0
+    int8_times: float = 1.0
+    packed_times: float = 1.0
+    int8_layer_s: float = 0.0
     queues: bool = False
     cache_passes: float = 0.0
 
@@ -71,14 +76,13 @@ class Speculation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SMALL_TYPES = ("IQ1", "IQ2", "IQ3", "Q1", "Q2", "Q3", "TQ")
-FLOATS = ("F16", "BF16", "F32", "FP16", "FP32", "FP8", "FP8-BLOCK", "W8A8")
+INT8 = "W8A8"
+FLOATS = ("F16", "BF16", "F32", "FP16", "FP32", "FP8", "FP8-BLOCK", INT8)
 EIGHT_BITS = ("FP8", "FP8-BLOCK")
 FOUR_BITS = {"NVFP4": "FP4 products (NVFP4)"}
 INT8_WORDS = "INT8 products (W8A8)"
 INT8_TIMES = 2
 """Products of INT8 over those of 16 bits, on every card that has them."""
-CPU_INT8_TIMES = 1.4
-"""A processor multiplies packed weights with activations in 8 bits. Measured: docs/PLAN.md."""
 FP4_TIMES = 2
 """Products of FP4 over those of FP8 (NVIDIA Blackwell architecture, dense)."""
 
@@ -142,6 +146,7 @@ def step_s(
     unpacked += load.expert_weights * _met_share(load, place, batch) / place.expert_ways
     unpacked_s = unpack_ops(load.scheme, efficiency, place.gpu) * unpacked / place.gpu.f32_flops
     share = efficiency.batch if batch <= 8 else efficiency.batch_large
+    share *= _times(load, efficiency)
     products_s = (batch - 1) * token_flops(load, context) / (peak_flops(load, place) * share)
     spilled = host_share(load, place)
     if spilled:
@@ -174,7 +179,15 @@ def _spread_s(
 def layer_s(load: ServingLoad, efficiency: Efficiency) -> float:
     """What a layer takes beside its bytes, mean over all layers."""
     more_s = efficiency.expert_layer_s if load.expert_bytes else 0.0
+    if load.scheme.upper() == INT8:
+        more_s += efficiency.int8_layer_s
     return efficiency.layer_s + more_s
+
+
+def _times(load: ServingLoad, efficiency: Efficiency) -> float:
+    if load.scheme.upper() == INT8:
+        return efficiency.int8_times
+    return efficiency.packed_times if is_packed(load.scheme) else 1.0
 
 
 def token_flops(load: ServingLoad, context: float) -> float:
@@ -190,13 +203,11 @@ def peak_flops(load: ServingLoad, place: Placement) -> float:
 def _card_peak(scheme: str, gpu: Gpu) -> float:
     device = gpu.device
     fp8 = device.fp8_flops
-    if device.is_cpu and (is_packed(scheme) or scheme == "W8A8"):
-        return device.bf16_flops * CPU_INT8_TIMES
-    if scheme == "W8A8" and gpu.has(INT8_WORDS):
+    if scheme == INT8 and gpu.has(INT8_WORDS):
         return fp8 or device.bf16_flops * INT8_TIMES
     if fp8 is None:
         return device.bf16_flops
-    if scheme in {*EIGHT_BITS, "W8A8"}:
+    if scheme in {*EIGHT_BITS, INT8}:
         return fp8
     if scheme in FOUR_BITS and gpu.has(FOUR_BITS[scheme]):
         return fp8 * FP4_TIMES
@@ -248,6 +259,7 @@ def prefill_s(
 ) -> float:
     """A prompt alone, in pieces of `chunk` tokens: each piece reads all weights again."""
     share = efficiency.prefill_packed if is_packed(load.scheme) else efficiency.prefill
+    share *= _times(load, efficiency)
     flops = tokens * token_flops(load, tokens / 2)
     products_s = flops / (peak_flops(load, place) * share)
     pieces = 1 if chunk is None else max(1, -(-int(tokens) // chunk))

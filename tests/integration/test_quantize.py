@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import psutil
 import pytest
@@ -163,17 +164,34 @@ def has_wide_kernels() -> bool:
 def test_vllm_serves_what_was_made(
     method: str, made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli
 ) -> None:
+    run = _served(demo_cli, "vllm", _path(made, method), "--max-model-len", "512")
+    if method in ("awq", "gptq", "spinquant") and not has_wide_kernels():
+        assert run.returncode == 3, run.stderr[-2000:]
+        assert "no kernel for W4A16 weights" in run.stderr
+        return
+    _assert_answered(run)
+
+
+def test_transformers_serves_what_was_made(
+    made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli
+) -> None:
+    _assert_answered(_served(demo_cli, "transformers", _path(made, "awq")))
+
+
+def _path(made: tuple[Path, dict[str, dict[str, object]]], method: str) -> str:
     folder, found = made
     entry = next(entry for name, entry in found.items() if name.startswith(f"{method}-"))
-    path = str(Path(folder) / str(entry["path"]))
-    run = demo_cli(
+    return str(Path(folder) / str(entry["path"]))
+
+
+def _served(demo_cli: Cli, backend: str, path: str, *more: str) -> CompletedProcess[str]:
+    return demo_cli(
         "bench",
         "--backend",
-        "vllm",
+        backend,
         "--model",
         path,
-        "--max-model-len",
-        "512",
+        *more,
         "--concurrency",
         "2",
         "--requests",
@@ -186,10 +204,9 @@ def test_vllm_serves_what_was_made(
         "--allow-invalid",
         timeout_s=600,
     )
-    if method in ("awq", "gptq", "spinquant") and not has_wide_kernels():
-        assert run.returncode == 3, run.stderr[-2000:]
-        assert "no kernel for W4A16 weights" in run.stderr
-        return
+
+
+def _assert_answered(run: CompletedProcess[str]) -> None:
     assert run.returncode == 0, run.stderr[-2000:]
     (level,) = json.loads(run.stdout)["levels"]
     assert (level["requests"], level["errors"]) == (4, 0), level["error_kinds"]
