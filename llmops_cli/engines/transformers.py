@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.core.spec import Cause, Env, ServerSpec
 from llmops_cli.engines.engine import EngineFacts
 from llmops_cli.engines.options import INTEGERS, EngineOptions
 
@@ -25,6 +25,13 @@ QUIET = {
     "DO_NOT_TRACK": "1",
 }
 
+ASYMMETRIC = Cause(
+    pattern="ignore_mismatched_sizes",
+    cause="tensors of the files have other shapes than Transformers expects; it cannot read "
+    "asymmetric 4-bit weights of compressed-tensors (awq)",
+    hint="--backend vllm, or llmops quantize --method gptq",
+)
+
 
 class Transformers:
     """Measuring the quality of a quantized folder has loaded it, so serving it proves no more."""
@@ -36,6 +43,7 @@ class Transformers:
         loads_at=r"(?m)^loading ",
         packages=("transformers", "torch", "accelerate", "peft", "compressed-tensors"),
         bench_body={"ignore_eos": True},
+        causes=(ASYMMETRIC,),
         checks_artifacts=False,
         makes_vectors=True,
     )

@@ -175,7 +175,11 @@ def test_vllm_serves_what_was_made(
 def test_transformers_serves_what_was_made(
     made: tuple[Path, dict[str, dict[str, object]]], demo_cli: Cli
 ) -> None:
-    _assert_answered(_served(demo_cli, "transformers", _path(made, "awq")))
+    _assert_answered(_served(demo_cli, "transformers", _path(made, "gptq")))
+    run = _served(demo_cli, "transformers", _path(made, "awq"))
+    assert run.returncode == 4, run.stderr[-2000:]
+    assert "asymmetric 4-bit weights" in run.stderr
+    assert "--backend vllm" in run.stderr
 
 
 def _path(made: tuple[Path, dict[str, dict[str, object]]], method: str) -> str:
