@@ -7,6 +7,7 @@ from tests.zoo.case import COMPOSES, FALLBACK, GEMMA, Case, Json, having, withou
 from tests.zoo.texts import DECOMPOSED
 from tests.zoo.weights import (
     head_alone,
+    of_base_model,
     of_language_model,
     other_head,
     same_head,
@@ -89,6 +90,10 @@ ARCHITECTURES = {
     "llama-tied-other-head": Case(config={"tie_word_embeddings": True}, weights=other_head),
     "llama-tied-same-head": Case(config={"tie_word_embeddings": True}, weights=same_head),
     "llama-tied-head-alone": Case(config={"tie_word_embeddings": True}, weights=head_alone),
+    "llama-base-names": Case(weights=of_base_model),
+    "qwen3-base-names": Case(
+        "Qwen3", {"head_dim": 32, "tie_word_embeddings": True}, weights=of_base_model
+    ),
     "llama-no-head": Case(
         weights=without_tensor("lm_head.weight"), refused="hold no lm_head.weight"
     ),

@@ -32,3 +32,9 @@ def without_tensor(name: str) -> Change:
 def with_bias(tensors: Json) -> None:
     weight = tensors["model.layers.0.self_attn.q_proj.weight"]
     tensors["model.layers.0.self_attn.q_proj.bias"] = weight[:, 0].clone() + 1.0
+
+
+def of_base_model(tensors: Json) -> None:
+    """As a model that only makes vectors is saved: Qwen3-Embedding, for example."""
+    for name in list(tensors):
+        tensors[name.removeprefix("model.")] = tensors.pop(name)

@@ -23,6 +23,8 @@ from llamacpp.tied import head_is_tied
 Type = gguf.GGMLQuantizationType
 TEXT_PREFIX = re.compile(r"^(language_model\.model\.|model\.language_model\.)")
 """Of the text part of multimodal models."""
+BARE_PARTS = ("embed_tokens.", "layers.", "norm.")
+"""How names begin in the folder of a base model, as those of Qwen 3's vectors are."""
 VISION_PREFIX = re.compile(r"(vision_tower|multi_modal_projector|model\.vision)")
 
 
@@ -168,6 +170,8 @@ class TensorPlan:
         found = {}
         for name, tensor in tensors.items():
             plain = plain_name(name)
+            if plain in found:
+                raise self._no_place(name)
             if not _is_left_out(plain):
                 found[plain] = self._readable(name, tensor)
         self._settle_head(found)
@@ -257,7 +261,8 @@ class TensorPlan:
 def plain_name(name: str) -> str:
     """As a model of text alone would call it."""
     plain = TEXT_PREFIX.sub("model.", name)
-    return plain.removeprefix("language_model.")
+    plain = plain.removeprefix("language_model.")
+    return f"model.{plain}" if plain.startswith(BARE_PARTS) else plain
 
 
 def _is_left_out(plain: str) -> bool:
