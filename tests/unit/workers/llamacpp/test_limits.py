@@ -10,6 +10,19 @@ from _shared.protocol import JobError
 from llamacpp.limits import refuse_beyond_limits
 from llamacpp.published import add_missing_fields
 
+SLIDES = "sliding_attention"
+FULL = "full_attention"
+HEADS = {"num_attention_heads": 4, "hidden_size": 64}
+GROUPS = {"q_lora_rank": 8, "num_hidden_layers": 2, "n_group": 4, "topk_group": 2}
+LONG = {"rope_type": "longrope", "original_max_position_embeddings": 32}
+LLAMA4 = {
+    "max_position_embeddings": 131072,
+    "attention_chunk_size": 8192,
+    "num_local_experts": 16,
+    "use_qk_norm": True,
+    "no_rope_layers": [1, 1, 1, 0],
+}
+
 
 @pytest.mark.parametrize(
     ("architecture", "fields", "lacks"),
@@ -24,6 +37,45 @@ from llamacpp.published import add_missing_fields
         ("Qwen3MoeForCausalLM", {"norm_topk_prob": False}, "norm_topk_prob"),
         ("Qwen3MoeForCausalLM", {"norm_topk_prob": True}, None),
         ("MixtralForCausalLM", {}, None),
+        ("MixtralForCausalLM", {"hidden_act": "silu"}, None),
+        ("MixtralForCausalLM", {"hidden_act": "gelu"}, "activation than SiLU"),
+        ("GPT2LMHeadModel", {"activation_function": "gelu_new"}, None),
+        ("GPT2LMHeadModel", {"activation_function": "relu"}, "activation than GELU"),
+        ("GemmaForCausalLM", {"hidden_activation": None, "hidden_act": "gelu"}, None),
+        ("GemmaForCausalLM", {"hidden_activation": "silu", "hidden_act": "gelu"}, "than GELU"),
+        ("NemotronForCausalLM", {"hidden_act": "silu"}, "squared ReLU"),
+        ("OlmoForCausalLM", {"attention_bias": True}, "attention_bias"),
+        ("OlmoForCausalLM", {"attention_bias": False}, None),
+        ("Olmo2ForCausalLM", {**HEADS, "head_dim": 32}, "head_dim"),
+        ("Olmo2ForCausalLM", {**HEADS, "head_dim": 16}, None),
+        ("OlmoeForCausalLM", {"norm_topk_prob": True}, "are normalised"),
+        ("OlmoeForCausalLM", {"clip_qkv": 8.0}, "clip_qkv"),
+        ("OlmoeForCausalLM", {"clip_qkv": None, "norm_topk_prob": False}, None),
+        ("CohereForCausalLM", {"num_hidden_layers": 40, "use_qk_norm": True}, "use_qk_norm"),
+        ("CohereForCausalLM", {"num_hidden_layers": 64, "use_qk_norm": True}, None),
+        ("Cohere2ForCausalLM", {"layer_types": [SLIDES, SLIDES, SLIDES, FULL]}, None),
+        ("Cohere2ForCausalLM", {"layer_types": [SLIDES, FULL]}, "sliding window"),
+        ("GptOssForCausalLM", {"layer_types": [SLIDES, FULL]}, None),
+        ("GptOssForCausalLM", {"layer_types": [FULL, SLIDES]}, "sliding window"),
+        ("Olmo3ForCausalLM", {"layer_types": [FULL, FULL]}, "without a layer"),
+        ("SmolLM3ForCausalLM", {"no_rope_layers": [1, 1, 1, 0]}, None),
+        ("SmolLM3ForCausalLM", {"no_rope_layers": [1, 0, 1, 0]}, "without rotary"),
+        ("Llama4ForCausalLM", LLAMA4, None),
+        ("Llama4ForCausalLM", {**LLAMA4, "attention_chunk_size": 4096}, "8,192"),
+        ("Llama4ForCausalLM", {**LLAMA4, "floor_scale": 4096}, "8,192"),
+        ("Llama4ForCausalLM", {**LLAMA4, "attn_temperature_tuning": False}, "8,192"),
+        (
+            "Llama4ForCausalLM",
+            {**LLAMA4, "floor_scale": 4096, "max_position_embeddings": 4096},
+            None,
+        ),
+        ("Llama4ForCausalLM", {**LLAMA4, "use_qk_norm": False}, "use_qk_norm"),
+        ("DeepseekV2ForCausalLM", {**GROUPS, "topk_method": "greedy"}, None),
+        ("DeepseekV2ForCausalLM", {**GROUPS, "topk_method": "group_limited_greedy"}, "topk_method"),
+        ("DeepseekV3ForCausalLM", {**GROUPS, "rope_interleave": False}, "rope_interleave"),
+        ("GPTNeoXForCausalLM", {"attention_bias": False}, "without biases"),
+        ("MiniCPM3ForCausalLM", {"rope_parameters": LONG, "max_position_embeddings": 64}, "first"),
+        ("MiniCPM3ForCausalLM", {"rope_parameters": LONG, "max_position_embeddings": 32}, None),
         ("BambaForCausalLM", {}, "otherwise"),
         ("JambaForCausalLM", {}, "otherwise"),
     ],
