@@ -92,7 +92,34 @@ class Tiny(NamedTuple):
     fields: dict[str, Any]
 
 
+NEMOTRON_H = {
+    "num_hidden_layers": 4,
+    "layers_block_type": ["mamba", "attention", "mamba", "mlp"],
+    "mamba_num_heads": 8,
+    "mamba_head_dim": 16,
+    "ssm_state_size": 16,
+    "n_groups": 1,
+    "head_dim": 16,
+}
+SLIDING_EXPERTS = {
+    **NARROW_EXPERTS,
+    "num_hidden_layers": 4,
+    "head_dim": 16,
+    "sliding_window": 16,
+    "num_shared_experts": 1,
+}
+LLAMA3_SCALED = {
+    "rope_type": "llama3",
+    "rope_theta": 1e4,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
 MODELS: dict[str, Tiny] = {
+    "afmoe": Tiny(
+        "Afmoe", "llama-bpe", {**SLIDING_EXPERTS, "num_dense_layers": 1, "mup_enabled": True}
+    ),
     "apertus": Tiny("Apertus", "tekken", {}),
     "arcee": Tiny("Arcee", "llama-bpe", {}),
     "bamba": Tiny(
@@ -131,6 +158,7 @@ MODELS: dict[str, Tiny] = {
         "Exaone4", "gpt-2", {"sliding_window": None, "layer_types": ["full_attention"] * 2}
     ),
     "exaone4-window": Tiny("Exaone4", "gpt-2", {"num_hidden_layers": 4, "sliding_window": 16}),
+    "exaone-moe": Tiny("ExaoneMoe", "gpt-2", {**SLIDING_EXPERTS, "first_k_dense_replace": 1}),
     "falcon": Tiny("Falcon", "falcon", {"multi_query": True, "alibi": False}),
     "falcon-grouped": Tiny(
         "Falcon",
@@ -170,6 +198,7 @@ MODELS: dict[str, Tiny] = {
     "glm": Tiny("Glm", "dbrx", {"head_dim": 16}),
     "glm4": Tiny("Glm4", "dbrx", {"head_dim": 16}),
     "glm4-moe": Tiny("Glm4Moe", "dbrx", {**ROUTED_EXPERTS, "head_dim": 16}),
+    "glm4-moe-lite": Tiny("Glm4MoeLite", "dbrx", {**LATENT, **ROUTED_EXPERTS}),
     "gpt-bigcode": Tiny("GPTBigCode", "smollm", GPT2),
     "gpt-j": Tiny("GPTJ", "gpt-2", {**GPT2, "rotary_dim": 8}),
     "gpt-neo": Tiny(
@@ -180,6 +209,7 @@ MODELS: dict[str, Tiny] = {
     "gpt-neox": Tiny("GPTNeoX", "gpt-2", {}),
     "gpt-oss": Tiny("GptOss", "gpt-4o", {**FOUR_EXPERTS, "head_dim": 64, "sliding_window": 16}),
     "gpt2": Tiny("GPT2", "gpt-2", GPT2),
+    "gpt2-inner": Tiny("GPT2", "gpt-2", {**GPT2, "n_inner": 96}),
     "granite": Tiny("Granite", "smollm", {}),
     "granite-hybrid": Tiny(
         "GraniteMoeHybrid",
@@ -190,6 +220,18 @@ MODELS: dict[str, Tiny] = {
             "num_hidden_layers": 4,
             "layer_types": ["mamba", "attention", "mamba", "attention"],
             "shared_intermediate_size": 64,
+        },
+    ),
+    "granite-hybrid-turning": Tiny(
+        "GraniteMoeHybrid",
+        "smollm",
+        {
+            **MAMBA_HEADS,
+            "num_local_experts": 0,
+            "num_experts_per_tok": 0,
+            "layer_types": ["mamba", "attention"],
+            "shared_intermediate_size": 64,
+            "position_embedding_type": "rope",
         },
     ),
     "granite-moe": Tiny("GraniteMoe", "smollm", FOUR_EXPERTS),
@@ -228,7 +270,6 @@ MODELS: dict[str, Tiny] = {
             "num_experts_per_tok": 1,
             "intermediate_size_mlp": 128,
             "interleave_moe_layer_step": 2,
-            "attention_chunk_size": 64,
         },
     ),
     "mamba": Tiny("Mamba", "gpt-2", {"state_size": 16}),
@@ -242,12 +283,14 @@ MODELS: dict[str, Tiny] = {
         {"head_dim": 16, "sliding_window": None, "rope_parameters": YARN_SCALED},
     ),
     "mixtral": Tiny("Mixtral", "pieces", {**FOUR_EXPERTS, "sliding_window": None}),
+    "mixtral-window": Tiny("Mixtral", "pieces", {**FOUR_EXPERTS, "sliding_window": 64}),
     "mpt": Tiny(
         "Mpt",
         "gpt-2",
         {"d_model": 64, "n_layers": 2, "n_heads": 4, "max_seq_len": 256, "expansion_ratio": 4},
     ),
     "nemotron": Tiny("Nemotron", "pieces", {}),
+    "nemotron-h": Tiny("NemotronH", "tekken", NEMOTRON_H),
     "olmo": Tiny("Olmo", "gpt-2", {}),
     "olmo2": Tiny("Olmo2", "dbrx", {}),
     "olmo3": Tiny("Olmo3", "dbrx", {"num_hidden_layers": 4, "sliding_window": 16}),
@@ -273,8 +316,12 @@ MODELS: dict[str, Tiny] = {
     "recurrent-gemma": Tiny("RecurrentGemma", "pieces", {}),
     "rwkv4": Tiny("Rwkv", "gpt-2", {}),
     "seed-oss": Tiny("SeedOss", "seed-coder", {"head_dim": 16}),
+    "seed-oss-llama3": Tiny(
+        "SeedOss", "seed-coder", {"head_dim": 16, "rope_parameters": LLAMA3_SCALED}
+    ),
     "smollm3": Tiny("SmolLM3", "llama-bpe", {"num_hidden_layers": 4}),
     "stablelm": Tiny("StableLm", "gpt-2", {}),
+    "stablelm-normed": Tiny("StableLm", "gpt-2", {"qk_layernorm": True}),
     "starcoder2": Tiny("Starcoder2", "smollm", {"sliding_window": None}),
     "xglm": Tiny(
         "XGLM", "gpt-2", {"d_model": 64, "ffn_dim": 128, "num_layers": 2, "attention_heads": 4}

@@ -137,7 +137,9 @@ def gguf_conversion(
     its context is not cut to where llama.cpp computes what Transformers does.
     """
     if is_left_to_official(source):
-        return _official_conversion(source, target, scheme, progress=progress)
+        return _official_conversion(
+            source, target, scheme, progress=progress, beyond_window=beyond_window
+        )
     program = "llamacpp.convert"
     env = find_env("llamacpp")
     return Conversion(
@@ -172,11 +174,20 @@ def _official_conversion(
     scheme: str,
     *,
     progress: Progress,
+    beyond_window: bool,
 ) -> Conversion:
     """The same by llama.cpp's own converter, whose environment and source are made if need be."""
     env = ensure_env(CONVERTER_ENVIRONMENT, progress=progress)
     program = "llamacpp.official"
-    key = cache_key("official", source.digest, scheme, OFFICIAL.digest, program=program, env=env)
+    key = cache_key(
+        "official",
+        source.digest,
+        scheme,
+        beyond_window,
+        OFFICIAL.digest,
+        program=program,
+        env=env,
+    )
     return Conversion(
         name="convert",
         program=program,
@@ -186,10 +197,11 @@ def _official_conversion(
         input={
             "model": source.path,
             "scheme": scheme,
+            "beyond_window": beyond_window,
             "source": str(converter_folder(OFFICIAL, progress=progress)),
         },
         source=source,
-        check=_check_of(source, scheme),
+        check=_check_of(source, scheme, beyond_window=beyond_window),
         variables=OFFLINE,
     )
 

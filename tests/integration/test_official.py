@@ -14,13 +14,19 @@ from tests.official_models import convert, make_model, outcomes
 
 pytestmark = [pytest.mark.slow]
 
-EXACT = ("mixtral", "deepseek-v3", "gpt-oss", "gpt2", "falcon", "qwen3-next", "phi", "minimax-m2")
+EXACT = (
+    *("mixtral", "deepseek-v3", "gpt-oss", "gpt2", "falcon", "qwen3-next", "phi", "minimax-m2"),
+    *("stablelm-normed", "nemotron-h", "glm4-moe-lite", "granite-hybrid-turning", "gpt2-inner"),
+    *("afmoe", "exaone-moe", "mixtral-window"),
+)
 NEAR = {"gemma3n": 1e-5, "gemma4": 2e-6}
 """llama.cpp takes a variance by one less, and reads GELU from a table: KL that is allowed."""
+CONTEXTS = {"mixtral-window": 64, "falcon": 256}
 REFUSED = {
     "opt": "no architecture for 'OPTForCausalLM'",
     "exaone4-window": "lacks a sliding window unless there are 64 layers",
     "gemma3n-narrow": "lacks Gemma 3n of other sizes than its own: 256 inputs a layer",
+    "seed-oss-llama3": "has no frequency factors (rope scaling 'llama3')",
     "phi-grouped": "lacks grouped key and value heads",
 }
 
@@ -33,6 +39,8 @@ def test_what_is_written_is_exact_and_the_rest_is_refused_by_name(tmp_path: Path
         assert outcome.refusal == "", (name, outcome)
         assert outcome.kl < NEAR.get(name, 1e-6), (name, outcome)
         assert outcome.wrong_texts == (), (name, outcome)
+    contexts = {name: context_of(tmp_path / name / "model.gguf") for name in CONTEXTS}
+    assert contexts == CONTEXTS
 
 
 def test_what_the_converter_would_do_without_a_word_is_looked_after(tmp_path: Path) -> None:
@@ -62,6 +70,14 @@ def test_what_the_converter_would_do_without_a_word_is_looked_after(tmp_path: Pa
     assert not marker.exists()
     assert keys_of(tmp_path / "model.gguf") == ["of the file", 2, 300, 301]
     assert "goes on after" in told["notices"][0]["text"]
+
+
+def context_of(path: Path) -> object:
+    import gguf
+
+    reader = gguf.GGUFReader(str(path))
+    (key,) = [field for name, field in reader.fields.items() if name.endswith("context_length")]
+    return key.contents()
 
 
 def keys_of(path: Path) -> list[object]:

@@ -27,6 +27,17 @@ def context_of(
     """Cut to where llama.cpp still computes what Transformers does, unless told otherwise."""
     trained = int(config["max_position_embeddings"])
     right, reason = _right_context(config, architecture, rope)
+    return context_within(right, trained, reason, beyond_window=beyond_window)
+
+
+def context_within(
+    right: int | None,
+    trained: int,
+    reason: str,
+    *,
+    beyond_window: bool,
+) -> Context:
+    """Of `trained` tokens, up to `right` of which llama.cpp computes what Transformers does."""
     if right is None or right >= trained:
         return Context(trained)
     if beyond_window:

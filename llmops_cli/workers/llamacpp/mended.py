@@ -136,21 +136,6 @@ def read_pieces_of_tokenizer_json(model: Converter) -> None:
     model.set_vocab = set_spaced_vocabulary
 
 
-def keep_inner_size(model: Converter) -> None:
-    """Its class of Phi writes four times the hidden size, whatever the folder says."""
-    gguf = importlib.import_module("gguf")
-    if model.model_arch != gguf.MODEL_ARCH.PHI2:
-        return
-    usual = model.set_gguf_parameters
-
-    def set_parameters() -> None:
-        usual()
-        key = gguf.Keys.LLM.FEED_FORWARD_LENGTH.format(arch=model.gguf_writer.arch)
-        model.gguf_writer.kv_data[0][key].value = model.hparams["intermediate_size"]
-
-    model.set_gguf_parameters = set_parameters
-
-
 def fill_shared_caches(model: Converter) -> None:
     """Keys and values of Gemma 3n's last layers: nobody reads them, and llama.cpp wants them.
 

@@ -22,7 +22,6 @@ from _shared.safetensors import METADATA, read_header
 from llamacpp.limits import refuse_beyond_limits
 from llamacpp.mended import (
     fill_shared_caches,
-    keep_inner_size,
     keep_wide,
     leave_out_missing_drafts,
     name_ends_of_answers,
@@ -32,6 +31,13 @@ from llamacpp.mended import (
     say_whether_bos_is_added,
     take_template_of_its_file,
     tell_writing,
+)
+from llamacpp.mended_keys import (
+    cut_at_window,
+    keep_rotary_use,
+    keep_sizes,
+    require_rope_factors,
+    stack_head_norms,
 )
 from llamacpp.published import add_missing_fields
 from llamacpp.sentence import add_own_keys, sentence_model_of
@@ -78,6 +84,8 @@ def work(job: Json, events: Events) -> Json:
                 output=output,
                 scheme=job["scheme"],
                 fields=fields,
+                architecture=architecture,
+                beyond_window=job.get("beyond_window", False),
             )
     except JobError:
         raise
@@ -144,6 +152,8 @@ def write_widening(
     output: Path,
     scheme: str,
     fields: Json,
+    architecture: str,
+    beyond_window: bool,
 ) -> Told:
     """Writes the file, again with one more tensor in F32 until every value fits.
 
@@ -159,13 +169,17 @@ def write_widening(
         model = kind(folder, file_type, output, hparams=copy.deepcopy(fields))
         model = getattr(model, "impl", model)  # a class may stand before the one that writes
         keep_wide(model, wide)
-        keep_inner_size(model)
+        keep_sizes(model)
+        keep_rotary_use(model)
+        stack_head_norms(model)
+        require_rope_factors(model)
         fill_shared_caches(model)
         name_splits_by_structure(model)
         read_pieces_of_tokenizer_json(model)
         say_whether_bos_is_added(model)
         notices: list[Json] = []
         name_ends_of_answers(model, notices)
+        cut_at_window(model, notices, architecture=architecture, beyond_window=beyond_window)
         add_own_keys(model.gguf_writer, sentence)
         left_out = left_out_of(kind, names)
         model.write()

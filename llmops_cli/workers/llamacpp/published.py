@@ -8,11 +8,32 @@ from typing import Any
 
 from _shared.protocol import Json
 
-ROUTED_BY_SIGMOID = ("DeepseekV3ForCausalLM", "Dots1ForCausalLM", "MiniMaxM2ForCausalLM")
+ROUTED_BY_SIGMOID = (
+    "AfmoeForCausalLM",
+    "DeepseekV3ForCausalLM",
+    "Dots1ForCausalLM",
+    "ExaoneMoeForCausalLM",
+    "Glm4MoeLiteForCausalLM",
+    "MiniMaxM2ForCausalLM",
+)
 """By softmax else, if nothing tells llama.cpp, or not at all: it ends the process."""
 OLD_LAYER_TYPES = {"full_attention": "attention", "linear_attention": "mamba"}
 HYBRIDS = ("GraniteMoeHybridForCausalLM", "BambaForCausalLM")
 """Whose layers the converter knows by the old names."""
+NEMOTRON_H = "NemotronHForCausalLM"
+MIXERS = {
+    "mamba": "M",
+    "linear_attention": "M",
+    "attention": "*",
+    "full_attention": "*",
+    "mlp": "-",
+    "moe": "E",
+}
+"""A layer of Nemotron-H, and its sign in the pattern of its published configurations."""
+OF_EXPERTS = ("num_experts_per_tok", "n_routed_experts", "n_group", "topk_group")
+"""Which Transformers fills in for a model without experts too."""
+BLOOM_CONTEXT = 2048
+"""Of every published one; its class has no field for it."""
 
 
 def add_missing_fields(fields: Json) -> None:
@@ -34,6 +55,8 @@ def _missing(fields: Json, architecture: str) -> dict[str, Any]:
         "rotary_pct": share,
         "rotary_dim": int(_head_dim(fields) * share) or None,
         "scoring_func": "sigmoid" if architecture in ROUTED_BY_SIGMOID else None,
+        "route_norm": True if architecture == "AfmoeForCausalLM" else None,
+        "seq_length": BLOOM_CONTEXT if architecture == "BloomForCausalLM" else None,
     }
 
 
@@ -42,8 +65,19 @@ def _replace(fields: Json, architecture: str) -> None:
         fields["num_kv_heads"] = 1  # Transformers fills in that of Falcon's other kinds
     if architecture in HYBRIDS and "layer_types" in fields:
         fields["layer_types"] = [OLD_LAYER_TYPES.get(each, each) for each in fields["layer_types"]]
+    if architecture == NEMOTRON_H and fields.get("layers_block_type"):
+        _name_mixers(fields)
     if architecture:
         fields["pad_vocab_size_multiple"] = 1  # Transformers' embeddings have no more rows
+
+
+def _name_mixers(fields: Json) -> None:
+    """The converter knows no layers called mlp, and sees experts wherever their number is told."""
+    pattern = "".join(MIXERS[kind] for kind in fields["layers_block_type"])
+    fields["hybrid_override_pattern"] = pattern
+    if MIXERS["moe"] not in pattern:
+        for name in OF_EXPERTS:
+            fields.pop(name, None)
 
 
 def _head_dim(fields: Json) -> int:

@@ -24,3 +24,17 @@ def test_nulls_are_what_is_not_there(given: dict[str, Any], share: float) -> Non
     fields = {"architectures": ["PhiForCausalLM"], **given}
     add_missing_fields(fields)
     assert fields["rotary_pct"] == share
+
+
+def test_a_nemotron_h_without_experts_has_a_pattern_and_none_of_their_numbers() -> None:
+    kinds = ["linear_attention", "full_attention", "mamba", "mlp"]
+    experts = {"num_experts_per_tok": 2, "n_routed_experts": 8}
+    named = {"architectures": ["NemotronHForCausalLM"], **experts}
+    dense: dict[str, Any] = {**named, "layers_block_type": kinds}
+    add_missing_fields(dense)
+    assert dense["hybrid_override_pattern"] == "M*M-"
+    assert not experts.keys() & dense.keys()
+    mixture: dict[str, Any] = {**named, "layers_block_type": ["mamba", "moe"]}
+    add_missing_fields(mixture)
+    assert mixture["hybrid_override_pattern"] == "ME"
+    assert mixture["num_experts_per_tok"] == 2
