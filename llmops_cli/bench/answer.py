@@ -106,7 +106,7 @@ def _chunk_of(raw: bytes) -> Chunk:
     """
     try:
         return _CHUNK.decode(raw)
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, msgspec.DecodeError):  # by versions of msgspec
         return _CHUNK.decode(raw.decode(errors="replace"))
 
 
