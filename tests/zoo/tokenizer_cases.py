@@ -107,6 +107,23 @@ TOKENIZERS = {
             ),
         ),
     ),
+    "named-alone": Case(
+        config={"vocab_size": 520},
+        tokenizer=t.written(
+            t.byte_level(), pad_token="<tool>", additional_special_tokens=["<|end|>", "<|user|>"]
+        ),
+    ),
+    "named-in-the-old-map": Case(
+        config={"vocab_size": 520},
+        tokenizer=t.with_old_map(
+            t.written(t.byte_level()), pad_token="<tool>", additional_special_tokens=["<|end|>"]
+        ),
+    ),
+    "named-alone-beyond": Case(
+        tokenizer=t.written(t.byte_level(), pad_token="<tool>"),
+        notices=("<tool>",),
+        other_texts=("x<|end|> y <|user|>z <tool> <a b> <im▁end> w",),
+    ),
     "added-on-a-piece": Case(
         tokenizer=t.written(t.byte_level(), t.add({"id": 300, "content": "<tool>"})),
         refused="'<tool>' is said to be 300, which is piece",
@@ -146,6 +163,18 @@ TOKENIZERS = {
     ),
     "fallback-prepend-llama-class-without": Case(
         tokenizer=t.written(t.byte_fallback, t.prepend, **FULL_LLAMA, add_prefix_space=False),
+    ),
+    "fallback-code-llama-class": Case(
+        tokenizer=t.written(
+            t.byte_fallback,
+            lambda tokenizer: (
+                t.prepend(tokenizer),
+                t.set_at("post_processor", value=t.template("<s>", "$A"))(tokenizer),
+            ),
+            tokenizer_class="CodeLlamaTokenizerFast",
+        ),
+        notices=("begins with a space",),
+        other_texts=(LEADING, ONLY_SPACES, WITH_SPECIAL),
     ),
     "fallback-llama-class-of-gemma": Case(
         "Gemma2",

@@ -129,6 +129,16 @@ def write_config(folder: Path, **config: Any) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(given))
 
 
+def with_old_map(write: Writer, **named: Any) -> Writer:
+    """special_tokens_map.json beside what `write` writes."""
+
+    def write_both(folder: Path) -> None:
+        write(folder)
+        (folder / "special_tokens_map.json").write_text(json.dumps(named))
+
+    return write_both
+
+
 def trained(**options: Any) -> Writer:
     """tokenizer.model alone; `config` and `added` beside it."""
     config = options.pop("config", {})

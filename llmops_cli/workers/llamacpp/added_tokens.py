@@ -1,7 +1,7 @@
 """Tokens that were added to a trained tokenizer: where they are told of, and what they strip."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import gguf
 from _shared.protocol import JobError
 from llamacpp.notices import TOKENS_LEFT_OUT, Notice
 from llamacpp.token_table import TokenTable
-from llamacpp.tokenizer_files import Json, named_tokens, read_if_there
+from llamacpp.tokenizer_files import Json, named_tokens, read_if_there, special_texts
 from llamacpp.tokenizer_form import read_tokenizer
 
 SPACE_MARK = "\u2581"
@@ -49,6 +49,8 @@ def added_tokens(folder: Path) -> list[AddedToken]:
         token = _read(entry, special_texts, folder)
         if token.text:
             found[token.number] = token
+    for token in _named_alone(folder, found):
+        found[token.number] = token
     return [found[number] for number in sorted(found)]
 
 
@@ -67,6 +69,26 @@ def _entries(folder: Path, config: Json) -> Iterable[Json]:
         yield {**entry, "id": int(number) if number.isdecimal() else number}
     tokenizer = read_tokenizer(folder / "tokenizer.json")
     yield from tokenizer.get("added_tokens") or []
+
+
+def _named_alone(
+    folder: Path,
+    found: Mapping[int, AddedToken],
+) -> list[AddedToken]:
+    """Special tokens that a configuration names and no list has: they get the next numbers.
+
+    Source: transformers 5.23, tokenization_utils_tokenizers.py, __init__.
+    """
+    pieces = (read_tokenizer(folder / "tokenizer.json").get("model") or {}).get("vocab")
+    if not isinstance(pieces, dict):
+        return []
+    known = {*pieces, *(token.text for token in found.values())}
+    texts = [text for text in special_texts(folder) if text and text not in known]
+    first = max(len(pieces), max(found, default=-1) + 1)
+    return [
+        AddedToken(number, text, special=True)
+        for number, text in enumerate(dict.fromkeys(texts), first)
+    ]
 
 
 def _read(

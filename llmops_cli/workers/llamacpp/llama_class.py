@@ -1,4 +1,4 @@
-"""What Transformers takes from a folder that names its LlamaTokenizer: not tokenizer.json alone."""
+"""What Transformers takes from a folder that names its tokenizers of Llama: not its file alone."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from llamacpp.added_tokens import SPACE_MARK
 from llamacpp.architectures import ARCHITECTURES, GEMMA
 from llamacpp.tokenizer_files import read_if_there
 
-LLAMA_CLASS = "LlamaTokenizer"
+LLAMA_CLASSES = ("LlamaTokenizer", "CodeLlamaTokenizer")
 
 
 def reads_as_class(folder: Path, architecture: str) -> bool:
-    """Whether AutoTokenizer makes a LlamaTokenizer of it, which it does not of byte-level BPE."""
+    """Whether AutoTokenizer makes one of its own, which it does not of Llama's byte-level BPE."""
     is_asked = architecture == "LlamaForCausalLM" or ARCHITECTURES[architecture].gguf in GEMMA
     named = str(_config(folder).get("tokenizer_class") or "")
-    return is_asked and named.removesuffix("Fast") == LLAMA_CLASS
+    return is_asked and named.removesuffix("Fast") in LLAMA_CLASSES
 
 
 def puts_space(folder: Path, architecture: str) -> bool:

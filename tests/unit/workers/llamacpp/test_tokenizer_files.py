@@ -20,6 +20,7 @@ from llamacpp.chat_template import chat_template_of
 from llamacpp.token_table import TokenTable
 
 PATH = Path("tokenizer.json")
+EOS_FIRST = {2: "</s>", 3: "<x>"}
 NAMED = [{"name": "default", "template": "A"}, {"name": "tool_use", "template": "B"}]
 
 
@@ -195,3 +196,26 @@ def test_an_added_token_on_the_number_of_a_piece_is_refused() -> None:
     assert table.tokens == ["a", "<x>"]
     with pytest.raises(JobError, match="'<y>' has number 0, which is 'a'"):
         overlay(table, [AddedToken(0, "<y>")])
+
+
+@pytest.mark.parametrize(
+    ("config", "old_map", "expected"),
+    [
+        ({"pad_token": "[PAD]"}, {}, {2: "[PAD]"}),
+        ({"pad_token": "a", "additional_special_tokens": ["b", "<x>"]}, {}, {2: "<x>"}),
+        ({"extra_special_tokens": {"image_token": "<x>"}, "eos_token": "</s>"}, {}, EOS_FIRST),
+        ({"pad_token": "a"}, {"pad_token": "[PAD]"}, {2: "[PAD]"}),
+        ({"pad_token": "a", "added_tokens_decoder": {}}, {"pad_token": "[PAD]"}, {}),
+    ],
+    ids=str,
+)
+def test_special_tokens_that_are_named_alone_get_the_next_numbers(
+    tmp_path: Path, config: dict[str, Any], old_map: dict[str, Any], expected: dict[int, str]
+) -> None:
+    tokenizer = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(old_map))
+    found = added_tokens(tmp_path)
+    assert {token.number: token.text for token in found} == expected
+    assert all(token.special for token in found)
