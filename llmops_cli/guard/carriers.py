@@ -52,7 +52,7 @@ NATO_WORD = (
     r"|november|oscar|papa|quebec|romeo|sierra|tango|uniform|victor|whiske?y|x-?ray|yankee|zulu)"
 )
 PLACE = "(?:1[0-9]|2[0-6]|[1-9])"
-BETWEEN_LETTERS = r"[ .\-_*|~,\t]"
+BETWEEN_LETTERS = r"[ .\-_*|~,/\t]"
 
 
 class Carrier(msgspec.Struct, frozen=True, kw_only=True):
@@ -335,7 +335,7 @@ CARRIERS = (
     ),
     Carrier(
         name="spaced",
-        sign=r"(?:^|[^\w])(?:\w[ .\-_*|~,\t\n]{1,3}){6}\w(?:[^\w]|$)",
+        sign=r"(?:^|[^\w])(?:\w[ .\-_*|~,/\t\n]{1,3}){6}\w(?:[^\w]|$)",
         pattern=rf"(?<!\w)\w{BETWEEN_LETTERS}(?:\w[ .\-_*|~,\t\n/]{{1,3}}){{4,}}\w(?!\w)",
         decode=read_spaced,
         glued=True,

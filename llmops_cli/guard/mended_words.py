@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +24,8 @@ DATA = Path(__file__).with_name("data") / "mended.yaml"
 
 VOWELS = re.compile("[aeiou]")
 SLIP_LEAST = 6
+SHORT_LEAST = 3
+"""Slips of shorter words than SLIP_LEAST are seen beside a longer word in disguise alone."""
 LONGEST = 18
 PIECE_LEAST = 3
 TRIPLED = re.compile(r"([a-z])\1{2,}")
@@ -41,6 +43,7 @@ class _MendedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     words: str
     small: str
     no_slips: str
+    short_words: str
     pieces: str
 
 
@@ -57,6 +60,9 @@ class Vocabulary:
         self._shortened = {form: word for word in long for form in _without_one(word)}
         self.vowelless = {form: word for word in long for form in _vowelless(word) if len(form) > 2}
         self.every_vowelless = {form: word for word in every for form in _vowelless(word) if form}
+        self.short_slips = dict(_short_slips(self.words | self.small))
+        for word in (*self.words, *self.small, *file.short_words.split()):
+            self.short_slips.pop(word, None)
         self.turned = {word[::-1]: word for word in long}
         self.every_turned = {word[::-1]: word for word in every}
         self.beginnings = {word[:end] for word in self.words for end in range(1, len(word))}
@@ -91,7 +97,8 @@ class Vocabulary:
             found = self._shortened[word]
             return None if found[:-1] == word else found
         for shorter in _without_one(word):
-            if shorter in self.words and len(shorter) >= SLIP_LEAST and shorter != word[:-1]:
+            is_longer = shorter == word[:-1] and word[-1] != word[-2]
+            if shorter in self.words and len(shorter) >= SLIP_LEAST and not is_longer:
                 return shorter
             found = self._shortened.get(shorter, "")
             if len(found) == len(word) and found[0] == word[0] and _is_one_slip(found, word):
@@ -138,6 +145,20 @@ class OddWords:
 @cache
 def vocabulary() -> Vocabulary:
     return Vocabulary(msgspec.convert(load_yaml(DATA.read_bytes()), _MendedFile))
+
+
+def _short_slips(words: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Two letters of a short word exchanged, one twice or left out -> the word."""
+    for word in sorted(words):
+        if not SHORT_LEAST <= len(word) < SLIP_LEAST:
+            continue
+        for place in range(len(word) - 1):
+            before, first, second, after = word[:place], *word[place : place + 2], word[place + 2 :]
+            yield before + second + first + after, word
+            yield before + first + first + second + after, word
+            if place and len(word) > SHORT_LEAST:
+                yield before + second + after, word
+        yield word + word[-1], word
 
 
 def _without_one(word: str) -> Iterator[str]:
@@ -235,7 +256,7 @@ def _joined(known: Vocabulary, words: Sequence[str]) -> Iterator[str]:
         count = _pieces_from(known, words, place) if word in known.beginnings else 0
         if count:
             word = "".join(words[place : place + count])
-        yield known.mends[word]
+        yield known.short_slips.get(word) or known.mends[word]
         place += count or 1
 
 

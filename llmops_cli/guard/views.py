@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import pairwise
 
 import msgspec
 import re2
 
+from llmops_cli.guard.arranged import arranged, numbered
 from llmops_cli.guard.automata import PatternSet, without_surrogates
 from llmops_cli.guard.carriers import BY_NAME, CARRIERS, Carrier, read_base32, read_base64, read_hex
 from llmops_cli.guard.ciphers import (
@@ -23,8 +25,9 @@ from llmops_cli.guard.ciphers import (
 )
 from llmops_cli.guard.mended_words import mended_text
 from llmops_cli.guard.needed_words import SEEN_CHARS, SEEN_MOST
-from llmops_cli.guard.signs import Least, Sign, SignSet
+from llmops_cli.guard.signs import DIGITS, Least, Sign, SignSet
 from llmops_cli.guard.skeleton import skeleton, words_of
+from llmops_cli.guard.tested import is_test
 
 MOST = 32
 """Segments of one kind that are looked at in a layer; of more, so many."""
@@ -35,12 +38,15 @@ LEET = "leet"
 PIG_LATIN = "pig latin"
 JOINED = "joined"
 MENDED = "mended"
+ARRANGED = "arranged"
+NUMBERED = "numbered"
 UPSIDE_DOWN = "upside down"
 TURNED_LETTERS = "ǝɹʇɐɥɯʎʌʍƃɟɾʞɔıʃundpqb"  # noqa: RUF001
 TURNED = str.maketrans(TURNED_LETTERS, "ertahmyvwgfjkcilnupdbq")
 ONLY_TURNED = TURNED_LETTERS[:-6]
 """Letters that stand upright nowhere but in phonetics; the others are two letters each."""
 JOINED_SIGN = r"[\"'“”][^\"'“”\n]+[\"'“”][^\n]*\n?[^\n]*[\"'“”]"
+NUMBERED_SIGN = r"\d[)\].:=] ?[\"'“\pL]"
 OWN_SIGNS = (
     Sign(name=LEET, pattern=LEET_SIGN, least=Least(marks=tuple("0134579@$!|+"), count=2)),
     Sign(name=PIG_LATIN, pattern=PIG_SIGN, least=Least(marks=("ay", "AY", "Ay", "aY"), count=4)),
@@ -50,6 +56,7 @@ OWN_SIGNS = (
         least=Least(marks=tuple(ONLY_TURNED), count=3, ascii_only=False),
     ),
     Sign(name=JOINED, pattern=JOINED_SIGN, least=Least(marks=tuple("\"'“”"), count=3)),
+    Sign(name=NUMBERED, pattern=NUMBERED_SIGN, least=Least(marks=DIGITS, count=3)),
 )
 PIECE = re.compile(r"[\"“]([^\"“”\n]{1,200})[\"”]|'([^'\n]{1,200})'")
 ASSIGNED = re.compile(r"\b(\w{1,20})\s{0,2}:?=\s{0,2}[\"']([^\"'\n]{1,200})[\"']")
@@ -85,18 +92,27 @@ def views_of(text: str) -> Iterator[View]:
             yield View(name, CIPHERS[name].decode(text), whole)
         elif name in EXCHANGES:
             yield View(name, EXCHANGES[name].decode(text), whole)
-        elif name == LEET:
-            for read in read_leet(text):
-                yield View(LEET, read, whole)
-        elif name == UPSIDE_DOWN:
-            yield View(UPSIDE_DOWN, text.translate(TURNED), whole)
-        elif name == PIG_LATIN:
-            yield View(PIG_LATIN, read_pig_latin(text), whole)
-        elif name == JOINED:
-            yield from _joined(text)
+        else:
+            yield from (View(name, read, whole) for read in OWN_READERS[name](text))
+    for read, is_glued in arranged(text, words.in_order, words.different):
+        yield View(ARRANGED, read, whole, is_glued)
     said = mended_text(text)
     if said is not None:
         yield View(MENDED, said, whole)
+
+
+def _read_turned(text: str) -> Iterator[str]:
+    yield text.translate(TURNED)
+
+
+def _read_pig_latin(text: str) -> Iterator[str]:
+    yield read_pig_latin(text)
+
+
+def _read_numbered(text: str) -> Iterator[str]:
+    said = numbered(text)
+    if said is not None:
+        yield said
 
 
 class Signs:
@@ -186,7 +202,7 @@ def _disguised(run: str) -> tuple[str, str | None]:
     return "", None
 
 
-def _joined(text: str) -> Iterator[View]:
+def _joined(text: str) -> Iterator[str]:
     """Pieces in quotation marks, put together: payloads that were split.
 
     In the order of a sum, where one names them.
@@ -195,8 +211,19 @@ def _joined(text: str) -> Iterator[View]:
     for found in SUM.findall(text) if len(named) > 1 else ():
         names = [name.strip() for name in found.split("+")]
         if named.keys() >= set(names):
-            yield View(JOINED, "".join(named[name] for name in names), (0, len(text)))
+            yield "".join(named[name] for name in names)
             break
     pieces = [first or second for first, second in PIECE.findall(text)]
-    if 2 <= len(pieces) <= PIECES_MOST:
-        yield View(JOINED, "".join(pieces), (0, len(text)))
+    if 2 <= len(pieces) <= PIECES_MOST and not is_test(text):
+        yield "".join(pieces)
+        if any(before[-1].isalnum() and after[0].isalnum() for before, after in pairwise(pieces)):
+            yield " ".join(pieces)
+
+
+OWN_READERS: dict[str, Callable[[str], Iterator[str]]] = {
+    LEET: read_leet,
+    UPSIDE_DOWN: _read_turned,
+    PIG_LATIN: _read_pig_latin,
+    JOINED: _joined,
+    NUMBERED: _read_numbered,
+}

@@ -71,7 +71,7 @@ def read_spaced(run: str) -> str:
     if not separator.isspace():
         sign = re.escape(separator)
         between = rf"{sign}?\s+{sign}?"
-    return " ".join(re.sub(r"[\s.\-_*|~,]", "", word) for word in re.split(between, run))
+    return " ".join(re.sub(r"[\s.\-_*|~,/]", "", word) for word in re.split(between, run))
 
 
 def read_places(run: str) -> str:

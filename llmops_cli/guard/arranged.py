@@ -1,0 +1,73 @@
+"""Messages that are told by where words stand: numbered pieces, first letters, words from the end.
+
+A reader needs to be told how to read them, so that is looked for first.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+
+LABEL = r"(?:(?i:words?|parts?|pieces?|fragments?|steps?|lines?|no|nr|token|teil|wort|parte) )"
+NUMBERED = re.compile(
+    r"(?<![\w.])[(\[]?(\d{1,2})[)\].:=]{1,2}\s{0,2}([^\d()\[\]\n]{1,60}?)"
+    rf"(?=(?:\s?[,/|]\s?|\s){LABEL}?[(\[]?\d{{1,2}}[)\].:=]|\s?[.;\n(\[]|\Z)"
+)
+PIECES = range(3, 33)
+PIECE_WORDS_MOST = 6
+"""A piece of a sentence is short; the items of an honest list mostly are not."""
+LETTER_WORDS = frozenset(
+    [
+        *("letter", "letters", "initial", "initials", "acrostic", "buchstabe", "buchstaben"),
+        *("anfangsbuchstaben", "akrostichon", "lettre", "lettres", "acrostiche", "letra", "letras"),
+        *("acrostico", "lettera", "lettere", "iniziali", "iniciales", "буква", "буквы"),
+        *("букву", "букв", "litera", "litery", "litere"),
+    ]
+)
+TURN_WORDS = frozenset(
+    [
+        *("backwards", "backward", "reverse", "reversed", "reversing", "last", "end", "right"),
+        *("back", "ruckwarts", "hinten", "letzten", "envers", "reves", "contrario", "rovescio"),
+        *("наоборот", "конца", "achteren", "tylu", "konca"),
+    ]
+)
+TURNED = re.compile(
+    r" (?:backwards?|revers(?:e|ed|ing)|back to front|right to left"
+    r"|(?:last|end) (?:\S+ ){0,2}to (?:\S+ ){0,3}(?:first|start|beginning|front)"
+    r"|from (?:the )?(?:end|back|last)"
+    r"|ruckwarts|von hinten|letzten (?:\S+ ){0,2}zum ersten|a l envers|al reves|al contrario"
+    r"|al rovescio|наоборот|с конца|achteren|od (?:tylu|konca)) "  # noqa: RUF001
+)
+
+
+def arranged(
+    text: str,
+    words: Sequence[str],
+    different: frozenset[str],
+) -> Iterator[tuple[str, bool]]:
+    """What it says so, and whether the words are glued. `words`: its skeleton's."""
+    if not different.isdisjoint(LETTER_WORDS):
+        yield from ((said, True) for said in _letters(text, words))
+    if not different.isdisjoint(TURN_WORDS) and TURNED.search(f" {' '.join(words)} "):
+        yield " ".join(reversed(words)), False
+
+
+def numbered(text: str) -> str | None:
+    """Its numbered pieces in the order of their numbers, if these are pieces of one sentence."""
+    found = [match.groups() for match in itertools.islice(NUMBERED.finditer(text), PIECES.stop)]
+    if len(found) not in PIECES:
+        return None
+    pieces = sorted((int(number), piece) for number, piece in found)
+    if [number for number, _ in pieces] != list(range(1, len(pieces) + 1)):
+        return None
+    if any(len(piece.split()) > PIECE_WORDS_MOST for _, piece in pieces):
+        return None
+    return " ".join(piece.strip(" \"'“”‘’`") for _, piece in pieces)  # noqa: RUF001
+
+
+def _letters(text: str, words: Sequence[str]) -> Iterator[str]:
+    """First letters of lines, with spaces for blank ones; first and last letters of words."""
+    yield "".join(line.lstrip()[:1] or " " for line in text.splitlines())
+    yield "".join(word[0] for word in words)
+    yield "".join(word[-1] for word in words)
