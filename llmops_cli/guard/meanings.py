@@ -72,7 +72,7 @@ class Meanings:
         words: str,
         sentences: Callable[[], Iterable[str]],
     ) -> list[Rule]:
-        """A rule for each combination that holds somewhere. `words`: of all sentences."""
+        """The weightiest combination of each id that holds somewhere. `words`: of all sentences."""
         begun = self._begins.matches(words)
         if not begun:
             return []
@@ -88,7 +88,9 @@ class Meanings:
         found: dict[str, Rule] = {}
         for place in self._places(words, begun, every):
             for rule in self._held_at(every, place, possible):
-                found[f"{rule.id} {rule.weight}"] = rule
+                known = found.get(rule.id)
+                if known is None or known.weight < rule.weight:
+                    found[rule.id] = rule
         return list(found.values())
 
     def _places(

@@ -34,7 +34,13 @@ NUMBER_FREE = 3
 NAMED_NUMBER = re.compile(r"[\d.]{1,20}|[0-9a-fA-F-]{16,36}")
 WORD = re.compile(r"[#]?[a-z]{1,16}(?:[-_,. |/][a-z0-9]{1,16}){0,3}|[0-9a-f]{3,8}", re.IGNORECASE)
 CHECKSUM = re.compile(r"\d{1,20}|[0-9a-f]{6,128}|[\d.]+", re.IGNORECASE)
+TELLS = re.compile(
+    r"(?i)\b(?:password|passcode|passphrase|pin|secret|token|api.?key|ssn|diagnosis)\b"
+    r"[\W_]{1,3}(?:is|was|equals)\b"
+)
 WORDS = re.compile(r"[^\W_]+")
+JOINED_WORDS = re.compile(r"[a-z]+(?:[_+.-][a-z]+){5,}")
+"""A sentence, though of letters exchanged: no version or signature is so."""
 FRAGMENT_FIELD = re.compile(r"[&=;]")
 TEXT_FRAGMENT = ":~:"
 LOADED_WORDS_MOST = 5
@@ -188,6 +194,9 @@ class _Reader:
 
     def _of_field(self, field: Field, *, is_mail: bool) -> Iterator[str]:
         value = field.value
+        if TELLS.search(value):
+            yield "query: a message"
+            return
         if PLACEHOLDER.fullmatch(value) or "//" in value:
             return
         if field.name not in known().coded or self._loads:
@@ -243,7 +252,7 @@ def _is_explained(field: Field) -> bool:
     if not field.name:
         return CHECKSUM.fullmatch(value) is not None
     if field.name in known().opaque:
-        return " " not in value
+        return " " not in value and not JOINED_WORDS.fullmatch(value)
     if field.name in known().display:
         return NUMBER.fullmatch(value) is not None or WORD.fullmatch(value) is not None
     if field.name.endswith("id"):

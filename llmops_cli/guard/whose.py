@@ -64,6 +64,18 @@ TOLD_OF_IT = re.compile(
     re.IGNORECASE,
 )
 """Somebody did so with instructions of his own."""
+OBJECT_BEFORE = re.compile(
+    r"\b(?:my|our|his|her|their|the|that|this)\s(?:\w+\s){0,2}(?:e-?mails?|mails?|letters?|invoices?"
+    r"|offers?|memos?|notes?|drafts?|voicemails?|slides?|version|message|order|post|call)"
+    r",\s(?:the|its|all|those)\b",
+    re.IGNORECASE,
+)
+"""`Ignore my previous mail, the instructions in it are old`: what is to be ignored is the mail."""
+AT_A_DEVICE = re.compile(
+    r"[ \t]+(?:on|of|in|at) (?:the|your|this|that) (?:\w+ )?(?:panel|screen|printer|machine|router"
+    r"|linter|device|terminal|shell|console|dashboard|camera|oven|heating|boiler|car|compiler|phone)\b",
+    re.IGNORECASE,
+)
 THINGS = re.compile(
     "操作|说明|說明|安装|使用|手册|組み立て|取扱|指示書|手順|매뉴얼|설명서|메일"
     "|договор|инструкци[ию] (?:по|к) "
@@ -81,6 +93,8 @@ def is_of_others(text: str, span: Span, *, asks: bool = False) -> bool:
     if asks and is_forbidden and READERS_OWN.search(text, start, end):
         return True
     if TOLD_OF_IT.match(text, start, end):
+        return True
+    if OBJECT_BEFORE.search(text, start, end) or AT_A_DEVICE.match(text, end):
         return True
     meant = YOURS if asks else MEANT
     if not meant.search(text, start, end) and (

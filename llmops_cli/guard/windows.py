@@ -30,6 +30,7 @@ fewer pieces less is asked, by the logarithm of their number.
 WEAK_MOST = 0.6
 """What a strong sign counts in a long text where it is none: over ends of sentences, in code."""
 NO_PROSE = re.compile(r"[.!?;]\s|[()\[\]{}<>|=\\_]|\n\s*\n")
+CODE_SIGN = re.compile(r"[(){}<>=\\_#]|\w\.\w")
 SHARE_OF_OTHERS = 0.4
 """Of its weight a phrase has where it is about others' instructions."""
 PLACES_MOST = 20
@@ -87,6 +88,8 @@ SPEAKS_TO = frozenset(
         "confirm",
     ]
 )
+SPOKEN_TO = frozenset(["you", "your", "youre", "yourself", "u", "ur", "me", "my", "mine", "im"])
+"""A long text on models has all that an attack speaks of; it does not turn to one."""
 ASKS = "extraction"
 """A long text asks for many things: what asks alone is no attack there, with another sign it is."""
 
@@ -183,6 +186,8 @@ def _window(
             held.setdefault(rule, piece)
         for rule in piece.disguised:
             disguised.setdefault(rule, piece)
+    if is_part:
+        held = _each_meant_once(held)
     disguised = {rule: piece for rule, piece in disguised.items() if rule not in held}
     disguise = DISGUISE if disguised else 0.0
     weights = {rule: rule.weight for rule in (*held, *disguised)}
@@ -200,13 +205,42 @@ def _window(
     )
 
 
+def _each_meant_once(held: Held) -> Held:
+    """Of meanings of one family the heaviest: they share their words, and say one thing."""
+    heaviest: dict[str, Rule] = {}
+    for rule in held:
+        known = heaviest.get(rule.family)
+        if rule.says_again and (known is None or known.weight < rule.weight):
+            heaviest[rule.family] = rule
+    return {
+        rule: piece
+        for rule, piece in held.items()
+        if not rule.says_again or heaviest[rule.family] is rule
+    }
+
+
 def _of_message(held: Held, weights: Weights, _: Bars) -> float:
     """Weak signs of a role to play are none where nobody is spoken to: a text on such prompts."""
     total = sum(weights.values())
     is_weak = all(rule.family == PLAYS and weights[rule] < ATTACK for rule in weights)
     if is_weak and held and all(_is_talk(piece) for piece in held.values()):
         return min(total, TALK_MOST)
+    if is_weak and total >= ATTACK:
+        return sum(weights[rule] * _share_said(rule, piece) for rule, piece in held.items())
     return total
+
+
+def _share_said(rule: Rule, piece: Piece) -> float:
+    """Less where the phrase lies over signs of code: `# no cover` before `logger.warning(`."""
+    places = list(itertools.islice(_places_in(rule, piece), PLACES_MOST))
+    if all(CODE_SIGN.search(piece.text, start, end) for start, end in places) and places:
+        return SHARE_OF_OTHERS
+    return 1.0
+
+
+def _places_in(rule: Rule, piece: Piece) -> Iterator[Span]:
+    patterns = dict(piece.held)[rule]
+    return iter(places_of(piece.text, piece.words, patterns) if patterns else ())
 
 
 def _is_talk(piece: Piece) -> bool:
@@ -250,8 +284,11 @@ def _of_rules(weights: Weights, bars: Bars) -> float:
 
 def _weight_in_prose(rule: Rule, piece: Piece) -> float:
     patterns = dict(piece.held)[rule]
-    if rule.weight < ATTACK or not patterns:
+    if rule.weight < ATTACK:
         return rule.weight
+    if not patterns:
+        is_silent = piece.text.isascii() and SPOKEN_TO.isdisjoint(words_of(piece.words).different)
+        return WEAK_MOST if rule.says_again and is_silent else rule.weight
     for start, end in places_of(piece.text, piece.words, patterns):
         if not NO_PROSE.search(piece.text, start, end):
             return rule.weight
