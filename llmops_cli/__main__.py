@@ -1,5 +1,22 @@
-"""`python -m llmops_cli` is `llmops`."""
+"""`llmops`, and `python -m llmops_cli`."""
 
-from llmops_cli.cli.app import main
+from __future__ import annotations
 
-main()
+import signal
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """The command line. Ctrl-C while it is being imported ends the process without a traceback."""
+    is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_heard:  # what was started in the background goes on not hearing it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from llmops_cli.cli.app import main as run
+
+    if is_heard:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -155,19 +155,24 @@ def _words() -> Sequence[str]:
 MACHINE_FAULTS = frozenset(
     {
         errno.EACCES,
+        errno.EAGAIN,  # no more processes or threads
         errno.EBADF,
         errno.EDQUOT,
+        errno.EFBIG,  # ulimit -f
         errno.EIO,
         errno.EMFILE,
         errno.ENAMETOOLONG,
         errno.ENFILE,
+        errno.ENOLCK,
+        errno.ENOMEM,
         errno.ENOSPC,
         errno.EPERM,
         errno.EROFS,
+        errno.ESTALE,
     }
 )
 """An operating system's errors that are the machine's, wherever in the code they come up."""
-PATH_FAULTS = frozenset({errno.EISDIR, errno.ELOOP, errno.ENOTDIR})
+PATH_FAULTS = frozenset({errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.ENOTEMPTY})
 """Those of a path that names another kind of thing than what it is taken for: the user's."""
 
 
@@ -197,6 +202,8 @@ def _run() -> int:
         return 0
     except OSError as error:
         return _of_the_system(error)
+    except MemoryError:
+        return _explain(EnvironmentMissing("out of memory", hint="free some, or ask for less"))
     except Exception as error:  # noqa: BLE001 - the one boundary
         return _unexpected(error)
     if not isinstance(code, int):
@@ -247,6 +254,9 @@ def _of_the_system(error: OSError) -> int:
     """A path's own fault, the machine's, or a bug."""
     if error.errno in PATH_FAULTS and error.filename:
         return _explain(UsageError(_unusable(error)))
+    if _is_nowhere(error):
+        gone = EnvironmentMissing("the folder that this runs in is gone", hint="cd to another one")
+        return _explain(gone)
     if error.errno not in MACHINE_FAULTS:
         return _unexpected(error)
     _leave_stdout()
@@ -254,6 +264,17 @@ def _of_the_system(error: OSError) -> int:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "free some space"
     return _explain(EnvironmentMissing(_unusable(error), hint=hint))
+
+
+def _is_nowhere(error: OSError) -> bool:
+    """Whether there is no folder any more that relative paths are of."""
+    if error.errno != errno.ENOENT:
+        return False
+    try:
+        os.getcwd()  # noqa: PTH109 - the same, and asked for its error alone
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _unusable(error: OSError) -> str:
@@ -312,10 +333,15 @@ def _crash_log() -> Path:
         folder = cache_dir() / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / "crash.log"
-        log.write_text(text)
-    except OSError:
+        log.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except (OSError, LlmopsError):
         with tempfile.NamedTemporaryFile(
-            "w", prefix="llmops-crash-", suffix=".log", delete=False
+            "w",
+            prefix="llmops-crash-",
+            suffix=".log",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
         ) as file:
             file.write(text)
             log = Path(file.name)

@@ -69,10 +69,10 @@ def run(
     found = resolved(PromptRunRecipe, given, command="prompt-run", file=recipe)
     check_idle(found.recipe, found.origins)
     plan = plan_of(found.recipe)
+    if resume is None:  # before anybody is asked for a model's name
+        RunFolder("prompt", "", chosen=output).require_unused()
     target = named_target(found.recipe, found.origins, prompt=plan.prompt)
     folder = RunFolder("prompt", folder_word(target.recipe), chosen=output)
-    if resume is None:
-        folder.require_unused()
     with TerminalProgress() as progress:
         try:
             report = prompt_run(

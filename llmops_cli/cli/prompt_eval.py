@@ -11,7 +11,6 @@ import typer
 from llmops_cli.cli.late import add_late
 from llmops_cli.cli.options import Given, recipe_command
 from llmops_cli.cli.settings import JSON, OUTPUT, RECIPE
-from llmops_cli.core.calls import pasted
 
 if TYPE_CHECKING:
     from llmops_cli.core.conditions import Condition
@@ -61,9 +60,9 @@ def evaluate(
     if watch:
         _watch(found, conditions, as_json=as_json)
         return
-    if resume is None:
-        refuse_used(output, "outcomes.jsonl")
     folder = RunFolder("prompt-eval", found.recipe.path.stem, chosen=output)
+    if resume is None:
+        folder.require_unused(outcomes="outcomes.jsonl")
     report = _run(found, folder, conditions, junit=junit, as_json=as_json)
     error = error_of(report, conditions, folder.path)
     if error is not None:
@@ -132,16 +131,6 @@ def _watch(
             say(f"error: {error.message}")
         say("waiting for a change; Ctrl-C ends")
         wait_for_change(files, since=since)
-
-
-def refuse_used(output: Path | None, name: str) -> None:
-    """Raises: UsageError for a folder that holds a run."""
-    from llmops_cli.core.errors import UsageError
-
-    if output is not None and (output / name).exists():
-        raise UsageError(
-            f"{output} holds a run already", hint=f"--resume {pasted(output)}, or choose another -o"
-        )
 
 
 def resumed(

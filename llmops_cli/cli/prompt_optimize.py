@@ -8,7 +8,7 @@ import typer
 
 from llmops_cli.cli.late import add_late
 from llmops_cli.cli.options import Given, recipe_command
-from llmops_cli.cli.prompt_eval import refuse_used, resumed
+from llmops_cli.cli.prompt_eval import resumed
 from llmops_cli.cli.settings import JSON, OUTPUT, RECIPE
 
 
@@ -46,10 +46,10 @@ def optimize(
             resume, given, recipe, output, command="prompt optimize", may_change=MAY_CHANGE
         )
     found = resolved(OptimizeRecipe, given, command="prompt-optimize", file=recipe, old_names=False)
-    if resume is None:
-        refuse_used(output, "outcomes.jsonl")
-    plan = optimize_plan(found.recipe)
     folder = RunFolder("prompt-optimize", found.recipe.path.stem, chosen=output)
+    if resume is None:
+        folder.require_unused(outcomes="outcomes.jsonl")
+    plan = optimize_plan(found.recipe)
     with TerminalProgress() as progress:
         for note in plan.told_notes:
             progress.say(f"note: {note}")

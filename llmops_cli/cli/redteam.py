@@ -9,7 +9,6 @@ import typer
 
 from llmops_cli.cli.options import Given, recipe_command, with_subcommands
 from llmops_cli.cli.settings import JSON, OUTPUT, RECIPE
-from llmops_cli.core.calls import pasted
 from llmops_cli.redteam.recipe import RedteamRecipe
 
 if TYPE_CHECKING:
@@ -45,8 +44,8 @@ def redteam(
     from llmops_cli.redteam.conditions import possible_condition_of, share_of
     from llmops_cli.redteam.export import write_files
     from llmops_cli.redteam.gates import error_of, problems_of
+    from llmops_cli.redteam.run import ATTEMPTS, shares_of
     from llmops_cli.redteam.run import redteam as run
-    from llmops_cli.redteam.run import shares_of
     from llmops_cli.redteam.show import DROPPABLE, redteam_table
     from llmops_cli.redteam.target import folder_word, named_target
     from llmops_cli.runtime.runs import RunFolder
@@ -58,8 +57,8 @@ def redteam(
     planned = shares_of(found.recipe)
     conditions = [possible_condition_of(text, planned) for text in fail_if or []]
     allowed = share_of(allow_undecided, flag="--allow-undecided")
-    if resume is None:
-        _refuse_used(output)
+    if resume is None:  # before anybody is asked for a model's name
+        RunFolder("redteam", "", chosen=output).require_unused(outcomes=ATTEMPTS)
     target = named_target(found.recipe, found.origins)
     folder = RunFolder("redteam", folder_word(target.recipe), chosen=output)
     with TerminalProgress() as progress:
@@ -77,23 +76,6 @@ def redteam(
     error = error_of(problems, folder.path)
     if error is not None:
         raise error
-
-
-def _refuse_used(output: Path | None) -> None:
-    """Raises: UsageError for a folder that holds a run."""
-    from llmops_cli.core.errors import UsageError
-    from llmops_cli.redteam.run import ATTEMPTS
-    from llmops_cli.runtime.files import require_folder
-
-    if output is None:
-        return
-    require_folder(output)
-    attempts = output / ATTEMPTS
-    if attempts.exists():
-        raise UsageError(
-            f"{output} holds a run already",
-            hint=f"--resume {pasted(output)}, or choose another -o",
-        )
 
 
 def _resumed(

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from llmops_cli.core.calls import call
+from llmops_cli.core.calls import call, pasted
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.report import Report, decode_report
 from llmops_cli.runtime.files import (
@@ -43,11 +43,19 @@ class RunFolder:
         self._path: Path | None = None
         self._made_around: list[Path] = []
 
-    def require_unused(self, *, hint: str = "choose another -o, or remove it") -> None:
-        """Raises: UsageError if the folder that the user chose holds a run already."""
+    def require_unused(
+        self, *, hint: str = "choose another -o, or remove it", outcomes: str | None = None
+    ) -> None:
+        """`outcomes`: the file by which a run of this command goes on with --resume.
+
+        Raises: UsageError if the folder that the user chose holds a run already, of any command.
+        """
         if self._chosen is None:
             return
         report = self._chosen / REPORT
+        if outcomes is not None and (self._chosen / outcomes).exists():
+            report = self._chosen / outcomes
+            hint = f"--resume {pasted(self._chosen)}, or choose another -o"
         if report.exists():
             raise UsageError(f"{self._chosen} holds a run already", hint=hint)
         require_folder(self._chosen)

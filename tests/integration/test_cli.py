@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -353,6 +354,69 @@ def test_wrong_input_gets_one_line_a_hint_and_the_exit_code(
     assert "Traceback" not in run.stderr
     assert run.stdout == ""
     assert not [*(tmp_path / "results").glob("*/*")], "wrong input leaves nothing behind"
+
+
+INTERRUPTED_EARLY = """
+import os, runpy, signal, sys
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+runpy.run_module("llmops_cli", run_name="__main__")
+"""
+
+
+def test_ctrl_c_before_the_command_line_stands_says_nothing(tmp_path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process ignores it
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_EARLY],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "rows.jsonl").write_text('{"text": "a", "label": "benign"}\n')
+    script = f'cd gone && rmdir ../gone && exec "$0" -m llmops_cli guard eval {tmp_path}/rows.jsonl'
+    done = subprocess.run(
+        ["sh", "-c", script, sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False), done.stderr
+    assert "error: the folder that this runs in is gone" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["redteam", "--url", "http://127.0.0.1:1"],
+        ["redteam", "--target", "guard"],
+        ["prompt", "run", "1+1?", "--url", "http://127.0.0.1:1"],
+        ["prompt", "eval", "cases.yaml", "--url", "http://127.0.0.1:1"],
+        ["prompt", "optimize", "cases.yaml", "--url", "http://127.0.0.1:1", "--budget-calls", "99"],
+    ],
+    ids=lambda command: " ".join(command[:3]),
+)
+def test_no_command_writes_over_the_run_of_another(
+    cli: Cli, tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "cases.yaml").write_text("prompts: [Say {{w}}]\ntests: [{vars: {w: a}}]\n")
+    (tmp_path / "run").mkdir()
+    saved = tmp_path / "run" / "report.json"
+    saved.write_bytes(SAVED_RUN.read_bytes())
+    done = cli(*command, "-o", "run")
+    assert (done.returncode, "run holds a run already" in done.stderr) == (2, True), done.stderr
+    assert saved.read_bytes() == SAVED_RUN.read_bytes()
 
 
 PATHS = {"plan": "plan serve", "prompt-run": "prompt run", "deploy": "deploy render"}
