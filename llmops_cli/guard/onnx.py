@@ -96,7 +96,7 @@ def _attack_classes(config: Path) -> list[int]:
     """Numbers of the classes whose labels mean an attack; 1 where the labels tell nothing."""
     if not config.is_file():
         return [1]
-    labels = json.loads(config.read_text()).get("id2label") or {}
+    labels = json.loads(config.read_text(encoding="utf-8")).get("id2label") or {}
     return [int(number) for number, label in labels.items() if _is_attack(label)] or [1]
 
 

@@ -67,7 +67,7 @@ def download_source(
         )
     folder.mkdir(parents=True, exist_ok=True)
     pinned = folder / "requirements.txt"
-    pinned.write_text(f"{wanted.requirement} --hash={digest}\n")
+    pinned.write_text(f"{wanted.requirement} --hash={digest}\n", encoding="utf-8")
     only = ["--no-deps", "--no-binary", package]
     pip = [sys.executable, "-m", "pip", "download", *QUIET, *only]
     argv = [*pip, "--dest", str(folder), "--requirement", str(pinned)]

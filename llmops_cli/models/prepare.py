@@ -17,6 +17,7 @@ from llmops_cli.models.converter import is_encoder
 from llmops_cli.models.find import find_model
 from llmops_cli.models.gguf.header import read_header
 from llmops_cli.models.servable import require_servable
+from llmops_cli.runtime.paths import at_home
 
 CONVERTERS = {"gguf": as_gguf, "ct2": as_ct2}
 """Format -> what makes it of a Hugging Face folder."""
@@ -149,7 +150,7 @@ def _adapter(
     *,
     progress: Progress,
 ) -> str:
-    path = Path(reference).expanduser().resolve()
+    path = at_home(reference).resolve()
     if "gguf" not in engine.facts.formats:
         if not (path / "adapter_config.json").is_file():
             raise UsageError(

@@ -23,6 +23,7 @@ from llmops_cli.runtime.closure import cache_key, code_digest
 from llmops_cli.runtime.contents import read_state
 from llmops_cli.runtime.digests import digest_file
 from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.paths import at_home
 
 NONE = "none"
 AUTO = "auto"
@@ -38,7 +39,7 @@ def own_matrix(wish: str) -> Path | None:
     """
     if wish in (AUTO, NONE):
         return None
-    path = Path(wish).expanduser()
+    path = at_home(wish)
     if not path.is_file():
         raise UsageError(f"--imatrix: no file at {path}", hint=f"a file, {AUTO} or {NONE}")
     check_matrix_file(path)

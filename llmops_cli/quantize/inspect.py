@@ -12,6 +12,7 @@ import msgspec
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, UsageError
 from llmops_cli.core.progress import Silent
 from llmops_cli.core.spec import JobSpec
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.engines import engines_for
 from llmops_cli.models.config import architectures_of, read_config
 from llmops_cli.models.convert import FLOAT_SCHEMES
@@ -28,6 +29,7 @@ from llmops_cli.quantize.report import Inspection, TensorKind
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.files import size_of
 from llmops_cli.runtime.job import run_job
+from llmops_cli.runtime.paths import at_home
 
 CONVERTED_FOR = ("llamacpp", "ctranslate2")
 """Engines that serve a Hugging Face folder after a conversion of ours."""
@@ -44,7 +46,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
 
 def inspect(path: Path) -> Inspection:
     """Raises: UsageError for what is no model, or a broken one."""
-    path = path.expanduser()
+    path = at_home(str(path))
     if path.is_file():
         return _inspect_gguf(path)
     if path.is_dir() and (path / CONFIG).exists():
@@ -174,7 +176,7 @@ def _made(record: Path) -> Made | None:
     """What the model says it was made from; looking changes nothing, so a broken one stays."""
     try:
         return msgspec.json.decode(record.read_bytes(), type=Made)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return None
 
 

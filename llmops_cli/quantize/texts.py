@@ -12,7 +12,7 @@ from llmops_cli.core.progress import Silent
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.quantize.jobs import run_measuring
 from llmops_cli.quantize.recipe import QuantizeRecipe
-from llmops_cli.runtime.paths import recipes_dir
+from llmops_cli.runtime.paths import at_home, recipes_dir
 
 FEW_TOKENS = 4096
 """Fewer calibrate badly: scales and importances are then those of some sentences."""
@@ -66,7 +66,7 @@ def check_texts(recipe: QuantizeRecipe) -> None:
     )
     run_measuring(job, progress=Silent())
     if recipe.eval_text and recipe.eval_text != MULTILINGUAL:
-        _check_length(Path(recipe.eval_text).expanduser())
+        _check_length(at_home(recipe.eval_text))
 
 
 def _check_length(path: Path) -> None:
@@ -90,7 +90,7 @@ def _file(
     names: Sequence[str],
 ) -> Path:
     """Raises: UsageError that knows a slip in one of the names from a file that is not there."""
-    path = Path(value).expanduser()
+    path = at_home(value)
     if path.is_file():
         return path
     if path.name == value and not path.suffix:

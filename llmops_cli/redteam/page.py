@@ -36,7 +36,7 @@ def redteam_page(report: RedteamReport) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width'>"
         f'<meta http-equiv=Content-Security-Policy content="{POLICY}">'
-        f"<title>{shown(title)}</title><style>{STYLE.read_text()}</style>"
+        f"<title>{shown(title)}</title><style>{STYLE.read_text(encoding='utf-8')}</style>"
         f"<body>{''.join(parts)}</body></html>\n"
     )
 

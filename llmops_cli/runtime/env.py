@@ -18,7 +18,7 @@ from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env
 from llmops_cli.runtime.imports import missing_modules
-from llmops_cli.runtime.paths import config_dir
+from llmops_cli.runtime.paths import at_home, config_dir
 from llmops_cli.runtime.requirements import Requirements, known_environments
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.venvs import make_venv, problem_of
@@ -191,4 +191,4 @@ def _configured() -> dict[str, str]:
             f"{_config_file()}: {misfit.told}", hint="each entry is NAME: {python: PATH}"
         )
     table = msgspec.convert(loaded or {}, dict[str, _OwnPython])
-    return {name: str(Path(entry.python).expanduser()) for name, entry in table.items()}
+    return {name: str(at_home(entry.python)) for name, entry in table.items()}

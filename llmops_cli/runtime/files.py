@@ -45,8 +45,9 @@ def _reason(path: Path, error: OSError) -> str:
 def _elsewhere(path: Path) -> str:
     """How the user can have this file in another place."""
     absolute = path.absolute()
-    if absolute.is_relative_to(cache_dir()):
-        return "set XDG_CACHE_HOME to a folder that you may write"
+    with suppress(EnvironmentMissing):  # who has no home has no cache either
+        if absolute.is_relative_to(cache_dir()):
+            return "set XDG_CACHE_HOME to a folder that you may write"
     if absolute.is_relative_to(config_dir()):
         return "set XDG_CONFIG_HOME to a folder that you may write"
     return "choose a folder you may write with -o"
@@ -170,7 +171,7 @@ def claimed(path: Path) -> Iterator[None]:
     try:
         handle = _held(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = lock.read_text().strip() or "another process"
+        owner = lock.read_text(encoding="utf-8").strip() or "another process"
         raise UsageError(
             f"{path} is in use by {owner}",
             hint="wait for it, end it, or choose another -o",
@@ -190,7 +191,7 @@ def _held(lock: Path, kind: int = fcntl.LOCK_EX) -> IO[str]:
     while True:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
-            handle = lock.open("a")
+            handle = lock.open("a", encoding="utf-8")
         except OSError as error:
             raise cannot_write(lock, error) from error
         try:

@@ -79,7 +79,7 @@ def missing_modules(
     kept = _finding(python, look)
     if not anew:
         with suppress(OSError, ValueError):
-            found = json.loads(kept.read_text())
+            found = json.loads(kept.read_text(encoding="utf-8"))
             return _sentence(dict(found))
     broken = _import(python, modules, variables)
     with suppress(LlmopsError):  # a cache that cannot be written costs time, not the answer

@@ -5,25 +5,39 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from llmops_cli.core.errors import EnvironmentMissing
+
 PACKAGE = Path(__file__).resolve().parent.parent
 WORKERS = PACKAGE / "workers"
 
 
 def cache_dir() -> Path:
-    """Models, converted files and environments that can be made again: $XDG_CACHE_HOME/llmops."""
-    return _folder("XDG_CACHE_HOME", ".cache")
+    """Models, converted files and environments that can be made again: $XDG_CACHE_HOME/llmops.
+
+    Raises: EnvironmentMissing for who has no home folder, such as a container's user without HOME.
+    """
+    folder = _folder("XDG_CACHE_HOME", ".cache")
+    if folder is None:
+        raise EnvironmentMissing("this user has no home folder", hint="set HOME, or XDG_CACHE_HOME")
+    return folder
 
 
 def config_dir() -> Path:
-    """The user's own settings (envs.yaml): $XDG_CONFIG_HOME/llmops."""
-    return _folder("XDG_CONFIG_HOME", ".config")
+    """The user's own settings (envs.yaml): $XDG_CONFIG_HOME/llmops.
+
+    Without a home there are none, and this is where no file can be.
+    """
+    return _folder("XDG_CONFIG_HOME", ".config") or Path(os.devnull) / "llmops"
 
 
-def _folder(variable: str, name: str) -> Path:
+def _folder(variable: str, name: str) -> Path | None:
     base = os.environ.get(variable)
     if base:
         return Path(base) / "llmops"
-    return Path.home() / name / "llmops"
+    try:
+        return Path.home() / name / "llmops"
+    except RuntimeError:
+        return None
 
 
 def recipes_dir() -> Path:

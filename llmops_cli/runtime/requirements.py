@@ -64,7 +64,7 @@ def known_environments() -> dict[str, Requirements]:
 def read_requirements(name: str, path: Path) -> Requirements:
     """The file with its `#:` lines: modules, download, uninstall, metadata."""
     fields: dict[str, str] = {}
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith(OURS):
             said = line.removeprefix(OURS).strip()
             key, _, value = said.partition(" ")

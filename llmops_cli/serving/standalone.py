@@ -14,7 +14,7 @@ import msgspec
 
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, UsageError
 from llmops_cli.core.progress import Progress
-from llmops_cli.runtime.paths import cache_dir
+from llmops_cli.runtime.paths import at_home, cache_dir
 from llmops_cli.runtime.server import HOST
 from llmops_cli.serving.recipe import EngineRecipe
 from llmops_cli.serving.start import RunningServer, started
@@ -117,7 +117,7 @@ def _passing_folder() -> Iterator[Path]:
 
 def _kept_folder(chosen: str) -> Path:
     """Raises: UsageError for a path that is no folder."""
-    folder = Path(chosen).expanduser()
+    folder = at_home(chosen)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):

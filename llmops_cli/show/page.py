@@ -49,7 +49,7 @@ def plain_page(*, title: str, body: str) -> str:
 
 
 def _asset(name: str) -> str:
-    return (ASSETS / name).read_text()
+    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def html_table(heads: list[str], rows: list[str]) -> str:

@@ -6,12 +6,12 @@ Only what can be known without torch: the files that are named, the configuratio
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.runtime.paths import at_home
 from llmops_cli.sizing.devices import Cluster
 from llmops_cli.train.checks import check
 from llmops_cli.train.config_file import Config
@@ -102,7 +102,7 @@ def check_files(recipe: TrainRecipe, *, elsewhere: bool) -> None:
             raise missing(file)
     _refuse_same(mixed, held_out)
     chat_template(recipe)
-    if recipe.tokenizer is not None and not Path(recipe.tokenizer).expanduser().is_dir():
+    if recipe.tokenizer is not None and not at_home(recipe.tokenizer).is_dir():
         raise UsageError(
             f"no folder of a tokenizer at {recipe.tokenizer}", hint="--tokenizer FOLDER"
         )

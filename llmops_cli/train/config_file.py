@@ -11,6 +11,7 @@ from llmops_cli.core.python_json import object_in
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.models.named import is_named, named_model
 from llmops_cli.models.prepare import unpacked
+from llmops_cli.runtime.paths import at_home
 from llmops_cli.train.defaults import DEMO
 from llmops_cli.train.dry_run import demo_config
 from llmops_cli.train.recipe import TrainRecipe
@@ -37,7 +38,7 @@ def config_of(recipe: TrainRecipe, model: str | None) -> Config:
 def _config_path(reference: str) -> Path:
     if is_named(reference):
         return _kept(reference) / CONFIG
-    path = Path(reference).expanduser()
+    path = at_home(reference)
     if path.is_dir():
         return path / CONFIG
     if path.is_file() or not _is_hub_name(reference):

@@ -14,6 +14,7 @@ from llmops_cli.evaluate.demo_task import Example, evaluation_examples, training
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_file, digest_value
 from llmops_cli.runtime.files import write_atomic
+from llmops_cli.runtime.paths import at_home
 from llmops_cli.train.defaults import DEMO
 from llmops_cli.train.recipe import TrainRecipe
 
@@ -52,7 +53,7 @@ def content_of(file: DataFile) -> str:
     if file.path == DEMO:
         return DEMO
     place = _place_of(file.path)
-    split = "" if place == Path(file.path).expanduser() else file.path.rpartition(":")[2]
+    split = "" if place == at_home(file.path) else file.path.rpartition(":")[2]
     found = place.stat()
     return f"{found.st_dev}:{found.st_ino}:{split}"
 
@@ -110,7 +111,7 @@ def _digest_of(file: DataFile) -> str:
         return digest_file(Path(demo_task.__file__))
     place = _place_of(file.path)
     digest = content_digest(place)
-    if place != Path(file.path).expanduser():
+    if place != at_home(file.path):
         split = file.path.rpartition(":")[2]
         return digest_value([digest, split])
     return digest
@@ -118,10 +119,10 @@ def _digest_of(file: DataFile) -> str:
 
 def _place_of(path: str) -> Path:
     """Of FOLDER:SPLIT the folder; a name may have a colon of its own."""
-    place = Path(path).expanduser()
+    place = at_home(path)
     folder, colon, _ = path.rpartition(":")
-    if colon and not place.exists() and Path(folder).expanduser().is_dir():
-        return Path(folder).expanduser()
+    if colon and not place.exists() and at_home(folder).is_dir():
+        return at_home(folder)
     return place
 
 
@@ -129,7 +130,7 @@ def on_disk(files: Iterable[DataFile], recipe: TrainRecipe, folder: Path) -> lis
     """The files, that of the demo written into `folder`."""
     found = []
     for file in files:
-        path = Path(file.path).expanduser().resolve()
+        path = at_home(file.path).resolve()
         if file.path == DEMO:
             path = write_demo_chats(recipe, folder)
         found.append(msgspec.structs.replace(file, path=str(path)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import EngineFailed
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.kills import kills_for_memory
 
 SMALLER = (
@@ -31,7 +32,7 @@ def last_beats(logs: Path) -> list[Beat]:
     for path in sorted(logs.glob("rank-*.heartbeat")):
         try:
             beat = msgspec.json.decode(path.read_bytes(), type=Beat)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *UNREADABLE):
             continue
         if not beat.ended:
             beats.append(beat)

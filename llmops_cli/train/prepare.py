@@ -12,7 +12,7 @@ from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env, JobSpec
 from llmops_cli.runtime.files import locked
 from llmops_cli.runtime.job import run_job
-from llmops_cli.runtime.paths import cache_dir
+from llmops_cli.runtime.paths import at_home, cache_dir
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.train.config_file import config_of
 from llmops_cli.train.data import (
@@ -140,7 +140,7 @@ def chat_template(recipe: TrainRecipe) -> str | None:
     if name is None or name == "chatml":
         return name
     try:
-        return read_text(Path(name).expanduser()).replace("\r\n", "\n")
+        return read_text(at_home(name)).replace("\r\n", "\n")
     except OSError as error:
         raise UsageError(
             f"--chat-template {name} cannot be read: {error}",
@@ -151,11 +151,11 @@ def chat_template(recipe: TrainRecipe) -> str | None:
 def tokenizer_of(recipe: TrainRecipe, model: str | None) -> Path | None:
     """Its folder: the one asked for, else the model's. None: it is made of the data."""
     if recipe.tokenizer is not None:
-        return Path(recipe.tokenizer).expanduser()
+        return at_home(recipe.tokenizer)
     if model is not None:
         return Path(model)
     if recipe.init is not None:
-        beside = Path(recipe.init).expanduser()
+        beside = at_home(recipe.init)
         folder = beside if beside.is_dir() else beside.parent
         if (folder / TOKENIZER_CONFIG).is_file():
             return folder

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from llmops_cli.runtime.paths import at_home
 
 if TYPE_CHECKING:
     from llmops_cli.train.foreign import Foreign
@@ -59,7 +60,7 @@ def refuse_no_model(reference: str) -> None:
     from llmops_cli.train.foreign import refuse_checkpoint
     from llmops_cli.train.foreign.weights import refuse_file, refuse_weights
 
-    place = Path(reference).expanduser()
+    place = at_home(reference)
     if place.is_file():
         refuse_file(place)
     if place.is_dir():
