@@ -75,6 +75,8 @@ class FileFollower:
         self._refused_at = 0.0
         self._db = database
         self.serves = versions.current()
+        self._stamp = self.serves.seen
+        """Of the file when this worker last looked."""
         self.digest = digest_of(self.serves.config, self.serves.policy)
         self._show(self.serves)
         self._note_start()
@@ -93,20 +95,24 @@ class FileFollower:
 
     async def _look(self, serving: Serving) -> None:
         self._adopt(serving)
-        if self._file is None or not self._is_due(self._versions.current()):
+        if self._file is None:
+            return
+        before = self._stamp
+        self._stamp = stamp_of(self._file)
+        is_settled = self._stamp == before
+        if not self._is_due(self._versions.current(), is_settled=is_settled):
             return
         with self._versions.reading() as is_mine:
             if not is_mine:
                 return  # what comes of it is seen at the next look
             version = self._versions.current()
-            if self._is_due(version):
+            if self._is_due(version, is_settled=is_settled):
                 await self._read(self._file, version, serving)
 
-    def _is_due(self, version: ConfigVersion) -> bool:
-        assert self._file is not None
-        return (
-            stamp_of(self._file) != version.seen or self._versions.wanted_at() > version.looked_at
-        )
+    def _is_due(self, version: ConfigVersion, *, is_settled: bool) -> bool:
+        """A file that is being written may be good and lack its guard: it is read once it rests."""
+        is_changed = self._stamp != version.seen
+        return (is_changed and is_settled) or self._versions.wanted_at() > version.looked_at
 
     def _adopt(self, serving: Serving) -> None:
         """What another worker has read, and found good."""
@@ -131,7 +137,7 @@ class FileFollower:
     ) -> None:
         """A file that cannot be used changes nothing."""
         seen = stamp_of(file)
-        begun = time.time()
+        begun = time.monotonic()
         try:
             version = await asyncio.to_thread(_version_of, file, seen, begun)
             check_bind(

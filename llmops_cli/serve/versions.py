@@ -45,7 +45,7 @@ class ConfigVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     `policy`: the guard's as JSON, as it was read with it, and so `prompts`. `read_at`: seconds
     since 1970, by which versions are told apart. `seen`: the file as it was last looked at, at
-    `looked_at`; `ok`: whether it could be used.
+    `looked_at` of the machine's monotonic clock; `ok`: whether it could be used.
     """
 
     config: GatewayConfig
@@ -86,14 +86,13 @@ class ConfigVersions:
         file = _nameless()
         found = cls(file.fileno())
         found._file = file
-        now = time.time()
         first = ConfigVersion(
             config=config,
             policy=policy,
             prompts=prompts,
-            read_at=now,
+            read_at=time.time(),
             seen=seen,
-            looked_at=now,
+            looked_at=time.monotonic(),
         )
         found.write(first)
         return found
@@ -119,7 +118,7 @@ class ConfigVersions:
         Nothing in a process that has inherited this: whoever began it was asked, too.
         """
         if self._file is not None:
-            os.pwrite(self.descriptor, _WISH.pack(time.time()), 0)
+            os.pwrite(self.descriptor, _WISH.pack(time.monotonic()), 0)
 
     def wanted_at(self) -> float:
         return self._head()[0]

@@ -91,6 +91,24 @@ def test_who_replaces_a_killed_worker_serves_what_the_others_do(
     assert len({line.rpartition(" ")[2] for line in versions}) == 1
 
 
+def test_a_file_is_read_when_its_writer_has_ended(upstream: Upstream, start: Starter) -> None:
+    """What is there so far may be good, and lack the guard that stands at its end."""
+    gateway = start.config(text_with(upstream, "models: {a: {pool: [one]}}\n"))
+
+    def listed() -> set[str]:
+        found = json.loads(gateway.ask(None, path="/v1/models")[2])
+        return {model["id"] for model in found["data"]}
+
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end:
+        start.file.write_text(text_with(upstream, "models: {b: {pool: [one]}}\n"))
+        assert listed() == {"a"}
+        time.sleep(0.1)
+    start.file.write_text(text_with(upstream, "models: {c: {pool: [one]}}\n"))
+    until(lambda: listed() == {"c"})
+    assert start.log().count("was read anew") == 1
+
+
 def test_signals_and_a_kill_in_the_middle_of_a_start(upstream: Upstream, start: Starter) -> None:
     gateway = start.config(text_with(upstream, "models: {a: {pool: [one]}}\n"), "--workers", "2")
     admin = start.key("ops", "--role", "admin")
