@@ -12,6 +12,7 @@ import sqlite3
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -180,7 +181,10 @@ def restore(archive: Path, folder: Path) -> BackupManifest:
         raise UsageError(
             f"{folder} has a state already", hint="set LLMOPS_STATE_DIR to an empty folder"
         )
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _no_place(folder, error) from error
     with tempfile.TemporaryDirectory(prefix=".restoring-", dir=folder) as work:
         manifest = unpack(archive, Path(work))
         names = [each.name for each in manifest.files]
@@ -190,7 +194,11 @@ def restore(archive: Path, folder: Path) -> BackupManifest:
 
 
 def unpack(archive: Path, folder: Path) -> BackupManifest:
-    """What the archive holds, checked. Raises: UsageError for what is no whole backup."""
+    """What the archive holds, checked.
+
+    Raises: UsageError for what is no whole backup; EnvironmentMissing where `folder` cannot take
+    it, so that nobody holds a good backup for a damaged one.
+    """
     try:
         with tarfile.open(archive, "r:gz") as tar:
             digests = dict(_unpacked(tar, folder))
@@ -202,7 +210,9 @@ def unpack(archive: Path, folder: Path) -> BackupManifest:
         raise UsageError(f"{archive} is no backup: there is no {name}") from None
     except StrangeMember as error:
         raise UsageError(f"{archive} is no backup: {error}") from None
-    except (OSError, EOFError, tarfile.TarError, msgspec.DecodeError, ValueError):
+    except (IsADirectoryError, PermissionError):
+        raise  # nothing is known of what is in it
+    except (OSError, EOFError, tarfile.TarError, zlib.error, msgspec.DecodeError, ValueError):
         raise UsageError(f"{archive} is no whole backup: it is cut, or of another kind") from None
     if manifest.format != FORMAT:
         raise UsageError(f"{archive} has format {manifest.format}, and {FORMAT} is read here")
@@ -224,12 +234,38 @@ def _unpacked(tar: tarfile.TarFile, folder: Path) -> Iterator[tuple[str, str]]:
         source = tar.extractfile(info)
         assert source is not None
         digest = hashlib.sha256()
-        opened = os.open(folder / info.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(opened, "wb") as file:
+        with _new_file(folder, info.name) as file:
             while piece := source.read(PIECE):
                 digest.update(piece)
-                file.write(piece)
+                _write(file, piece, folder)
         yield info.name, digest.hexdigest()
+
+
+def _new_file(folder: Path, name: str) -> IO[bytes]:
+    try:
+        opened = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise StrangeMember(f"{name!r} stands in it twice") from None
+    except OSError as error:
+        raise _no_place(folder, error) from error
+    return os.fdopen(opened, "wb", buffering=0)
+
+
+def _write(file: IO[bytes], piece: bytes, folder: Path) -> None:
+    """All of it: a nearly full disk takes a part without an error. Raises: EnvironmentMissing."""
+    rest = memoryview(piece)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        raise _no_place(folder, error) from error
+
+
+def _no_place(folder: Path, error: OSError) -> EnvironmentMissing:
+    return EnvironmentMissing(
+        f"cannot unpack a backup into {folder}: {os.strerror(error.errno or 0)}",
+        hint="look at the disk's space and the folder's rights",
+    )
 
 
 def _is_audit(name: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import resource
+import signal
 import sqlite3
 import tarfile
 import threading
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.serve.accounts.budget import month_now
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.accounts.local_budgets import LocalBudgets
@@ -175,3 +177,38 @@ def test_spending_that_is_gone_and_rows_that_are_none_are_told(tmp_path: Path) -
     found = check_state_of(folder)
     assert not found.ok
     assert [each.rule for each in found.findings] == ["lines", "spend", "lost spending"]
+
+
+def test_a_folder_that_takes_no_more_says_nothing_of_the_backup(
+    archive: Path, tmp_path: Path
+) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signals = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+    try:
+        with pytest.raises(EnvironmentMissing, match="cannot unpack a backup into"):
+            restore(archive, tmp_path / "elsewhere")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, signals)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentMissing, match="File exists"):
+        restore(archive, tmp_path / "file")
+    restore(archive, tmp_path / "elsewhere")
+
+
+def test_a_flipped_byte_changes_nothing_that_is_put_back(archive: Path, tmp_path: Path) -> None:
+    whole = archive.read_bytes()
+    audit = (tmp_path / "state" / "audit.jsonl").read_bytes()
+    refused = 0
+    for place in range(10, len(whole), len(whole) // 20):
+        archive.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        elsewhere = tmp_path / f"elsewhere-{place}"
+        try:
+            restore(archive, elsewhere)
+        except UsageError:
+            refused += 1
+            assert not list(elsewhere.iterdir())
+        else:
+            assert (elsewhere / "audit.jsonl").read_bytes() == audit
+    assert refused >= 10
