@@ -15,6 +15,7 @@ from typing import Self
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.generate.asking import RowAnswer
 from llmops_cli.runtime.files import cannot_write
 
@@ -192,7 +193,7 @@ class Journal:
     def _require_same(self, raw: bytes) -> None:
         try:
             head = _decode_head(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             raise UsageError(
                 f"{self.path} is no journal of llmops generate", hint="choose another -o"
             ) from None
@@ -206,10 +207,13 @@ class Journal:
         """The last line of a row counts."""
         try:
             entry = _decode_entry(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             self.torn_lines += 1
             return
         number = entry.number
+        if not 0 <= number < self.rows:
+            self.torn_lines += 1
+            return
         if self._places[number] != MISSING:
             self.before.add(_decode_entry(self._line_at(self._places[number])), -1)
             self._places[number] = MISSING

@@ -42,15 +42,17 @@ def require_output(output: Path, source: Path, *, overwrite: bool) -> None:
 
 
 def write_output(output: Path, file: RowFile, journal: Journal, asker: Asker) -> None:
-    """Every row's line. Raises: EnvironmentMissing for a full disk."""
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+    """Every row's line; a link stays one. Raises: EnvironmentMissing for a full disk."""
+    whole = output.resolve()
+    temporary = whole.with_name(f".{whole.name}.{os.getpid()}.tmp")
     try:
+        whole.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb", buffering=BUFFER_BYTES) as target:
             for line in _ordered(file, journal, asker):
                 target.write(line + b"\n")
             target.flush()
             os.fsync(target.fileno())
-        temporary.replace(output)
+        temporary.replace(whole)
     except OSError as error:
         raise cannot_write(output, error) from error
     finally:

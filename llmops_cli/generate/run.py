@@ -70,7 +70,6 @@ def generate(
     check_target(asked)
     plan = plan_of(recipe, progress=progress)
     key = api_key(recipe.api_key_env) if recipe.url else ""
-    output.parent.mkdir(parents=True, exist_ok=True)
     with claimed(output), _journal(plan, output, retry_errors=retry_errors) as journal:
         if journal.before.answered:
             progress.say(f"{journal.before.answered:,} rows were answered before")

@@ -65,6 +65,18 @@ def test_the_last_line_of_a_row_counts(tmp_path: Path) -> None:
         assert third.before.input_tokens == 6
 
 
+@pytest.mark.parametrize("number", [-1, ROWS, 2**40])
+def test_a_row_that_the_batch_does_not_have_is_nobodys_answer(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "out.jsonl.journal"
+    with journal(path) as first:
+        first.append(0, answer(0))
+    with path.open("ab") as file:
+        file.write(b'{"number":%d,"line":{"answer":"of another"}}\n' % number)
+    with journal(path) as second:
+        assert [each for each in range(ROWS) if second.has(each)] == [0]
+        assert (second.torn_lines, second.before.answered) == (1, 1)
+
+
 def test_other_rows_journals_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with journal(path) as first:

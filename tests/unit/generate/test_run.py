@@ -305,6 +305,15 @@ def test_an_output_is_not_written_over_unless_told(server: ChatServer, tmp_path:
     assert read_rows(output)[0]["answer"] == "to a"
 
 
+def test_an_output_that_is_a_link_stays_one(server: ChatServer, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "in.jsonl", ["a"])
+    output = tmp_path / "out.jsonl"
+    output.symlink_to(tmp_path / "disk" / "real.jsonl")
+    run_batch(source, output, server.url)
+    assert output.is_symlink()
+    assert read_rows(tmp_path / "disk" / "real.jsonl")[0]["answer"] == "to a"
+
+
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet", "OUT.CSV"])
 def test_answers_are_not_called_what_they_are_not(
     name: str, server: ChatServer, tmp_path: Path
