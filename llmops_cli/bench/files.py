@@ -12,8 +12,17 @@ from llmops_cli.bench.level_table import levels_csv
 from llmops_cli.bench.record import Record
 from llmops_cli.bench.record_table import save_csv, save_parquet
 from llmops_cli.bench.report import BenchReport
-from llmops_cli.bench.spools import SPOOLS, Book, Spools, levels_of, read_spools
+from llmops_cli.bench.spools import (
+    SPOOLS,
+    AnotherWriter,
+    Book,
+    Spools,
+    damaged_lines,
+    levels_of,
+    read_spools,
+)
 from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.runtime.files import to_json, write_atomic
 
 
@@ -30,17 +39,24 @@ def reread(path: Path, report: BenchReport) -> tuple[BenchReport, str]:
     if not saved.is_file():
         return report, "partial"
     raw = saved.read_bytes()
-    book = msgspec.json.decode(raw, type=Book)
+    try:
+        book = msgspec.json.decode(raw, type=Book)
+    except UNREADABLE:
+        return report, f"partial: {saved.name} cannot be read: {wrong_in(raw, Book)}"
     levels = levels_of(folder, book)
     report = msgspec.structs.replace(report, levels=levels)
+    damaged = damaged_lines(folder)
+    without = f", {damaged} damaged lines are left out" if damaged else ""
     try:
         spools = Spools(path, keep=True)
-    except EnvironmentMissing:
-        return report, "partial: the run is still going"
+    except AnotherWriter:
+        return report, f"partial: the run is still going{without}"
+    except EnvironmentMissing:  # somebody else's folder: its tables are left as they are
+        return report, f"partial: the run was killed{without}"
     form = report.manifest.recipe.get("records", "csv")
     with contextlib.suppress(EnvironmentMissing):
         finish(report, spools, book, path, form=str(form))
-    return report, "partial: the run was killed"
+    return report, f"partial: the run was killed{without}"
 
 
 def finish(

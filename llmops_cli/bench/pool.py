@@ -170,7 +170,7 @@ class WorkerPool:
             error = OSError(code, text)
             return cannot_write(self._log_path.parent, error)
         code = self._workers[number].wait()
-        log = self._log_path.read_text(errors="replace")
+        log = self._log_path.read_text(encoding="utf-8", errors="replace")
         lines = log.strip().splitlines()
         last = " ".join(lines[-1:])
         return EngineFailed(

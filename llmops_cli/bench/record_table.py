@@ -81,7 +81,10 @@ def save_csv(
 ) -> None:
     """records.csv. Raises: EnvironmentMissing if it cannot be written."""
     rows = (_row(record, loads, levels) for record in records)
-    with _written(folder / "records.csv") as path, path.open("w", newline="") as file:
+    with (
+        _written(folder / "records.csv") as path,
+        path.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(rows)

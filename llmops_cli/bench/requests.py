@@ -68,7 +68,7 @@ def load_requests(folder: Path, *, every: int = 1) -> Requests | None:
             continue
         try:
             return _gather(islice(read(path), 0, None, every))
-        except (ValueError, LookupError) as error:
+        except (ValueError, LookupError, csv.Error) as error:
             raise UsageError(
                 f"{path} is no table of requests as llmops writes it",
                 hint="it was changed or cut after it was written",
@@ -77,7 +77,7 @@ def load_requests(folder: Path, *, every: int = 1) -> Requests | None:
 
 
 def _csv_rows(path: Path) -> Iterator[list[object]]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header = next(reader, [])
         places = [header.index(name) for name in COLUMNS]

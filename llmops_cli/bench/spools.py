@@ -16,6 +16,7 @@ from llmops_cli.bench.report import Level
 from llmops_cli.bench.series import SampledAt
 from llmops_cli.bench.slo import Slo, parse_slos
 from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.files import cannot_write, write_atomic
 
 SPOOLS = "records"
@@ -43,6 +44,10 @@ class Book(msgspec.Struct, kw_only=True):
     usd_per_hour: float | None = None
 
 
+class AnotherWriter(EnvironmentMissing):
+    """A run of another process is writing to the folder."""
+
+
 class Spools:
     """The folder of a run's records while it is under way.
 
@@ -54,11 +59,11 @@ class Spools:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock_file = self.folder / "lock"
-            self._lock = lock_file.open("w")
+            self._lock = lock_file.open("w", encoding="utf-8")
             exclusive = fcntl.LOCK_EX | fcntl.LOCK_NB
             fcntl.flock(self._lock, exclusive)
         except BlockingIOError:
-            raise EnvironmentMissing(
+            raise AnotherWriter(
                 f"another run is writing to {folder}", hint="choose another -o"
             ) from None
         except OSError as error:
@@ -91,16 +96,35 @@ def read_spools(
     level: int,
     repetition: int,
 ) -> Iterator[Record]:
-    """Finished requests, worker by worker. A last line that was cut off is left out."""
-    decode = msgspec.json.Decoder(Record).decode
+    """Finished requests, worker by worker. What is no record is left out: `damaged_lines`."""
     for path in sorted(folder.glob(f"{level}-{repetition}-*.jsonl")):
         with path.open("rb") as file:
             for line in file:
-                try:
-                    yield decode(line)
-                except msgspec.DecodeError:
-                    if line.endswith(b"\n"):
-                        raise
+                record = _record(line)
+                if record is not None:
+                    yield record
+
+
+_decode = msgspec.json.Decoder(Record).decode
+
+
+def _record(line: bytes) -> Record | None:
+    try:
+        return _decode(line)
+    except UNREADABLE:
+        return None
+
+
+def damaged_lines(folder: Path) -> int:
+    """Lines that a failing disk or a power cut made unreadable.
+
+    A last one without an end is none of them: a kill cut it off.
+    """
+    damaged = 0
+    for path in folder.glob("*-*-*.jsonl"):
+        with path.open("rb") as file:
+            damaged += sum(line.endswith(b"\n") and _record(line) is None for line in file)
+    return damaged
 
 
 def level_of(

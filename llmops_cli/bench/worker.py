@@ -171,6 +171,7 @@ class _Out:
         self._encode = msgspec.json.Encoder().encode
         self.loop: Loop | None = None
         self._told_ns = time.monotonic_ns()
+        self._parent = os.getppid()
         self._clear()
 
     def _clear(self) -> None:
@@ -180,6 +181,8 @@ class _Out:
         self._last_kind: ErrorKind | None = None
 
     def emit(self, record: Record) -> None:
+        if record.error is not None and os.getppid() != self._parent:
+            sys.exit(1)  # the run was killed and its engine with it: this is no failure of either
         line = self._encode(record) + b"\n"
         if self._file.write(line) != len(line):  # a disk that fills up takes the first part
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

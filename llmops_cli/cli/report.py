@@ -62,7 +62,7 @@ def list_(
 ) -> None:
     """List the runs in a folder, oldest first."""
     from llmops_cli.cli.screen import print_json, print_table, say
-    from llmops_cli.core.errors import UsageError
+    from llmops_cli.core.errors import LlmopsError, UsageError
     from llmops_cli.show.runs import open_run, run_list, run_list_table
 
     if not folder.is_dir():
@@ -71,8 +71,10 @@ def list_(
     for path in sorted(folder.glob("**/report.json")):
         try:
             found.append(open_run(path.parent))
-        except UsageError as error:
+        except LlmopsError as error:
             say(f"{path}: {error.message}")
+        except OSError as error:
+            say(f"{path}: {error.strerror}")
     found.sort(key=lambda run: run.report.manifest.started_at)
     if as_json:
         print_json(run_list(found))

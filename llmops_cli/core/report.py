@@ -14,6 +14,7 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.names import load_object
+from llmops_cli.core.wrong_json import UNREADABLE
 
 Json = dict[str, Any]  # Any: a report of another version, before it has a type
 Upgrade = Callable[[Json], Json]
@@ -144,7 +145,7 @@ def _payload(raw: bytes) -> Json:
     """A mapping with a schema. Raises: UsageError."""
     try:
         payload = msgspec.json.decode(raw)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         told = "not a JSON report" if raw.strip() else "not a JSON report: the file is empty"
         raise UsageError(told, hint="pass a report.json written by llmops") from error
     schema = None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.generate.recipe import GenerateRecipe
 from llmops_cli.generate.rows import BadRow, Fields, Form, Row, prompt_of
 from llmops_cli.runtime.chat import ChatEndpoint, Declined, Filtered, Message, Unanswered, message
@@ -187,7 +188,7 @@ def _batch_answer(fields: Fields, raw: bytes) -> RowAnswer:
     """
     try:
         taken = _taken(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise Unanswered(NO_ANSWER) from None
     usage = taken.usage or {}
     if taken.error or not usage:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.generate.journal import Entry, Journal
 from llmops_cli.generate.output import NOT_ASKED
 from llmops_cli.runtime.files import cannot_write
@@ -80,6 +81,6 @@ def _read(path: Path) -> Iterator[RowRecord]:
         for number, raw in enumerate(file, start=1):
             try:
                 yield _decode(raw)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 said = f"{path}, line {number}: no record of a row"
                 raise UsageError(said, hint="a run's folder as it was written") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.models.provenance import Made
 from llmops_cli.runtime.paths import cache_dir
 
@@ -38,5 +39,5 @@ def _records() -> Iterator[tuple[Path, Made]]:
         for record in sorted(cache_dir().glob(pattern)):
             try:
                 yield record, msgspec.json.decode(record.read_bytes(), type=Made)
-            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            except (OSError, *UNREADABLE):
                 continue

@@ -61,7 +61,7 @@ def is_ours(record: Path) -> bool:
         raw = record.read_bytes()
         if raw:
             msgspec.json.decode(raw, type=Made)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return False
     return True
 

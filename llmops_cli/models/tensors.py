@@ -210,7 +210,7 @@ def _header(path: Path) -> _Header:
             raise UsageError(f"{path} is no safetensors file", hint=REPAIR)
         try:
             entries = msgspec.json.decode(file.read(length), type=dict[str, dict[str, Any]])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             raise UsageError(f"{path} is no safetensors file", hint=REPAIR) from None
     return _Header(entries, length)
 

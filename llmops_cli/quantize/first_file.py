@@ -9,6 +9,7 @@ import msgspec
 
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.models.config import read_config
 from llmops_cli.models.convert import FLOAT_SCHEMES
 from llmops_cli.models.gguf.parts import GgufModel, read_gguf
@@ -43,7 +44,7 @@ def all_lossy_types(model: GgufModel) -> str:
     try:
         raw = record_beside(model.path).read_bytes()
         before = msgspec.json.decode(raw, type=Before).requantized_from
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         before = ""
     names += filter(None, before.split(", "))
     return ", ".join(dict.fromkeys(names))

@@ -14,6 +14,7 @@ import msgspec
 
 from llmops_cli import __version__
 from llmops_cli.core.visible import visible_line
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.redteam.places import Places, places_of
 from llmops_cli.redteam.report import FamilyResult, RedteamExample, RedteamReport
 from llmops_cli.redteam.target import target_title
@@ -175,7 +176,7 @@ def read_successes(folder: Path, report: RedteamReport) -> Sequence[RedteamExamp
     for line in path.read_bytes().splitlines():
         try:
             found.append(msgspec.json.decode(line, type=RedteamExample))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             continue
     return found
 

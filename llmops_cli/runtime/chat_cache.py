@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.chat_dialects import ChatReply
 from llmops_cli.runtime.files import cannot_write
 
@@ -66,7 +67,10 @@ class ChatCache:
             raise self._broken(error) from error
         if row is None:
             return None
-        return msgspec.json.decode(row[0], type=CachedReply)
+        try:
+            return msgspec.json.decode(row[0], type=CachedReply)
+        except UNREADABLE:  # damaged, or of a version with other fields: asked anew and replaced
+            return None
 
     def put(self, key: bytes, found: CachedReply) -> None:
         encoded = msgspec.json.encode(found)

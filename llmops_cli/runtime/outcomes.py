@@ -17,6 +17,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.prices import Prices
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.chat_budget import Cap, TokenUse
 from llmops_cli.runtime.files import cannot_write
 
@@ -53,7 +54,7 @@ def read_outcomes(path: Path, kind: type[OutcomeT]) -> OutcomesRead[OutcomeT]:
             continue
         try:
             outcome = msgspec.json.decode(line, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             unreadable += 1
             continue
         found[outcome.number] = outcome

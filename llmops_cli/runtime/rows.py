@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE
 
 BOM = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -77,7 +78,7 @@ def json_of(line: bytes, where: str) -> Any:  # Any: whatever JSON the line hold
     """Raises: UsageError that begins with `where`."""
     try:
         return msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         pass  # it is stricter than training's reader, which decides
     text = _decoded_line(line, where)
     try:

@@ -10,6 +10,7 @@ import urllib.request
 import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.http import SameHostRedirects
 from llmops_cli.runtime.keys import bearer, require_header_value
 from llmops_cli.serve.show import State
@@ -37,7 +38,7 @@ def look(url: str, key_env: str) -> State:
     raw = asked(base, "/admin/state", key_env)
     try:
         found: State = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise no_gateway(base) from None
     return found
 
@@ -115,6 +116,6 @@ def _refused(
     message = known.get(status, f"{base} answers {status}")
     try:
         error = msgspec.json.decode(body, type=ErrorBody).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         error = ErrorSaid()
     return GatewayRefused(message, code=error.code, said=error.message)

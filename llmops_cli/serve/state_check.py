@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.backup import AUDIT, unpack
 from llmops_cli.serve.state import DATABASE
 
@@ -90,7 +91,7 @@ def _read_audit(path: Path, paid: Spent) -> tuple[int, int]:
         for raw in file:
             try:
                 line = decode(raw)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 bad += raw.endswith(b"\n")  # the last one may be being written
                 continue
             count += 1

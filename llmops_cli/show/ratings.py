@@ -19,6 +19,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.core.rating import Rating
 from llmops_cli.core.significance import SURE, holm, share_difference
 from llmops_cli.core.stats import share_interval
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.rows import lines_in
 from llmops_cli.show.tables import MISSING, add_columns, cell, number
 
@@ -98,7 +99,7 @@ def _read(paths: Iterable[Path]) -> _Read:
         for _, line in lines_in(path):
             try:
                 rating = decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except UNREADABLE:
                 found.unreadable += 1
                 continue
             found.replaced += rating.request in found.ratings

@@ -211,6 +211,19 @@ def test_what_is_no_run_is_refused(cli: Cli, tmp_path: Path) -> None:
     assert done.returncode == 2
 
 
+def test_one_run_that_cannot_be_read_hides_no_other(cli: Cli, tmp_path: Path, run: Path) -> None:
+    shutil.copytree(run, tmp_path / "runs" / "whole")
+    (tmp_path / "runs" / "folder" / "report.json").mkdir(parents=True)
+    (tmp_path / "runs" / "loop").mkdir()
+    (tmp_path / "runs" / "loop" / "report.json").symlink_to("report.json")
+    listed = cli("report", "list", "runs", "--json")
+    assert listed.returncode == 0, listed.stderr
+    (row,) = json.loads(listed.stdout)
+    assert row["folder"] == "runs/whole"
+    assert "runs/folder/report.json: Is a directory" in listed.stderr
+    assert "runs/loop/report.json: Too many levels" in listed.stderr
+
+
 def test_a_command_in_a_hint_can_be_pasted(cli: Cli) -> None:
     few = ("bench", "--backend", "sim", "--concurrency", "1", "--requests", "3", "--warmup", "0")
     for name in ("the one before", "now"):

@@ -8,6 +8,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.stats import share_interval
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.guard.evaluation.report import GuardEvalReport, VerdictRow
 from llmops_cli.guard.evaluation.run import VERDICTS
 from llmops_cli.show.paired import PairedColumn, PairedRun
@@ -43,7 +44,7 @@ def saved_verdicts(run: OpenedRun) -> list[VerdictRow]:
     try:
         lines = path.read_bytes().splitlines()
         rows = [msgspec.json.decode(line, type=VerdictRow) for line in lines]
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise UsageError(f"{run.name} does not tell its texts one by one", hint=hint) from error
     if len(rows) != report.rows:
         raise UsageError(f"{run.name} tells {len(rows)} of its {report.rows} texts", hint=hint)

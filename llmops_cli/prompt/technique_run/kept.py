@@ -135,5 +135,5 @@ def _sent_calls(folder: Path) -> list[SpentCall]:
 def _call(line: bytes) -> SpentCall:
     try:
         return msgspec.json.decode(line, type=SpentCall)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return SpentCall()

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.accounts.redis_link import RedisAway, RedisLink
 from llmops_cli.serve.answers.cache_file import CacheFile
 
@@ -121,7 +122,7 @@ class SharedBook:
         try:
             raw = await self._link.get(self._link.name("asked", request))
             return None if raw is None else msgspec.json.decode(raw, type=AskedRequest)
-        except (RedisAway, msgspec.DecodeError):
+        except (RedisAway, *UNREADABLE):
             return None
 
     async def count(self, request: str) -> bool:

@@ -11,6 +11,7 @@ from llmops_cli.core.errors import (
     UsageError,
     unknown_name,
 )
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.look import GatewayRefused, asked, base_of, no_gateway
 from llmops_cli.serve.rollout.orders import DeployReply, DeployStatus, Order
 
@@ -34,7 +35,7 @@ def deploy_status(url: str, key_env: str) -> DeployStatus:
     raw = asked(base, PATH, key_env)
     try:
         return msgspec.json.decode(raw, type=DeployStatus)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise no_gateway(base) from None
 
 
@@ -54,7 +55,7 @@ def deploy(url: str, key_env: str, order: Order) -> DeployReply:
         return msgspec.json.decode(raw, type=DeployReply)
     except GatewayRefused as error:
         raise _meaning_of(error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise no_gateway(base) from None
 
 

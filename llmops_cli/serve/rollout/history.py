@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.gateway_file.config import GatewayConfig
 
 GATEWAY = "gateway"
@@ -160,7 +161,7 @@ def kept_config(database: sqlite3.Connection, digest: str) -> KeptConfig | None:
         return None
     try:
         config = msgspec.json.decode(row[0], type=GatewayConfig)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
     return KeptConfig(digest, config, row[1])
 

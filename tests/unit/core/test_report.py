@@ -89,6 +89,8 @@ def test_the_published_json_schemas_are_the_current_ones() -> None:
     [
         (b"{", "not a JSON report$"),
         (b" ", "not a JSON report: the file is empty"),
+        (b"[" * 100_000, "not a JSON report$"),
+        (b'{"schema": "llmops.bench/2", "notes": "\xff"}', "not a JSON report$"),
         (b"[]", "no 'schema'"),
         (b'{"schema": "llmops.bench/99"}', "unknown to this version"),
         (b'{"schema": "llmops.bench/1"}', "broken report"),

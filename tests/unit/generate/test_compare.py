@@ -114,9 +114,10 @@ def test_what_cannot_be_paired_is_refused_in_one_line(tmp_path: Path) -> None:
     (first.path / "rows.jsonl").unlink()
     with pytest.raises(UsageError, match="one by one"):
         compared(first, other)
-    (first.path / "rows.jsonl").write_text("{}\n")
-    with pytest.raises(UsageError, match="line 1: no record"):
-        compared(first, other)
+    for line in (b"{}\n", b'{"key": "\xff"}\n', b"[" * 100_000):
+        (first.path / "rows.jsonl").write_bytes(line)
+        with pytest.raises(UsageError, match="line 1: no record"):
+            compared(first, other)
 
 
 def test_a_question_that_comes_twice_is_two_rows(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -122,6 +123,22 @@ def test_samples_stay_different_requests_after_a_warm_rerun(repeats: list[int], 
     assert [each.text for each in warm] == [each.text for each in cold]
     assert all(each.is_cached for each in warm)
     assert not more.is_cached
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b'{"reply": 3}'])
+def test_a_damaged_answer_in_a_cache_is_asked_for_again(tmp_path: Path, raw: bytes) -> None:
+    with serving(numbered) as server:
+        endpoint = ChatEndpoint(url=server.url, model="m")
+        with ChatCache(tmp_path / "cache") as cache:
+            answers(endpoint, cache=cache)
+        with closing(sqlite3.connect(tmp_path / "cache")) as table:
+            table.execute("UPDATE answers SET answer = ?", (raw,))
+            table.commit()
+        with ChatCache(tmp_path / "cache") as cache:
+            (anew,) = answers(endpoint, cache=cache)
+            (kept,) = answers(endpoint, cache=cache)
+    assert (anew.text, anew.is_cached) == ("answer 1", False)
+    assert (kept.text, kept.is_cached) == ("answer 1", True)
 
 
 def seeds_of_questions(seed: int, count: int = 60) -> list[int]:
