@@ -11,7 +11,7 @@ import yaml
 from llmops_cli.core.errors import UsageError
 from llmops_cli.gateway_file.mistake import Mistake, Place
 from llmops_cli.runtime.rows import read_text
-from llmops_cli.runtime.yaml_text import UNREADABLE, fault_of
+from llmops_cli.runtime.yaml_text import UNREADABLE, fault_of, refuse_endless
 
 READ_OTHERWISE = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "null", "timestamp")
@@ -129,6 +129,7 @@ def read_document(path: Path) -> Document:
     """Raises: UsageError for what is no mapping in YAML, or has a key twice, with its line."""
     text = _without_braces(_text_of(path))
     try:
+        refuse_endless(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.load(text, Loader=_Loader)  # noqa: S506  it is a SafeLoader
     except UNREADABLE as error:

@@ -28,8 +28,10 @@ def load_yaml(text: bytes | str) -> Any:  # Any: whatever the text holds
 def require_shallow(text: bytes | str) -> None:
     """Raises: RecursionError for a text that the fast parser must not see, or YAMLError.
 
-    It builds what is nested by calls of C that nobody counts: 100,000 brackets end the process.
+    It builds what is nested by calls of C that nobody counts: 100,000 brackets end the process. And
+    it builds what holds itself (`&a [*a]`), through which nobody comes to an end.
     """
+    refuse_endless(text)
     if _deepest_possible(text) <= SAFE_DEPTH:
         return
     depth = 0
@@ -40,6 +42,27 @@ def require_shallow(text: bytes | str) -> None:
             depth -= 1
         if depth > SAFE_DEPTH:
             raise RecursionError
+
+
+def refuse_endless(text: bytes | str) -> None:
+    """Raises: YAMLError for an alias within what it names."""
+    signs = (b"&", b"*") if isinstance(text, bytes) else ("&", "*")
+    if not all(sign in text for sign in signs):  # type: ignore[operator]
+        return
+    around: list[str | None] = []
+    for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            around.append(event.anchor)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            around.pop()
+        elif isinstance(event, yaml.AliasEvent) and event.anchor in around:
+            raise _endless(event)
+
+
+def _endless(event: yaml.AliasEvent) -> yaml.MarkedYAMLError:
+    mark: Any = event.start_mark  # Any: the fast parser has a class of its own
+    problem = f"*{event.anchor} stands within what it names"
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 def _deepest_possible(text: bytes | str) -> int:

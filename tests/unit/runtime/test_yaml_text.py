@@ -36,6 +36,7 @@ READERS: dict[str, Read] = {
 BROKEN = "a: 1\nb: [1, 2\nc: 3\n"
 NO_DATE = "a: 1\nb: 2026-13-45\n"
 DEEP = "a: " + "[" * 100_000 + "]" * 100_000
+ENDLESS = "a: &a\n  b: [*a]\n"
 NUL = "a: 1\nb: '\x00'\n"
 
 
@@ -56,7 +57,9 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in READERS if name != "cases"]
 )  # whose YAML 1.2 has no dates
-@pytest.mark.parametrize("text", [NO_DATE, DEEP, NUL], ids=["date", "deep", "nul"])
+@pytest.mark.parametrize(
+    "text", [NO_DATE, DEEP, NUL, ENDLESS], ids=["date", "deep", "nul", "endless"]
+)
 def test_what_a_parser_raises_besides_is_a_users_mistake_too(
     tmp_path: Path, name: str, text: str
 ) -> None:
@@ -66,7 +69,7 @@ def test_what_a_parser_raises_besides_is_a_users_mistake_too(
         READERS[name](path)
 
 
-@pytest.mark.parametrize("text", [DEEP, NUL], ids=["deep", "nul"])
+@pytest.mark.parametrize("text", [DEEP, NUL, ENDLESS], ids=["deep", "nul", "endless"])
 def test_cases_too(tmp_path: Path, text: str) -> None:
     path = tmp_path / "file.yaml"
     path.write_text(text)
@@ -88,6 +91,7 @@ def test_front_matter_counts_from_its_file(tmp_path: Path) -> None:
         (NO_DATE, "a date or a number that there is none of"),
         (DEEP, "nest"),  # PyYAML 6.0.4 says so itself
         (NUL, "a character that no YAML may hold"),
+        (ENDLESS, "line 2: *a stands within what it names"),
     ],
 )
 def test_a_reason_is_one_line_of_the_readers_words(text: str, said: str) -> None:
