@@ -109,6 +109,15 @@ def test_a_file_is_read_when_its_writer_has_ended(upstream: Upstream, start: Sta
     assert start.log().count("was read anew") == 1
 
 
+def test_a_second_ctrl_c_says_no_more_than_the_first(upstream: Upstream, start: Starter) -> None:
+    gateway = start.config(text_with(upstream))
+    for _ in range(2):
+        gateway.process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    assert gateway.process.wait(15) == 0
+    assert "Traceback" not in start.log()
+
+
 def test_signals_and_a_kill_in_the_middle_of_a_start(upstream: Upstream, start: Starter) -> None:
     gateway = start.config(text_with(upstream, "models: {a: {pool: [one]}}\n"), "--workers", "2")
     admin = start.key("ops", "--role", "admin")

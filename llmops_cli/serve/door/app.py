@@ -5,8 +5,10 @@ Who asks, may they, is what they send whole; the rest is the handler's.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from llmops_cli.serve.accounts.failed_keys import FailedKeys
 from llmops_cli.serve.accounts.keys import KeyStore
@@ -51,6 +53,8 @@ ORDER_BYTES = 16_384
 """Of an operator."""
 GONE_STATUS = 499
 """As nginx calls a client that did not wait."""
+CUT_OFF_S = 2.0
+"""For writing down what is known, of a gateway that was told twice to end."""
 UNGUARDED = (HEALTH, READY)
 """What monitors ask by any name: nothing in it is of use to a page."""
 
@@ -303,7 +307,11 @@ class GatewayApp:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
-            message = await receive()
+            try:
+                message = await receive()
+            except asyncio.CancelledError:  # told twice to end, it is asked for nothing more
+                await self._cut_off()
+                return
             if message["type"] == "lifespan.startup":
                 await self._started()
                 await send({"type": "lifespan.startup.complete"})
@@ -312,6 +320,13 @@ class GatewayApp:
                 await self._stopped()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    async def _cut_off(self) -> None:
+        """What was spent and asked is written down, whatever else is still open."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CUT_OFF_S):
+                await self._log.close()
+                await self._stopped()
 
 
 async def _refuse(

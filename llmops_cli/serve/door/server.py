@@ -7,8 +7,8 @@ import logging
 import math
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -104,12 +104,25 @@ def serve_here(
     config.load()
     if config.ssl is not None and spec.tls_cert and spec.tls_key:
         gateway.certificate = ServedCertificate(config.ssl, spec.tls_cert, spec.tls_key)
-    server = uvicorn.Server(config)
+    server = _Server(config)
     _collect_rarely()
     sys.setswitchinterval(SWITCH_S)
-    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has drained
+    with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     return server.started
+
+
+class _Server(uvicorn.Server):
+    """Signals have done what they should when it has ended.
+
+    uvicorn raises each of them again: a second Ctrl-C was a traceback of whatever ran then.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
 
 def _collect_rarely() -> None:
