@@ -62,15 +62,16 @@ def _is_in_window(record: Record, levels: Sequence[Level]) -> int:
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[Path]:
+def written(path: Path) -> Iterator[Path]:
     """A name to write to; `path` appears when all is well, or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def save_csv(
@@ -82,7 +83,7 @@ def save_csv(
     """records.csv. Raises: EnvironmentMissing if it cannot be written."""
     rows = (_row(record, loads, levels) for record in records)
     with (
-        _written(folder / "records.csv") as path,
+        written(folder / "records.csv") as path,
         path.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
@@ -103,7 +104,7 @@ def save_parquet(
     schema = _schema()
     rows = (_row(record, loads, levels) for record in records)
     with (
-        _written(folder / "records.parquet") as path,
+        written(folder / "records.parquet") as path,
         ParquetWriter(path, schema) as writer,
     ):
         while batch := list(islice(rows, BATCH_ROWS)):

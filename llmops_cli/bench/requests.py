@@ -9,9 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmops_cli.bench.record_table import written
 from llmops_cli.bench.report import Level
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.runtime.files import cannot_write, write_atomic
+from llmops_cli.runtime.files import write_atomic
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -69,11 +70,15 @@ def load_requests(folder: Path, *, every: int = 1) -> Requests | None:
         try:
             return _gather(islice(read(path), 0, None, every))
         except (ValueError, LookupError, csv.Error) as error:
-            raise UsageError(
-                f"{path} is no table of requests as llmops writes it",
-                hint="it was changed or cut after it was written",
-            ) from error
+            raise _no_table(path) from error
     return None
+
+
+def _no_table(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} is no table of requests as llmops writes it",
+        hint="it was changed or cut after it was written",
+    )
 
 
 def _csv_rows(path: Path) -> Iterator[list[object]]:
@@ -156,9 +161,11 @@ def save_csv(folder: Path, target: Path) -> None:
     except ImportError:
         raise _no_pyarrow() from None
     try:
-        arrow_csv.write_csv(parquet.read_table(parquet_file), target)
-    except OSError as error:
-        raise cannot_write(target, error) from error
+        table = parquet.read_table(parquet_file)
+    except (ValueError, OSError) as error:
+        raise _no_table(parquet_file) from error
+    with written(target) as path:
+        arrow_csv.write_csv(table, path)
 
 
 def _no_pyarrow() -> EnvironmentMissing:
@@ -183,9 +190,10 @@ def save_parquet(folder: Path, target: Path) -> None:
     except ImportError:
         raise _no_pyarrow() from None
     try:
-        reader = arrow_csv.open_csv(source)
-        with parquet.ParquetWriter(target, reader.schema) as writer:
-            for batch in reader:
-                writer.write_batch(batch)
-    except OSError as error:
-        raise cannot_write(target, error) from error
+        with written(target) as path:
+            reader = arrow_csv.open_csv(source)
+            with parquet.ParquetWriter(path, reader.schema) as writer:
+                for batch in reader:
+                    writer.write_batch(batch)
+    except ValueError as error:
+        raise _no_table(source) from error
