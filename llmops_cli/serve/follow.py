@@ -35,6 +35,8 @@ from llmops_cli.serve.versions import ConfigVersion, ConfigVersions, FileStamp, 
 from llmops_cli.serve.watch.metrics import Metrics
 
 LOG = logging.getLogger("llmops.gateway")
+SETTLED_S = 0.25
+"""So long nobody has written to the file."""
 
 
 class Serving(Protocol):
@@ -75,8 +77,6 @@ class FileFollower:
         self._refused_at = 0.0
         self._db = database
         self.serves = versions.current()
-        self._stamp = self.serves.seen
-        """Of the file when this worker last looked."""
         self.digest = digest_of(self.serves.config, self.serves.policy)
         self._show(self.serves)
         self._note_start()
@@ -95,24 +95,29 @@ class FileFollower:
 
     async def _look(self, serving: Serving) -> None:
         self._adopt(serving)
-        if self._file is None:
-            return
-        before = self._stamp
-        self._stamp = stamp_of(self._file)
-        is_settled = self._stamp == before
-        if not self._is_due(self._versions.current(), is_settled=is_settled):
+        if self._file is None or not await self._rests(self._file):
             return
         with self._versions.reading() as is_mine:
             if not is_mine:
                 return  # what comes of it is seen at the next look
             version = self._versions.current()
-            if self._is_due(version, is_settled=is_settled):
+            if self._is_due(version):
                 await self._read(self._file, version, serving)
 
-    def _is_due(self, version: ConfigVersion, *, is_settled: bool) -> bool:
-        """A file that is being written may be good and lack its guard: it is read once it rests."""
-        is_changed = self._stamp != version.seen
-        return (is_changed and is_settled) or self._versions.wanted_at() > version.looked_at
+    async def _rests(self, file: Path) -> bool:
+        """Whether it is to be read, and nobody is writing it: half of it may lack its guard."""
+        if not self._is_due(self._versions.current()):
+            return False
+        seen = stamp_of(file)
+        await asyncio.sleep(SETTLED_S)
+        return self._is_wanted(self._versions.current()) or stamp_of(file) == seen
+
+    def _is_due(self, version: ConfigVersion) -> bool:
+        assert self._file is not None
+        return stamp_of(self._file) != version.seen or self._is_wanted(version)
+
+    def _is_wanted(self, version: ConfigVersion) -> bool:
+        return self._versions.wanted_at() > version.looked_at
 
     def _adopt(self, serving: Serving) -> None:
         """What another worker has read, and found good."""
