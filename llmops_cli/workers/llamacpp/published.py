@@ -17,6 +17,11 @@ ROUTED_BY_SIGMOID = (
     "MiniMaxM2ForCausalLM",
 )
 """By softmax else, if nothing tells llama.cpp, or not at all: it ends the process."""
+MODERN_BERTS = (
+    "ModernBertModel",
+    "ModernBertForMaskedLM",
+    "ModernBertForSequenceClassification",
+)
 OLD_LAYER_TYPES = {"full_attention": "attention", "linear_attention": "mamba"}
 HYBRIDS = ("GraniteMoeHybridForCausalLM", "BambaForCausalLM")
 """Whose layers the converter knows by the old names."""
@@ -51,6 +56,7 @@ def _missing(fields: Json, architecture: str) -> dict[str, Any]:
     rope = fields.get("rope_parameters") or {}
     share = rope.get("partial_rotary_factor") or 1.0
     return {
+        "layer_norm_eps": fields.get("norm_eps") if architecture in MODERN_BERTS else None,
         "n_ctx": fields.get("n_positions"),
         "rotary_pct": share,
         "rotary_dim": int(_head_dim(fields) * share) or None,

@@ -38,3 +38,14 @@ def test_a_nemotron_h_without_experts_has_a_pattern_and_none_of_their_numbers() 
     add_missing_fields(mixture)
     assert mixture["hybrid_override_pattern"] == "ME"
     assert mixture["num_experts_per_tok"] == 2
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"), [("ModernBertModel", 1e-5), ("FalconH1ForCausalLM", None)]
+)
+def test_modern_bert_has_the_old_name_of_its_epsilon(
+    architecture: str, expected: float | None
+) -> None:
+    fields: dict[str, Any] = {"architectures": [architecture], "norm_eps": 1e-5}
+    add_missing_fields(fields)
+    assert fields.get("layer_norm_eps") == expected
