@@ -120,6 +120,12 @@ def test_phrases_over_signs_of_code_are_no_role_to_play() -> None:
     assert not Guard().check_input(code).flagged
 
 
+def test_a_manual_that_shows_the_time_to_first_token_asks_for_no_prompt() -> None:
+    text = "Report the time to first token and read the rest off the table."
+
+    assert not Guard().check_input(text).flagged
+
+
 @pytest.mark.parametrize(
     ("answer", "is_flagged"),
     [
