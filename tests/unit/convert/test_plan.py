@@ -63,6 +63,7 @@ def test_output_names_a_file_or_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_gguf_file_becomes_a_folder(tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     file = tmp_path / "small.gguf"
     file.write_bytes(b"GGUF")
     source = Artifact(reference=str(file), format="gguf", path=str(file), digest="sha256:22")

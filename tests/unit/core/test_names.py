@@ -28,6 +28,7 @@ def test_schemes_are_case_insensitive() -> None:
 
 
 def test_every_scheme_is_known_to_the_library() -> None:
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     import llama_cpp
 
     from llmops_cli.quantize.gguf import FLOAT_SCHEMES, SCHEMES

@@ -124,6 +124,7 @@ def test_a_failure_leaves_nothing_half_made(conversion: Conversion) -> None:
 
 
 def test_the_key_holds_the_model_and_the_type(tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
     target = tmp_path / "x.gguf"
     (tmp_path / "config.json").write_text("{}")

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 
 import pytest
+
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+
 from hypothesis import given
 from hypothesis import strategies as st
 

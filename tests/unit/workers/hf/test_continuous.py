@@ -6,6 +6,9 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
+
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.generation.continuous_batching import cache as cache_module

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
+
 import torch
 from transformers import (
     LogitsProcessorList,

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+
 from _shared.grammar_making.here import made_here
 from _shared.grammar_making.tasks import GrammarTask
 from _shared.grammars.machine import Machine

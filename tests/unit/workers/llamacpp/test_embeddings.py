@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+
 from _shared.embedding_queue import EmbeddingCall, EmbeddingQueue, EmbeddingsFull, VectorModel
 from _shared.grammar_making.here import made_here
 from llamacpp.server.api import OpenAiApp

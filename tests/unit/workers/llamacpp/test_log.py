@@ -12,6 +12,10 @@ WORKERS = Path(llmops_cli.__file__).parent / "workers"
 FORGETFUL = """
 import ctypes, gc, sys
 sys.path.insert(0, sys.argv[1])
+
+import pytest
+
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
 import llama_cpp
 from llamacpp.log import LogCapture
 LogCapture()

@@ -7,6 +7,8 @@ import threading
 
 import pytest
 
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+
 from tests.unit.workers.llamacpp.asking import (
     CHAT,
     COMPLETIONS,

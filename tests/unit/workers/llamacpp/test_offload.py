@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+
 from llamacpp.server.offload import layers_on_gpu
 
 

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+
 from llamacpp.server.errors import BadRequest
 from llamacpp.server.requests import (
     ChatRequest,

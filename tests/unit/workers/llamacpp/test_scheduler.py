@@ -12,6 +12,10 @@ import threading
 import zlib
 from collections import Counter
 
+import pytest
+
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st

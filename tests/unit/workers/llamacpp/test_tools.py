@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+
 from llamacpp.server.generation import Generation, StepOutput
 from tests.unit.workers._shared.grammars.walks import allows
 from tests.unit.workers._shared.tools import templates

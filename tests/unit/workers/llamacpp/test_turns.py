@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
+
 from llamacpp.server.turns import MOST_PER_STEP, SHARE_PER_STEP, GrammarTurns
 
 
