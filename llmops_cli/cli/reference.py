@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -139,7 +140,8 @@ def _value(hint: Any) -> str:  # Any: an annotation
     if get_origin(plain) is list:
         parts = get_args(plain)
         return f"list of {_value(parts[0])}"
-    name = getattr(plain, "__name__", str(plain))
+    is_union = get_origin(plain) in (Union, UnionType)
+    name = str(plain) if is_union else getattr(plain, "__name__", str(plain))
     words = [name, *_bounds(hint)]
     return " ".join(words)
 

@@ -6,16 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import llmops_cli
+
+pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
 
 WORKERS = Path(llmops_cli.__file__).parent / "workers"
 FORGETFUL = """
 import ctypes, gc, sys
 sys.path.insert(0, sys.argv[1])
-
-import pytest
-
-pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
 import llama_cpp
 from llamacpp.log import LogCapture
 LogCapture()

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("gguf", reason="gguf is not installed")
+
 from _shared.protocol import JobError
 from llamacpp.mended_keys import cut_at_window, require_rope_factors
 
