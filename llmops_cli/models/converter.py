@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -168,14 +167,22 @@ def _checked_archive(source: ConverterSource, folder: Path) -> Path:
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """Only the converter's own folders, without their place in the archive."""
+    """Only the converter's own files, without their place in the archive."""
     with tarfile.open(archive) as packed:
-        for member in _members(packed):
-            packed.extract(member, target, filter="data")
+        for member in packed:
+            place = _wanted_place(member)
+            source = packed.extractfile(member) if place is not None else None
+            if place is None or source is None:
+                continue
+            file = target / place
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with source, file.open("wb") as written:
+                shutil.copyfileobj(source, written)
 
 
-def _members(packed: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    for member in packed:
-        _, _, place = member.name.partition(f"/{FOLDER_IN_ARCHIVE}/")
-        if place.startswith(tuple(f"{folder}/" for folder in WANTED_FOLDERS)):
-            yield member.replace(name=place, deep=False)
+def _wanted_place(member: tarfile.TarInfo) -> PurePosixPath | None:
+    """Within the target, for a plain file of a folder that is wanted."""
+    _, _, named = member.name.partition(f"/{FOLDER_IN_ARCHIVE}/")
+    is_wanted = named.startswith(tuple(f"{folder}/" for folder in WANTED_FOLDERS))
+    place = PurePosixPath(named)
+    return place if is_wanted and member.isfile() and ".." not in place.parts else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import tempfile
-import time
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from llmops_cli.serving.recipe import EngineRecipe
 from llmops_cli.serving.start import RunningServer, started
 from llmops_cli.serving.target import REMOTE, EngineTarget, check_target
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
 LOOK_EVERY_S = 0.5
 
 
@@ -66,11 +68,22 @@ def _serve(
         progress=progress,
         port=recipe.port,
     )
-    with engine as server, suppress(KeyboardInterrupt):
+    with engine as server, _interrupts() as told_to_end:
         tell(_standing(server))
-        while True:
+        while not told_to_end.wait(LOOK_EVERY_S):
             server.check_alive()
-            time.sleep(LOOK_EVERY_S)
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Is set by Ctrl-C and SIGTERM: an exception is lost where one is passed over (finalizers)."""
+    told_to_end = threading.Event()
+    before = {each: signal.signal(each, lambda *_: told_to_end.set()) for each in ENDINGS}
+    try:
+        yield told_to_end
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _target(recipe: EngineRecipe) -> EngineTarget:

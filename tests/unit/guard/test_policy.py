@@ -51,7 +51,7 @@ from llmops_cli.guard.policy import load_policy
         ("message: {a: b}", "line 1: message is no text"),
         ("input: 2020-13-45", "is not YAML"),
         ("a: " + "[" * 3000, "is not YAML"),
-        ("input: &a {injection: *a}", "injection"),
+        ("input: &a {injection: *a}", "*a stands within what it names"),
         ("- a", "holds no policy"),
         ("", "holds no policy"),
     ],
