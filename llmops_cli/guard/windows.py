@@ -30,6 +30,7 @@ fewer pieces less is asked, by the logarithm of their number.
 WEAK_MOST = 0.6
 """What a strong sign counts in a long text where it is none: over ends of sentences, in code."""
 NO_PROSE = re.compile(r"[.!?;]\s|[()\[\]{}<>|=\\_]|\n\s*\n")
+SENTENCE_END = re.compile(r"[.!?;]\s")
 CODE_SIGN = re.compile(r"[(){}<>=\\_#]|\w\.\w")
 SHARE_OF_OTHERS = 0.4
 """Of its weight a phrase has where it is about others' instructions."""
@@ -257,10 +258,30 @@ def _weight_in_message(rule: Rule, piece: Piece) -> float:
     return rule.weight * SHARE_OF_OTHERS if are_others and all(are_others) else rule.weight
 
 
-def _of_window(_: Held, weights: Weights, bars: Bars) -> float:
+def _of_window(held: Held, weights: Weights, bars: Bars) -> float:
     """Weak signs only: a strong one lies within a paragraph."""
-    weak = [min(weight, WEAK_MOST) for weight in weights.values()]
-    return max([sum(weak) / bars.window, *weak])
+    weak = {rule: min(weight, WEAK_MOST) for rule, weight in weights.items()}
+    score = _of_weak(weak, bars)
+    if score < ATTACK:
+        return score
+    return _of_weak(
+        {rule: weight * _share_within(rule, held) for rule, weight in weak.items()}, bars
+    )
+
+
+def _of_weak(weak: Weights, bars: Bars) -> float:
+    return max([sum(weak.values()) / bars.window, *weak.values()])
+
+
+def _share_within(rule: Rule, held: Held) -> float:
+    """Less where a phrase lies over an end: `no conversion is necessary. Some rules apply`."""
+    if rule not in held:
+        return 1.0
+    piece = held[rule]
+    places = list(itertools.islice(_places_in(rule, piece), PLACES_MOST))
+    if places and all(SENTENCE_END.search(piece.text, start, end) for start, end in places):
+        return SHARE_OF_OTHERS
+    return 1.0
 
 
 def is_attack(rules: Sequence[Rule], window: Window) -> bool:
