@@ -153,7 +153,9 @@ def _short_slips(words: Iterable[str]) -> Iterator[tuple[str, str]]:
         if not SHORT_LEAST <= len(word) < SLIP_LEAST:
             continue
         for place in range(len(word) - 1):
-            before, first, second, after = word[:place], *word[place : place + 2], word[place + 2 :]
+            before = word[:place]
+            first, second = word[place : place + 2]
+            after = word[place + 2 :]
             yield before + second + first + after, word
             yield before + first + first + second + after, word
             if place and len(word) > SHORT_LEAST:

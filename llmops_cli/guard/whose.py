@@ -65,7 +65,8 @@ TOLD_OF_IT = re.compile(
 )
 """Somebody did so with instructions of his own."""
 OBJECT_BEFORE = re.compile(
-    r"\b(?:my|our|his|her|their|the|that|this)\s(?:\w+\s){0,2}(?:e-?mails?|mails?|letters?|invoices?"
+    r"\b(?:my|our|his|her|their|the|that|this)\s(?:\w+\s){0,2}"
+    r"(?:e-?mails?|mails?|letters?|invoices?"
     r"|offers?|memos?|notes?|drafts?|voicemails?|slides?|version|message|order|post|call)"
     r",\s(?:the|its|all|those)\b",
     re.IGNORECASE,
@@ -73,7 +74,8 @@ OBJECT_BEFORE = re.compile(
 """`Ignore my previous mail, the instructions in it are old`: what is to be ignored is the mail."""
 AT_A_DEVICE = re.compile(
     r"[ \t]+(?:on|of|in|at) (?:the|your|this|that) (?:\w+ )?(?:panel|screen|printer|machine|router"
-    r"|linter|device|terminal|shell|console|dashboard|camera|oven|heating|boiler|car|compiler|phone)\b",
+    r"|linter|device|terminal|shell|console|dashboard|camera|oven|heating|boiler|car"
+    r"|compiler|phone)\b",
     re.IGNORECASE,
 )
 THINGS = re.compile(

@@ -30,14 +30,14 @@ def _run(tmp_path: Path, name: str, **changes: Any) -> Path:
     return file
 
 
-def _serve(fitted: Path | None) -> ServePlan:
+def _serve(fitted: Path | None, *, streams: int = 2) -> ServePlan:
     recipe = PlanRecipe(
         model="qwen2.5-0.5b",
         gpu="l4",
         engine="sim",
         context=60,
         output_tokens=8,
-        concurrency=2,
+        concurrency=streams,
         fitted=None if fitted is None else str(fitted),
     )
     return plan_serve(recipe).plan
@@ -102,19 +102,6 @@ def _many_streams(tmp_path: Path, name: str, **changes: Any) -> Path:
     return _run(tmp_path, name, **(level | changes))
 
 
-def _of_eight(fitted: Path) -> ServePlan:
-    recipe = PlanRecipe(
-        model="qwen2.5-0.5b",
-        gpu="l4",
-        engine="sim",
-        context=60,
-        output_tokens=8,
-        concurrency=8,
-        fitted=str(fitted),
-    )
-    return plan_serve(recipe).plan
-
-
 def test_after_a_fit_many_streams_have_the_tokens_a_second_that_were_measured(
     tmp_path: Path,
 ) -> None:
@@ -126,7 +113,7 @@ def test_after_a_fit_many_streams_have_the_tokens_a_second_that_were_measured(
     found = fit_results(runs, model="qwen2.5-0.5b", gpu="l4", quant=None)
     file = tmp_path / "fit.json"
     write_fit(file, found)
-    throughput = _of_eight(file).throughput_tps
+    throughput = _serve(file, streams=8).throughput_tps
     assert throughput.number == pytest.approx(600, rel=0.1)
     assert throughput.low is not None
     assert throughput.high is not None
