@@ -154,7 +154,8 @@ def _short_slips(words: Iterable[str]) -> Iterator[tuple[str, str]]:
             continue
         for place in range(len(word) - 1):
             before = word[:place]
-            first, second = word[place : place + 2]
+            first = word[place]
+            second = word[place + 1]
             after = word[place + 2 :]
             yield before + second + first + after, word
             yield before + first + first + second + after, word
