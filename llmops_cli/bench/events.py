@@ -20,6 +20,7 @@ JSON_BEGINS = (b"{", b"[")
 """One object is no stream of events, and may be long."""
 CR = b"\r"
 END = b"\n\n"
+BEGIN = b"data: "
 
 
 def split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes], list[int], bool]:
@@ -27,6 +28,11 @@ def split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes],
 
     True at the end if [DONE] was among them.
     """
+    usual = _one_each(payloads)
+    if usual is not None:
+        is_done = usual[-1] == DONE
+        count = len(usual) - is_done
+        return usual[:count], stamps[:count], is_done
     found = _Found()
     if payloads and payloads[0][:1] in JSON_BEGINS:
         return found.events, found.stamps, found.is_done
@@ -49,6 +55,25 @@ def split_events(payloads: list[bytes], stamps: list[int]) -> tuple[list[bytes],
     if rest and _are_whole(rest):
         found.add_block(rest, held_ns)
     return found.events, found.stamps, found.is_done
+
+
+def _one_each(payloads: list[bytes]) -> list[bytes] | None:
+    """The data of each, where each payload is one event of one line, as of nearly all servers.
+
+    Looked at together, at a third of what each costs alone.
+    """
+    joined = b"".join(payloads)
+    if joined[:6] != BEGIN or joined[-2:] != END or CR in joined:
+        return None
+    if joined.count(b"\n") != 2 * len(payloads):
+        return None
+    events = joined[6:-2].split(END + BEGIN)
+    framing = len(BEGIN) + len(END)
+    if [len(payload) - framing for payload in payloads] != [*map(len, events)]:
+        return None
+    if b"" in events or DONE in events[:-1]:
+        return None
+    return events
 
 
 class _Found:

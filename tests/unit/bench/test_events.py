@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from bisect import bisect_left
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,32 @@ def test_events_are_the_same_wherever_they_are_cut(end: str, cuts: list[int]) ->
     events, times, done = split(stream, inside)
     assert (events, done) == ([b"one", b"two\nlines"], True)
     assert times == sorted(times)
+
+
+DATA = st.sampled_from([b"one", b"{}", b"data: two", b"[DONE]", b""])
+
+
+@given(
+    datas=st.lists(DATA, min_size=1, max_size=6),
+    cuts=st.lists(st.integers(0, 6), max_size=6),
+    inside=st.lists(st.integers(0, 90), max_size=3),
+)
+def test_an_event_comes_with_the_piece_that_ends_it(
+    datas: list[bytes], cuts: list[int], inside: list[int]
+) -> None:
+    """Pieces that are events, as of most servers, and others."""
+    events = [b"data: " + data + b"\n\n" for data in datas]
+    ends = [*accumulate(map(len, events))]
+    between = {ends[cut] for cut in cuts if cut < len(ends) - 1}
+    places = sorted(between | {cut for cut in inside if 0 < cut < ends[-1]})
+    expected = [
+        (data, bisect_left(places, end))
+        for data, end in zip(datas, ends, strict=True)
+        if data not in (b"", b"[DONE]")
+    ]
+    found, stamps, done = split(b"".join(events), places)
+    assert [*zip(found, stamps, strict=True)] == expected
+    assert done == (b"[DONE]" in datas)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
