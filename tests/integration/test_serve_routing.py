@@ -423,6 +423,28 @@ def test_a_full_pool_queues_sheds_and_keeps_deadlines(upstreams: More, start: St
         assert {future.result()[0] for future in waiting} == {200}
 
 
+def test_one_key_cannot_fill_the_queue_of_all(upstreams: More, start: Starter) -> None:
+    (one,) = upstreams(1)
+    one.delay_s = 0.3
+    many_key = start.key("many")
+    few_key = start.key("few")
+    gateway = start.config(
+        f"upstreams: {{one: {{url: '{one.url}', max_in_flight: 1}}}}\n"
+        f"models: {{a: {{pool: [one]}}}}\n"
+        "queue: {depth: 6, wait_s: 20}\n"
+    )
+    ready(gateway)
+    with concurrent.futures.ThreadPoolExecutor(9) as pool:
+        flood = [pool.submit(gateway.ask, said("Hi"), key=many_key) for _ in range(7)]
+        time.sleep(0.2)  # one is answered, six wait
+        honest = [pool.submit(gateway.ask, said("Hi"), key=few_key) for _ in range(2)]
+        assert [each.result()[0] for each in honest] == [200, 200]
+        still_waiting = [each for each in flood if not each.done()]
+        statuses = [each.result()[0] for each in flood]
+    assert sorted(statuses) == [200] * 5 + [503] * 2
+    assert len(still_waiting) >= 2, "they were answered in their turn, not behind all of these"
+
+
 def test_a_pool_that_is_full_has_a_stand_in(upstreams: More, start: Starter) -> None:
     one, two = upstreams(2)
     one.delay_s = 0.5

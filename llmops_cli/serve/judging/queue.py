@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 from llmops_cli.serve.judging.frames import Task
 from llmops_cli.serve.refusal import Refusal, retry_after
+from llmops_cli.serve.turns import Turns
 
 QUICK_BYTES = 64 << 10
 """What is not larger is judged in some tens of milliseconds."""
@@ -44,7 +45,7 @@ class FairQueue:
     """`held` counts what waits or is worked on."""
 
     def __init__(self) -> None:
-        self._lanes: tuple[OrderedDict[str, deque[Job]], ...] = (OrderedDict(), OrderedDict())
+        self._lanes = (Turns[Job](), Turns[Job]())
         self._held: tuple[Counter[str], ...] = (Counter(), Counter())
         self._bytes = 0
         self._come = asyncio.Event()
@@ -80,12 +81,12 @@ class FairQueue:
             )
         held[job.key] += 1
         self._bytes += job.size
-        self._lanes[job.lane].setdefault(job.key, deque()).append(job)
+        self._lanes[job.lane].put(job.key, job)
         self._come.set()
 
     def put_back(self, job: Job) -> None:
         """One whose judge died; it is the next of its key."""
-        self._lanes[job.lane].setdefault(job.key, deque()).appendleft(job)
+        self._lanes[job.lane].put_back(job.key, job)
         self._come.set()
 
     def done(self, job: Job) -> None:
@@ -98,32 +99,15 @@ class FairQueue:
 
     def withdraw(self, job: Job) -> None:
         """Nobody waits for it any more. One that is worked on is held until that is done."""
-        line = self._lanes[job.lane].get(job.key)
-        if line is None or job not in line:
-            return
-        line.remove(job)
-        if not line:
-            del self._lanes[job.lane][job.key]
-        self.done(job)
+        if self._lanes[job.lane].remove(job.key, job):
+            self.done(job)
 
     async def take(self, lanes: tuple[Lane, ...]) -> Job:
         """The next of these lanes, the first of them before the others."""
         while True:
             for lane in lanes:
-                job = self._next(lane)
+                job = self._lanes[lane].next()
                 if job is not None:
                     return job
             self._come.clear()
             await self._come.wait()
-
-    def _next(self, lane: Lane) -> Job | None:
-        waiting = self._lanes[lane]
-        if not waiting:
-            return None
-        key, line = next(iter(waiting.items()))
-        job = line.popleft()
-        if line:
-            waiting.move_to_end(key)
-        else:
-            del waiting[key]
-        return job

@@ -9,7 +9,7 @@ from llmops_cli.gateway_file.config import QueueConfig
 from llmops_cli.serve.context import Asked, Urgency
 from llmops_cli.serve.refusal import Refusal, retry_after
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
-from llmops_cli.serve.upstreams.queues import Queues
+from llmops_cli.serve.upstreams.queues import Queues, Waited
 from llmops_cli.serve.upstreams.upstream import Upstream
 
 
@@ -25,12 +25,14 @@ async def admit(
     """The best candidate that is usable and has a place; None if none is usable.
 
     `current`: who may be asked now, which can change while a place is waited for.
-    Raises: Refusal (503) if the queue is full, or cannot be passed in time.
+    Raises: Refusal (503) if the queue is full, or cannot be passed in time; if it is full of
+    one key's, another's takes the place of the last of them.
     """
     candidates = current()
     if candidates and not queues.depth(alias) and _is_ready(candidates[0], tried, asked):
         return candidates[0]
     until = time.monotonic() + _patience_s(asked, config)
+    urgent = asked.urgency is Urgency.INTERACTIVE
     waited = False
     while True:
         usable = [each for each in candidates if each.upstream.usable(asked.who)]
@@ -40,19 +42,23 @@ async def admit(
         free = _with_place(usable)
         if free and (waited or not queues.depth(alias)):
             return _first_untried(free, tried)
-        expected_s = queues.expected_s(alias)
+        expected_s = queues.expected_s(alias, asked.who, urgent=urgent)
         left_s = until - time.monotonic()
-        if not waited and queues.depth(alias) >= config.depth:
-            raise _overloaded("too many requests wait already", expected_s)
         if left_s <= 0 or (asked.deadline and expected_s > left_s):
             raise _overloaded("there is no place in time", expected_s)
-        woken = await queues.wait(
+        is_full = not waited and queues.depth(alias) >= config.depth
+        if is_full and not queues.make_room(alias, asked.who):
+            raise _overloaded("too many requests wait already", expected_s)
+        ended = await queues.wait(
             alias,
-            urgent=asked.urgency is Urgency.INTERACTIVE,
+            asked.who,
+            urgent=urgent,
             again=waited,
             seconds=left_s,
         )
-        waited = woken or bool(free)
+        if ended is Waited.DISPLACED:
+            raise _overloaded("too many requests of this key wait already", expected_s)
+        waited = ended is Waited.WOKEN or bool(free)
         candidates = current()
 
 

@@ -4,61 +4,113 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from contextlib import suppress
+from collections import Counter, deque
+from enum import Enum, auto
+
+from llmops_cli.serve.turns import Turns
 
 RECENT = 0.2
 """Weight of the last interval between two free places in their average."""
 INTERVAL_MOST_S = 60.0
 
 
+class Waited(Enum):
+    """How a wait ended."""
+
+    WOKEN = auto()
+    LATE = auto()
+    DISPLACED = auto()
+    """By another's request: its own key had most of those that waited."""
+
+
+Turn = asyncio.Future[Waited]
+
+
 class Queue:
-    """Of one model. Interactive requests go first."""
+    """Of one model. Interactive requests go first, and of them one of each key in turn."""
 
     def __init__(self) -> None:
-        self._interactive = deque[asyncio.Future[None]]()
-        self._batch = deque[asyncio.Future[None]]()
+        self._again = deque[Turn]()
+        self._interactive = Turns[Turn]()
+        self._batch = Turns[Turn]()
         self._woken = 0
 
     def depth(self) -> int:
         """Those that were woken and have not run yet stand in it still."""
-        return len(self._interactive) + len(self._batch) + self._woken
+        waiting = len(self._again) + len(self._interactive) + len(self._batch)
+        return waiting + self._woken
+
+    def before(self, who: str, *, urgent: bool) -> int:
+        """How many come before one more of this key."""
+        first = len(self._again) + self._woken
+        if urgent:
+            return first + self._interactive.before(who)
+        return first + len(self._interactive) + self._batch.before(who)
 
     def wake(self) -> None:
         """The first that still waits."""
-        for line in (self._interactive, self._batch):
-            while line:
-                turn = line.popleft()
-                if not turn.done():
-                    self._woken += 1
-                    turn.set_result(None)
-                    return
+        while (turn := self._next()) is not None:
+            if not turn.done():
+                self._woken += 1
+                turn.set_result(Waited.WOKEN)
+                return
+
+    def _next(self) -> Turn | None:
+        if self._again:
+            return self._again.popleft()
+        return self._interactive.next() or self._batch.next()
+
+    def make_room(self, who: str) -> bool:
+        """Whether the last that came of the key with most has given its place to this one."""
+        counts = Counter(self._interactive.counts())
+        counts.update(self._batch.counts())
+        if not counts:
+            return False
+        key, most = counts.most_common(1)[0]
+        if most <= counts[who] + 1:
+            return False
+        line = self._batch if self._batch.count(key) else self._interactive
+        turn = line.last(key)
+        if not turn.done():
+            turn.set_result(Waited.DISPLACED)
+        return True
 
     async def wait(
         self,
+        who: str,
         *,
         urgent: bool,
         again: bool,
         seconds: float,
-    ) -> bool:
+    ) -> Waited:
         line = self._interactive if urgent else self._batch
-        turn = asyncio.get_running_loop().create_future()
+        turn: Turn = asyncio.get_running_loop().create_future()
         if again:
-            line.appendleft(turn)
+            self._again.appendleft(turn)
         else:
-            line.append(turn)
+            line.put(who, turn)
         try:
             async with asyncio.timeout(seconds):
                 await turn
         except TimeoutError:
             pass
+        except asyncio.CancelledError:
+            if _ending(turn) is Waited.WOKEN:
+                self.wake()
+            raise
         finally:
-            with suppress(ValueError):
-                line.remove(turn)
-            is_woken = turn.done() and not turn.cancelled()
-            if is_woken:
+            if turn in self._again:
+                self._again.remove(turn)
+            line.remove(who, turn)
+            if _ending(turn) is Waited.WOKEN:
                 self._woken -= 1
-        return is_woken
+        return _ending(turn)
+
+
+def _ending(turn: Turn) -> Waited:
+    if not turn.done() or turn.cancelled():
+        return Waited.LATE
+    return turn.result()
 
 
 class Queues:
@@ -66,7 +118,8 @@ class Queues:
 
     def __init__(self) -> None:
         self._queues: dict[str, Queue] = {}
-        self._interval_s = 0.0
+        self.interval_s = 0.0
+        """Between two free places, lately."""
         self._freed_at = 0.0
 
     def depth(self, name: str) -> int:
@@ -76,9 +129,16 @@ class Queues:
     def total(self) -> int:
         return sum(queue.depth() for queue in self._queues.values())
 
-    def expected_s(self, name: str) -> float:
-        """How long one more would wait, from how often places came free lately."""
-        return self._interval_s * (self.depth(name) + 1)
+    def expected_s(self, name: str, who: str, *, urgent: bool) -> float:
+        """How long one more of theirs would wait, from how often places came free lately."""
+        queue = self._queues.get(name)
+        before = 0 if queue is None else queue.before(who, urgent=urgent)
+        return self.interval_s * (before + 1)
+
+    def make_room(self, name: str, who: str) -> bool:
+        """In a full one, for a key that has less in it than another."""
+        queue = self._queues.get(name)
+        return queue is not None and queue.make_room(who)
 
     def freed(self) -> None:
         """An upstream has a place again."""
@@ -87,7 +147,7 @@ class Queues:
         now = time.monotonic()
         if self._freed_at:
             interval_s = min(now - self._freed_at, INTERVAL_MOST_S)
-            self._interval_s += RECENT * (interval_s - self._interval_s)
+            self.interval_s += RECENT * (interval_s - self.interval_s)
         self._freed_at = now
         for queue in list(self._queues.values()):
             queue.wake()
@@ -101,15 +161,16 @@ class Queues:
     async def wait(
         self,
         name: str,
+        who: str,
         *,
         urgent: bool,
         again: bool,
         seconds: float,
-    ) -> bool:
-        """Whether a place came free in time. Who was woken for nothing stands first `again`."""
+    ) -> Waited:
+        """Until a place came free. Who was woken for nothing stands first `again`."""
         queue = self._queues.setdefault(name, Queue())
         try:
-            return await queue.wait(urgent=urgent, again=again, seconds=seconds)
+            return await queue.wait(who, urgent=urgent, again=again, seconds=seconds)
         finally:
             if queue.depth() == 0:
                 self._queues.pop(name, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from llmops_cli.serve.upstreams.queues import Queues
+from llmops_cli.serve.upstreams.queues import Queues, Waited
 
 
 def test_places_go_to_interactive_requests_first_and_in_turn() -> None:
@@ -13,7 +13,8 @@ def test_places_go_to_interactive_requests_first_and_in_turn() -> None:
         served = []
 
         async def wait(name: str, *, urgent: bool) -> None:
-            if await queues.wait("m", urgent=urgent, again=False, seconds=5.0):
+            ended = await queues.wait("m", "us", urgent=urgent, again=False, seconds=5.0)
+            if ended is Waited.WOKEN:
                 served.append(name)
 
         waiting = []
@@ -38,7 +39,7 @@ def test_who_was_woken_for_nothing_stands_first_again() -> None:
         served = []
 
         async def wait(name: str, *, again: bool) -> None:
-            await queues.wait("m", urgent=True, again=again, seconds=5.0)
+            await queues.wait("m", "us", urgent=True, again=again, seconds=5.0)
             served.append(name)
 
         waiting = [asyncio.ensure_future(wait("new", again=False))]
@@ -54,9 +55,86 @@ def test_who_was_woken_for_nothing_stands_first_again() -> None:
 
 
 def test_who_has_waited_too_long_leaves_no_trace() -> None:
-    async def go() -> tuple[bool, int]:
+    async def go() -> tuple[Waited, int]:
         queues = Queues()
-        came_free = await queues.wait("m", urgent=True, again=False, seconds=0.001)
-        return came_free, queues.total()
+        ended = await queues.wait("m", "us", urgent=True, again=False, seconds=0.001)
+        return ended, queues.total()
 
-    assert asyncio.run(go()) == (False, 0)
+    assert asyncio.run(go()) == (Waited.LATE, 0)
+
+
+async def standing(queues: Queues, *keys: str) -> list[asyncio.Task[Waited]]:
+    """A request of each of these waits."""
+    tasks = []
+    for key in keys:
+        wait = queues.wait("m", key, urgent=True, again=False, seconds=5.0)
+        tasks.append(asyncio.create_task(wait))
+        await asyncio.sleep(0)
+    return tasks
+
+
+def test_keys_come_in_turn_whatever_one_of_them_has_waiting() -> None:
+    async def go() -> list[str]:
+        queues = Queues()
+        keys = ("many", "many", "many", "one", "two", "two")
+        tasks = await standing(queues, *keys)
+        served = []
+        for _ in keys:
+            queues.freed()
+            await asyncio.sleep(0.001)
+            served += [
+                key
+                for key, task in zip(keys, tasks, strict=True)
+                if task.done() and task not in seen
+            ]
+            seen.update(task for task in tasks if task.done())
+        return served
+
+    seen: set[asyncio.Task[Waited]] = set()
+    assert asyncio.run(go()) == ["many", "one", "two", "many", "two", "many"]
+
+
+def test_the_key_with_most_gives_a_place_to_another_and_never_to_itself() -> None:
+    async def go() -> tuple[bool, bool, bool, list[str]]:
+        queues = Queues()
+        tasks = await standing(queues, "many", "many", "many", "one")
+        for_itself = queues.make_room("m", "many")
+        for_new = queues.make_room("m", "new")
+        tasks += await standing(queues, "new")
+        for_one = queues.make_room("m", "one")
+        for _ in tasks:
+            queues.freed()
+        ended = await asyncio.gather(*tasks)
+        return for_itself, for_new, for_one, [each.name for each in ended]
+
+    assert asyncio.run(go()) == (
+        False,
+        True,
+        False,  # it would then have as many as the one that gave way
+        ["WOKEN", "WOKEN", "DISPLACED", "WOKEN", "WOKEN"],
+    )
+
+
+def test_what_one_more_would_wait_follows_from_its_turn() -> None:
+    async def go() -> list[int]:
+        queues = Queues()
+        tasks = await standing(queues, "many", "many", "many", "many", "one")
+        queues.interval_s = 1.0
+        waits = [queues.expected_s("m", key, urgent=True) for key in ("many", "one", "new")]
+        for _ in tasks:
+            queues.freed()
+        await asyncio.gather(*tasks)
+        return [round(each) for each in waits]
+
+    assert asyncio.run(go()) == [6, 4, 3]
+
+
+def test_who_leaves_in_its_turn_gives_it_on() -> None:
+    async def go() -> str:
+        queues = Queues()
+        first, second = await standing(queues, "one", "two")
+        queues.freed()
+        first.cancel()
+        return (await second).name
+
+    assert asyncio.run(go()) == "WOKEN"
