@@ -15,7 +15,7 @@ NUMBERS = {
     "--ctx": "most tokens of one request; 0: the model's, up to 4096",
     "--kv-tokens": "tokens of the shared KV pool; 0: 1024 per sequence",
     "--batch": "most tokens computed in one step",
-    "--prefill-chunk": "most prompt tokens in a step with running streams",
+    "--prefill-chunk": "prompt tokens in a step with running streams; more while many wait",
     "--queue": "most waiting requests before 429",
     "--threads": "0: all that this process may use",
     "--gpu-layers": "layers of the model that a GPU computes",

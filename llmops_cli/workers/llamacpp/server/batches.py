@@ -76,7 +76,7 @@ def plan_batch(
     """The next batch of these generations, prompts first come first served.
 
     `begin` readies a slot for its prompt; False if the prompt is to wait a step. While streams are
-    decoding, drafts and prompts together get `prefill_chunk` tokens, so that no stream stalls.
+    decoding, drafts and prompts together get `prompt_room` tokens, so that no stream stalls.
     """
     batch = StepBatch()
     decoding = [running for running in active if running.is_decoding]
@@ -88,7 +88,9 @@ def plan_batch(
     room = batch_size - len(batch.items)
     if decoding:
         drafted = len(batch.items) - len(decoding)
-        room = min(room, prefill_chunk - drafted)
+        waiting = len(active) - len(decoding)
+        beside = prompt_room(prefill_chunk, waiting=waiting, decoding=len(decoding))
+        room = min(room, beside - drafted)
     scored_room = min(room, SCORED_BESIDE) if decoding else room
     for running in waiting_prompts(active):
         if room <= 0:
@@ -100,6 +102,17 @@ def plan_batch(
             room -= taken
             scored_room -= taken if is_scored else 0
     return batch
+
+
+def prompt_room(prefill_chunk: int, *, waiting: int, decoding: int) -> int:
+    """Prompt tokens in a step beside running streams.
+
+    `prefill_chunk` for the first prompt that waits. A longer step delays each running stream, and a
+    shorter one each further prompt: where one stream runs and thirty prompts have come, they are
+    what counts.
+    """
+    further = max(0, waiting - 1)
+    return prefill_chunk * (decoding + further) // decoding
 
 
 def waiting_prompts(active: list[Running]) -> list[Running]:

@@ -283,6 +283,29 @@ def test_a_long_prompt_does_not_stall_running_streams() -> None:
         )  # the stream advances in every step
 
 
+def test_many_prompts_do_not_wait_for_a_few_streams() -> None:
+    """One that waits gets a chunk, and more the more wait for each stream that runs."""
+    prompts = [[number, *range(1, 50), *range(1, 11)] for number in range(1, 9)]
+    _, llama, _, _ = serve(
+        prompts, slots=8, pool=5000, batch=120, chunk=20, max_tokens=40, reuse=False
+    )
+    computed = Counter[int]()
+    seen = []
+    for batch in llama.batches:
+        waiting = sum(computed[sequence] < 60 for sequence in range(8))
+        decoding = 8 - waiting
+        taken = Counter(sequence for _, position, sequence, _ in batch if position < 60)
+        computed += taken
+        if waiting and decoding:
+            seen.append((decoding, waiting, taken.total()))
+    assert seen[0] == (2, 6, 70)  # 20 x (2 + 5) / 2
+    assert seen[-1][1:] == (1, 20)
+    steps = len(seen)
+    assert steps < 8 * 60 // 20 / 2
+    for decoding, waiting, count in seen:
+        assert count <= 20 * (decoding + waiting - 1) // decoding
+
+
 def test_a_prompt_that_is_scored_does_not_stall_running_streams() -> None:
     """Each of its tokens takes a pass over the vocabulary."""
     long = list(range(1, 50)) * 10
