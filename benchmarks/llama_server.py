@@ -2,9 +2,12 @@
 
     python benchmarks/llama_server.py --llama-server PATH [--model smollm2] [--scheme F16]
         [--streams 1,8,32] [--rounds 5] [--tokens 64] [--cases plain,prefix,schema,drafts]
+        [--threads 2]
 
 Both hold the same file with the same threads and as much context a stream, and are asked in turn
-with the same new words each round; the median of the rounds' ratios counts. `drafts` has both guess
+with the same new words each round; the median of the rounds' ratios counts. CPU seconds are those
+of the whole server; on a machine with other work they say more, with `--threads 1`, where no
+thread waits for another by spinning. `drafts` has both guess
 by n-grams (llama-server's ngram-simple, lookup of 3 and drafts of 8) where answers copy the prompt.
 """
 
@@ -25,7 +28,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.structured import SCHEMA
@@ -47,6 +52,15 @@ START_ATTEMPTS = 600
 DRAFT_TOKENS = 8
 
 
+class Server(NamedTuple):
+    url: str
+    processes: list[psutil.Process]
+
+    def cpu_s(self) -> float:
+        times = [each.cpu_times() for each in self.processes]
+        return sum(each.user + each.system for each in times)
+
+
 def gguf_of(model: str, scheme: str, folder: Path) -> Path:
     """The model as the file that both servers hold."""
     recipe = QuantizeRecipe(scheme=[scheme], imatrix="none", quality=False, verify=False)
@@ -60,20 +74,20 @@ def gguf_of(model: str, scheme: str, folder: Path) -> Path:
 @contextmanager
 def our_server(
     gguf: Path, *, streams: int, threads: int, has_drafts: bool, folder: Path
-) -> Iterator[str]:
+) -> Iterator[Server]:
     options = {"threads": str(threads), "max_model_len": str(CONTEXT_TOKENS)}
     if has_drafts:
         options["speculative"] = f"ngram:{DRAFT_TOKENS}"
     artifact = Artifact(reference=gguf.stem, format="gguf", path=str(gguf))
     target = EngineTarget(artifact=artifact, options=options)
     with started(target, folder=folder, parallel=streams, progress=Silent()) as server:
-        yield server.url
+        yield Server(server.url, psutil.Process().children(recursive=True))
 
 
 @contextmanager
 def llama_server(
     program: str, gguf: Path, *, streams: int, threads: int, has_drafts: bool
-) -> Iterator[str]:
+) -> Iterator[Server]:
     port = free_port()
     argv = [program, "-m", str(gguf), "--port", str(port), "-np", str(streams)]
     argv += ["-c", str(CONTEXT_TOKENS * streams), "-t", str(threads), "-tb", str(threads)]
@@ -85,7 +99,7 @@ def llama_server(
         process = subprocess.Popen(argv, stdout=log, stderr=log)
         try:
             wait_until_ready(f"http://127.0.0.1:{port}", process)
-            yield f"http://127.0.0.1:{port}"
+            yield Server(f"http://127.0.0.1:{port}", [psutil.Process(process.pid)])
         except RuntimeError:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors="replace")[-2000:])
@@ -167,31 +181,36 @@ def compare(case: str, gguf: Path, options: argparse.Namespace) -> None:
     }
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        urls = {
+        servers = {
             "llmops": stack.enter_context(our_server(gguf, folder=folder, **shape)),
             "llama-server": stack.enter_context(llama_server(options.llama_server, gguf, **shape)),
         }
-        for url in urls.values():
-            tokens_per_s(url, bodies(case, count=1, tokens=8, seed=-1))
+        for server in servers.values():
+            tokens_per_s(server.url, bodies(case, count=1, tokens=8, seed=-1))
         for streams in levels:
-            compare_level(case, urls, streams, options)
+            compare_level(case, servers, streams, options)
 
 
 def compare_level(
-    case: str, urls: dict[str, str], streams: int, options: argparse.Namespace
+    case: str, servers: dict[str, Server], streams: int, options: argparse.Namespace
 ) -> None:
-    speeds: dict[str, list[float]] = {name: [] for name in urls}
+    speeds: dict[str, list[float]] = {name: [] for name in servers}
+    costs: dict[str, list[float]] = {name: [] for name in servers}
     for round_number in range(options.rounds):
         seed = 1000 * streams + round_number
         asked = bodies(case, count=streams, tokens=options.tokens, seed=seed)
-        for name, url in urls.items():
-            speeds[name].append(tokens_per_s(url, asked))
+        for name, server in servers.items():
+            before_s = server.cpu_s()
+            speeds[name].append(tokens_per_s(server.url, asked))
+            costs[name].append(server.cpu_s() - before_s)
     ours, theirs = speeds.values()
+    our_s, their_s = map(median, costs.values())
     ratios = [mine / peer for mine, peer in zip(ours, theirs, strict=True)]
     print(
         f"{case:7} {streams:3} streams: llmops {median(ours):7.1f}, llama-server "
         f"{median(theirs):7.1f} tokens/s; ratio of rounds {median(ratios):.2f} "
-        f"({min(ratios):.2f} to {max(ratios):.2f})",
+        f"({min(ratios):.2f} to {max(ratios):.2f}); CPU s {our_s:.2f}, {their_s:.2f} "
+        f"({their_s / our_s:.2f}x)",
         flush=True,
     )
 
