@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
@@ -115,6 +116,27 @@ def test_a_second_ctrl_c_says_no_more_than_the_first(upstream: Upstream, start: 
         gateway.process.send_signal(signal.SIGINT)
         time.sleep(0.02)
     assert gateway.process.wait(15) == 0
+    assert "Traceback" not in start.log()
+
+
+@pytest.mark.parametrize("ending", ["a second Ctrl-C", "time runs out"])
+def test_what_is_cut_off_at_the_end_has_its_line_in_the_audit(
+    upstream: Upstream, start: Starter, ending: str
+) -> None:
+    upstream.delay_s = 0.2
+    upstream.words = ["word"] * 100
+    gateway = start.config(text_with(upstream, "limits: {drain_s: 1}\n"))
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(6):
+            pool.submit(gateway.ask, {**CHAT, "stream": True})
+        until(lambda: len(upstream.seen) == 6)
+        gateway.process.send_signal(signal.SIGINT)
+        if ending == "a second Ctrl-C":
+            time.sleep(0.5)
+            gateway.process.send_signal(signal.SIGINT)
+        assert gateway.process.wait(15) == 0
+    lines = (gateway.state / "audit.jsonl").read_text().splitlines()
+    assert len(lines) == 6
     assert "Traceback" not in start.log()
 
 

@@ -54,6 +54,7 @@ ORDER_BYTES = 16_384
 GONE_STATUS = 499
 """As nginx calls a client that did not wait."""
 CUT_OFF_S = 2.0
+ENDED_EVERY_S = 0.01
 """For writing down what is known, of a gateway that was told twice to end."""
 UNGUARDED = (HEALTH, READY)
 """What monitors ask by any name: nothing in it is of use to a page."""
@@ -316,6 +317,7 @@ class GatewayApp:
                 await self._started()
                 await send({"type": "lifespan.startup.complete"})
             else:
+                await self._have_ended()
                 await self._log.close()
                 await self._stopped()
                 await send({"type": "lifespan.shutdown.complete"})
@@ -324,9 +326,17 @@ class GatewayApp:
     async def _cut_off(self) -> None:
         """What was spent and asked is written down, whatever else is still open."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(CUT_OFF_S):
+            async with asyncio.timeout(2 * CUT_OFF_S):
+                await self._have_ended()
                 await self._log.close()
                 await self._stopped()
+
+    async def _have_ended(self) -> None:
+        """Requests that were cut off get their line in the audit: each takes a moment to end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CUT_OFF_S):
+                while self._metrics.under_way:
+                    await asyncio.sleep(ENDED_EVERY_S)
 
 
 async def _refuse(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import math
@@ -101,6 +102,7 @@ def serve_here(
         ssl_keyfile=spec.tls_key,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_a_fault)
     config.load()
     if config.ssl is not None and spec.tls_cert and spec.tls_key:
         gateway.certificate = ServedCertificate(config.ssl, spec.tls_cert, spec.tls_key)
@@ -110,6 +112,12 @@ def serve_here(
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     return server.started
+
+
+def _is_a_fault(record: logging.LogRecord) -> bool:
+    """Not a request that was cut off at the end: that is told once, and is no traceback each."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError)
 
 
 class _Server(uvicorn.Server):
