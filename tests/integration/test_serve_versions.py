@@ -136,7 +136,7 @@ def test_what_is_cut_off_at_the_end_has_its_line_in_the_audit(
             gateway.process.send_signal(signal.SIGINT)
         assert gateway.process.wait(15) == 0
     lines = (gateway.state / "audit.jsonl").read_text().splitlines()
-    assert len(lines) == 6
+    assert [json.loads(line)["ended"] for line in lines] == ["broken"] * 6
     assert "Traceback" not in start.log()
 
 

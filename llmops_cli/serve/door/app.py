@@ -131,6 +131,10 @@ class GatewayApp:
             observed.status = GONE_STATUS
             observed.error = "client gone"
             observed.ended = Ended.CLIENT_GONE
+        except asyncio.CancelledError:
+            observed.error = "cut off at the gateway's end"
+            observed.ended = Ended.BROKEN
+            raise
         except Exception as error:
             LOG.exception("request %s", context.asked.id)
             await _admit_bug(error, context, dialect, send)
@@ -335,7 +339,7 @@ class GatewayApp:
         """Requests that were cut off get their line in the audit: each takes a moment to end."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CUT_OFF_S):
-                while self._metrics.under_way:
+                while self._metrics.under_way:  # noqa: ASYNC110  nobody hurries here
                     await asyncio.sleep(ENDED_EVERY_S)
 
 
