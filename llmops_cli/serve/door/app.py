@@ -55,6 +55,8 @@ GONE_STATUS = 499
 """As nginx calls a client that did not wait."""
 CUT_OFF_S = 2.0
 ENDED_EVERY_S = 0.01
+CUT_OFF_STATUS = 500
+"""What uvicorn says where nothing was said yet."""
 """For writing down what is known, of a gateway that was told twice to end."""
 UNGUARDED = (HEALTH, READY)
 """What monitors ask by any name: nothing in it is of use to a page."""
@@ -132,6 +134,7 @@ class GatewayApp:
             observed.error = "client gone"
             observed.ended = Ended.CLIENT_GONE
         except asyncio.CancelledError:
+            observed.status = observed.status or CUT_OFF_STATUS
             observed.error = "cut off at the gateway's end"
             observed.ended = Ended.BROKEN
             raise
