@@ -13,6 +13,7 @@ from llmops_cli.serve.accounts.charge import Limiter
 from llmops_cli.serve.accounts.failed_keys import FILE as FAILED_KEYS
 from llmops_cli.serve.accounts.failed_keys import FailedKeys
 from llmops_cli.serve.accounts.local_budgets import LocalBudgets
+from llmops_cli.serve.accounts.owners import Owners
 from llmops_cli.serve.accounts.redis_budgets import RedisBudgets
 from llmops_cli.serve.accounts.redis_limiter import RedisLimiter
 from llmops_cli.serve.accounts.redis_link import RedisLink
@@ -31,6 +32,7 @@ def check_state(folder: Path, config: GatewayConfig) -> None:
     feedback_log(folder, config).close()
     for name in (LIMITS, FAILED_KEYS):
         BucketFile(folder, name=name).close()
+    Owners(folder).close()
     LocalStore(folder).close()
     if _compares_meanings(config):
         CacheFile(folder / MEANINGS, MEANINGS_SCHEMA, version=VERSION).close()

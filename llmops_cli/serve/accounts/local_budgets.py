@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterable
@@ -24,6 +23,7 @@ from llmops_cli.serve.accounts.budget import (
     refusal,
 )
 from llmops_cli.serve.accounts.keys import Key
+from llmops_cli.serve.accounts.owners import Owners
 from llmops_cli.serve.refusal import Refusal
 from llmops_cli.serve.state import connect, connect_serving
 
@@ -66,9 +66,10 @@ class LocalBudgets:
     """The budgets of one state folder."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises: EnvironmentMissing."""
         self._folder = folder
         self._db = connect_serving(folder)
-        self._owner = owner()
+        self._owners = Owners(folder)
         self._unsettled: list[Settlement] = []
         self._fails = False
         self.forget_dead()
@@ -76,8 +77,7 @@ class LocalBudgets:
     def forget_dead(self) -> int:
         """Reservations of processes that are gone: what they asked for, nobody counted."""
         rows = self._db.execute("select distinct owner from reservations")
-        others = [row[0] for row in rows if row[0] != self._owner]
-        gone = [other for other in others if not _lives(other)]
+        gone = [row[0] for row in rows if not self._owners.is_alive(row[0])]
         for other in gone:
             self._db.execute("delete from reservations where owner = ?", (other,))
         return len(gone)
@@ -115,7 +115,7 @@ class LocalBudgets:
         values = {
             **reservation._asdict(),
             **wanted._asdict(),
-            "owner": self._owner,
+            "owner": self._owners.mine,
             "most_dollars": budget.dollars,
             "most_tokens": budget.tokens,
         }
@@ -196,24 +196,3 @@ def _spent(folder: Path, month: str) -> dict[str, Spending]:
 def _counted(sum_: float) -> float:
     """Infinity is what somebody has written into the database, and nobody has spent."""
     return sum_ if isfinite(sum_) else 0.0
-
-
-def owner() -> str:
-    """This process, told from a later one with the same number."""
-    pid = os.getpid()
-    return f"{pid}-{_started(pid)}"
-
-
-def _lives(owner: str) -> bool:
-    pid, _, started = owner.partition("-")
-    return _started(int(pid)) == started
-
-
-def _started(pid: int) -> str:
-    """When a process began, in the system's ticks; empty if there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    after_name = stat.rpartition(")")[2]
-    return after_name.split()[19]  # proc(5): field 22

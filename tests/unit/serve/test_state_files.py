@@ -47,7 +47,7 @@ def spoil(path: Path) -> None:
             file.write(GARBAGE[:3000])
 
 
-@pytest.mark.parametrize("name", ["cache.db", "meanings.db", "limits", "failed-keys"])
+@pytest.mark.parametrize("name", ["cache.db", "meanings.db", "limits", "failed-keys", "owners"])
 def test_what_may_be_lost_begins_anew(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -62,7 +62,8 @@ def test_what_may_be_lost_begins_anew(
 
 
 @pytest.mark.parametrize(
-    "name", ["cache.db", "meanings.db", "limits", "failed-keys", "gateway.db", "audit.jsonl"]
+    "name",
+    ["cache.db", "meanings.db", "limits", "failed-keys", "owners", "gateway.db", "audit.jsonl"],
 )
 def test_a_folder_in_a_file_s_place_is_said(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +94,45 @@ def test_a_full_disk_is_said_once_and_costs_no_spending(
     assert [record.getMessage() for record in caplog.records] == [
         "spending is written later: database is locked"
     ]
+
+
+RESERVE = """
+import asyncio, sys
+from pathlib import Path
+from llmops_cli.serve.accounts.keys import Key
+from llmops_cli.serve.accounts.local_budgets import LocalBudgets
+budgets = LocalBudgets(Path(sys.argv[1]))
+key = Key(id="k", name="k", role="user", models=[], created=0.0, budget_dollars=1.0)
+asyncio.run(budgets.reserve(key, 0.9, 1))
+print("reserved", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_lives_in_another_container_keeps_its_reservation(tmp_path: Path) -> None:
+    """There its number is nobody's here; once it is killed, what it reserved is free again."""
+    argv = [sys.executable, "-c", RESERVE, str(tmp_path)]
+    inside = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
+    inside += ["--kill-child", "--mount-proc"]
+    if subprocess.run([*inside, "true"], check=False, capture_output=True).returncode != 0:
+        inside = []  # where no other name space can be made, a process is told by its lock too
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([*inside, *argv], **pipes) as other:  # type: ignore[call-overload]
+        try:
+            assert other.stdout.readline() == b"reserved\n"
+            assert not _can_reserve(tmp_path)
+        finally:
+            other.kill()
+    end = time.monotonic() + 10
+    while not _can_reserve(tmp_path):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _can_reserve(folder: Path) -> bool:
+    budgets = LocalBudgets(folder)
+    try:
+        asyncio.run(budgets.reserve(key_of(budget_dollars=1.0), 0.5, 1))
+    except Refusal:
+        return False
+    return True
