@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -17,7 +19,7 @@ from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
 from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env
-from llmops_cli.runtime.imports import missing_modules
+from llmops_cli.runtime.imports import imported_together, missing_modules
 from llmops_cli.runtime.paths import at_home, config_dir
 from llmops_cli.runtime.requirements import Requirements, known_environments
 from llmops_cli.runtime.rows import read_text
@@ -45,10 +47,20 @@ class EnvStatus(msgspec.Struct, frozen=True, kw_only=True):
     download: str = ""
 
 
-def find_env(name: str, *, anew: bool = False) -> Env:
+_MOST_AT_ONCE = 4
+"""Pythons that import their libraries side by side; each takes up to a gigabyte meanwhile."""
+
+
+def find_env(
+    name: str,
+    *,
+    anew: bool = False,
+    imported: Mapping[str, Collection[str]] = {},
+) -> Env:
     """The Python for environment `name`.
 
-    `anew`: its libraries are imported again, whatever an earlier look found.
+    `anew`: its libraries are imported again, whatever an earlier look found, but for those of
+    `imported` (Python -> modules), which somebody just did.
 
     Raises: EnvironmentMissing with the command that makes it; UsageError for an unknown name.
     """
@@ -56,18 +68,20 @@ def find_env(name: str, *, anew: bool = False) -> Env:
     configured = _configured()
     if name in configured:
         python = configured[name]
-        return _of_the_user(name, python, known.get(name), anew=anew)
+        return _of_the_user(name, python, known.get(name), anew=anew, imported=imported)
     if name not in known:
         raise unknown_name("environment", name, [*known, *configured])
     wanted = known[name]
     if wanted.folder.exists():
-        problem = problem_of(wanted, anew=anew)
+        able = imported.get(str(wanted.python), ())
+        problem = problem_of(wanted, anew=anew, imported=able)
         if problem is not None:
             raise EnvironmentMissing(
                 f"environment '{name}' is broken: {problem}", hint=f"llmops env create {name}"
             )
         return Env(name=name, python=str(wanted.python), origin="venv")
-    missing = missing_modules(sys.executable, wanted.modules, anew=anew)
+    able = imported.get(sys.executable, ())
+    missing = missing_modules(sys.executable, wanted.modules, anew=anew, imported=able)
     if missing:
         raise EnvironmentMissing(
             f"environment '{name}' is missing: {sys.executable} {missing}",
@@ -117,12 +131,35 @@ def list_envs(*, anew: bool = False) -> list[EnvStatus]:
     """Every known environment and what provides it now."""
     known = known_environments()
     names = known.keys() | _configured().keys()
+    imported = _imported_anew(known) if anew else {}
     found = []
     for name in sorted(names):
         wanted = known.get(name)
-        status = _status(name, wanted, anew=anew)
+        status = _status(name, wanted, anew=anew, imported=imported)
         found.append(status)
     return found
+
+
+def _imported_anew(known: Mapping[str, Requirements]) -> dict[str, set[str]]:
+    """Python -> what it can import of what its environments need: each Python once."""
+    needs: dict[str, list[str]] = {}
+    configured = _configured()
+    for name, wanted in known.items():
+        python = sys.executable
+        if name in configured:
+            python = configured[name]
+        elif wanted.folder.exists():
+            python = str(wanted.python)
+        needs.setdefault(python, []).extend(wanted.modules)
+    at_once = min(_MOST_AT_ONCE, os.cpu_count() or 1)
+    with ThreadPoolExecutor(at_once) as pool:
+        able = pool.map(imported_together, needs, map(_once, needs.values()))
+        return dict(zip(needs, able, strict=True))
+
+
+def _once(modules: Iterable[str]) -> list[str]:
+    """Each of them, where it comes first."""
+    return list(dict.fromkeys(modules))
 
 
 def _status(
@@ -130,11 +167,12 @@ def _status(
     wanted: Requirements | None,
     *,
     anew: bool,
+    imported: Mapping[str, Collection[str]],
 ) -> EnvStatus:
     env = None
     problem = None
     try:
-        env = find_env(name, anew=anew)
+        env = find_env(name, anew=anew, imported=imported)
     except EnvironmentMissing as error:
         problem = error.message
     return EnvStatus(
@@ -158,13 +196,15 @@ def _of_the_user(
     wanted: Requirements | None,
     *,
     anew: bool,
+    imported: Mapping[str, Collection[str]],
 ) -> Env:
     if not Path(python).exists():
         raise EnvironmentMissing(
             f"environment '{name}': no Python at {python}", hint=f"mend {_config_file()}"
         )
     modules = wanted.modules if wanted else ()
-    missing = missing_modules(python, modules, anew=anew)
+    able = imported.get(python, ())
+    missing = missing_modules(python, modules, anew=anew, imported=able)
     if missing:
         raise EnvironmentMissing(
             f"environment '{name}': {python} {missing}",

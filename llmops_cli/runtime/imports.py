@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,11 +60,13 @@ def missing_modules(
     modules: tuple[str, ...],
     *,
     anew: bool = False,
+    imported: Collection[str] = (),
     variables: Mapping[str, str] = {},
 ) -> str:
     """What that Python cannot import, as the end of a sentence about it; empty if it can all.
 
-    `variables` are set for the import.
+    `imported`: modules that `imported_together` found good a moment ago. `variables` are set for
+    the import.
     """
     if not modules:
         return ""
@@ -81,11 +83,26 @@ def missing_modules(
         with suppress(OSError, ValueError):
             found = json.loads(kept.read_text(encoding="utf-8"))
             return _sentence(dict(found))
-    broken = _import(python, modules, variables)
+    broken: dict[str, str] = {}
+    if not set(modules) <= set(imported):
+        broken = _import(python, modules, variables)
     with suppress(LlmopsError):  # a cache that cannot be written costs time, not the answer
         content = json.dumps(broken)
         write_atomic(kept, content.encode())
     return _sentence(broken)
+
+
+def imported_together(python: str, modules: Collection[str]) -> set[str]:
+    """Those that one process of that Python can import, one after another.
+
+    Environments of one Python share most of what they import, so this takes the time of one. Of a
+    process that ends on the way nothing is known: none.
+    """
+    try:
+        broken = _broken(python, modules, {})
+    except _NO_FINDING:
+        return set()
+    return set(modules) - broken.keys()
 
 
 def _finding(python: str, look: str) -> Path:
@@ -119,6 +136,10 @@ def _look(python: str, modules: tuple[str, ...]) -> str | None:
     return run.stdout
 
 
+_NO_FINDING = (OSError, subprocess.SubprocessError, ValueError, IndexError)
+"""What comes of a process that cannot be started, ends, hangs or says something else."""
+
+
 def _import(
     python: str,
     modules: tuple[str, ...],
@@ -126,21 +147,33 @@ def _import(
 ) -> dict[str, str]:
     """Module -> why it cannot be imported."""
     try:
-        run = subprocess.run(
-            [python, "-c", _IMPORT, *modules],
-            capture_output=True,
-            text=True,
-            timeout=IMPORT_TIMEOUT_S,
-            check=True,
-            cwd=Path(python).parent,
-            env={**os.environ, **variables},
-        )
-        last_line = run.stdout.splitlines()[-1]
-        return dict(json.loads(last_line))
+        return _broken(python, modules, variables)
     except subprocess.CalledProcessError as error:
         said = error.stderr or ""
         lines = said.strip().splitlines()
         last = "".join(lines[-1:])
         return {modules[0]: f"it ends with {error.returncode}: {last}"}
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+    except _NO_FINDING as error:
         return {modules[0]: str(error)}
+
+
+def _broken(
+    python: str,
+    modules: Collection[str],
+    variables: Mapping[str, str],
+) -> dict[str, str]:
+    """The same, as the process says it.
+
+    Raises: one of _NO_FINDING.
+    """
+    run = subprocess.run(
+        [python, "-c", _IMPORT, *modules],
+        capture_output=True,
+        text=True,
+        timeout=IMPORT_TIMEOUT_S,
+        check=True,
+        cwd=Path(python).parent,
+        env={**os.environ, **variables},
+    )
+    last_line = run.stdout.splitlines()[-1]
+    return dict(json.loads(last_line))

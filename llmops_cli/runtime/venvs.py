@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, UsageError, unknown_name
@@ -23,11 +23,20 @@ LEAST_FREE_BYTES = 50_000_000
 """With less, a failed installation is one of a full disk."""
 
 
-def problem_of(wanted: Requirements, *, anew: bool = False) -> str | None:
-    """What is wrong with an environment that we made; None if it can be used."""
+def problem_of(
+    wanted: Requirements,
+    *,
+    anew: bool = False,
+    imported: Collection[str] = (),
+) -> str | None:
+    """What is wrong with an environment that we made; None if it can be used.
+
+    `imported`: modules that its Python was just seen to import.
+    """
     if not (wanted.folder / FINISHED).exists():
         return "its installation did not come to an end"
-    missing = missing_modules(str(wanted.python), wanted.modules, anew=anew)
+    python = str(wanted.python)
+    missing = missing_modules(python, wanted.modules, anew=anew, imported=imported)
     if not missing:
         return None
     return f"its Python {missing}"

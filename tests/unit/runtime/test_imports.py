@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from llmops_cli.runtime.imports import missing_modules
+from llmops_cli.runtime.env import list_envs
+from llmops_cli.runtime.imports import imported_together, missing_modules
+from llmops_cli.runtime.requirements import known_environments
 
 
 @pytest.fixture
@@ -84,3 +86,27 @@ def test_a_cache_that_cannot_be_written_costs_no_answer(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
     assert missing_modules(sys.executable, ("fragile",)) == ""
+
+
+def test_a_look_at_all_environments_imports_once_what_they_share(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    own = tmp_path / "config" / "llmops" / "envs"
+    own.mkdir(parents=True)
+    names = list(known_environments())
+    for name in names:
+        (own / f"{name}.txt").write_text("#: modules json fragile\n")
+    (own / "worse.txt").write_text("#: modules fragile no_such_thing\n")
+    imported = tmp_path / "imported"
+    (library / "part.py").write_text(f"open({str(imported)!r}, 'a').write('x')\n")
+    problems = {env.name: env.problem for env in list_envs(anew=True)}
+    assert imported.read_text() == "x"
+    assert [problems[name] for name in names] == [None] * len(names)
+    assert "has no no_such_thing" in (problems["worse"] or "")
+
+
+def test_of_a_process_that_ends_while_it_imports_nothing_is_believed(library: Path) -> None:
+    (library / "part.py").write_text("import os\nos._exit(3)\n")
+    assert imported_together(sys.executable, ("json", "fragile")) == set()
+    assert missing_modules(sys.executable, ("json",), anew=True) == ""
