@@ -169,6 +169,7 @@ def _decide(
     system_prompt: Path | None = None,
     detector: Path | None = None,
 ) -> tuple[str, Decision]:
+    from llmops_cli.cli.screen import say
     from llmops_cli.core.errors import UsageError, unknown_name
     from llmops_cli.guard.leak import LeakCheck
 
@@ -183,6 +184,8 @@ def _decide(
             hint="add --output",
         )
     text = read_text(file)
+    if not text.strip():
+        say("the text is empty, so there was nothing to judge")
     if not output:
         decision = guard.check_input(text, role=role, route=route)
         return text, decision
