@@ -24,7 +24,7 @@ from llmops_cli.show.page import (
     html_table,
     page_shell,
 )
-from llmops_cli.show.tables import four_digits
+from llmops_cli.show.tables import milliseconds
 from llmops_cli.show.words import hardware_line
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ CDF_METRICS = {
     "normalized_ms": "E2E per token",
 }
 SHOWN_STATISTICS = ("p50", "p95", "p99")
-MEASURES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
+MEASURES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "itl_ms": "ITL", "e2e_ms": "E2E"}
 OF_VECTORS = {"e2e_ms": "E2E"}
 """Those that embeddings have."""
 
@@ -282,13 +282,9 @@ def _slo_item(level: Level, slo: SloResult) -> str:
     outcome = "met" if slo.met else "missed"
     return html_item(
         f"{level.label}: {slo.text} {outcome}: {slo.share:.1%} ({low:.1%} to {high:.1%}), "
-        f"{slo.needed:.4g} needed",
+        f"{slo.needed * 100:.4g}% needed",
         kind="good" if slo.met else "bad",
     )
-
-
-COSTS = ("$/1M tok", "$/1k req")
-"""Empty without --gpu-hour."""
 
 
 def _table(report: BenchReport) -> str:
@@ -296,25 +292,43 @@ def _table(report: BenchReport) -> str:
     measures = OF_VECTORS if is_of_vectors(report) else MEASURES
     for name in measures.values():
         heads += [f"{name} {statistic} ms" for statistic in SHOWN_STATISTICS]
-    heads += ["req/s", _speed_name(report), "goodput/s", *COSTS, "measured"]
-    rows = [_table_row(level, measures) for level in report.levels]
+    asked_for = _asked_for(report.levels)
+    heads += ["req/s", _speed_name(report), *asked_for, "measured"]
+    rows = [_table_row(level, measures, asked_for) for level in report.levels]
     return html_table(heads, rows)
 
 
-def _table_row(level: Level, measures: Mapping[str, str]) -> str:
+def _asked_for(levels: Sequence[Level]) -> list[str]:
+    """Columns that only --slo and --gpu-hour fill."""
+    asked: dict[str, None] = {}
+    for level in levels:
+        asked |= dict.fromkeys(name for name, cell in _extras(level).items() if cell)
+    return list(asked)
+
+
+def _extras(level: Level) -> dict[str, str]:
+    """Column -> cell, empty where nobody asked for it."""
+    return {
+        "goodput/s": _figure(level.goodput_per_s, decimals=2),
+        "$/1M tok": _figure(level.usd_per_million_tokens, decimals=2),
+        "$/1k req": _figure(level.usd_per_1k_requests, decimals=4),
+    }
+
+
+def _table_row(
+    level: Level,
+    measures: Mapping[str, str],
+    asked_for: Sequence[str],
+) -> str:
     name = escape(level.label)
     cells = [name, str(level.requests), str(level.errors)]
     for measure in measures:
         found = getattr(level, measure)
         cells += [_cell(found, statistic) for statistic in SHOWN_STATISTICS]
-    cells += [
-        f"{level.requests_per_s:.2f}",
-        f"{_speed(level):,.1f}",
-        _figure(level.goodput_per_s, decimals=2),
-        _figure(level.usd_per_million_tokens, decimals=2),
-        _figure(level.usd_per_1k_requests, decimals=4),
-        _window_words(level),
-    ]
+    cells += [f"{level.requests_per_s:.2f}", f"{_speed(level):,.1f}"]
+    extras = _extras(level)
+    cells += [extras[name] for name in asked_for]
+    cells.append(_window_words(level))
     kind = "" if level.valid else "bad"
     return html_row(cells, kind=kind)
 
@@ -336,9 +350,9 @@ def _cell(found: Distribution, statistic: str) -> str:
         return "-"
     interval = found.ci95.get(statistic)
     if interval is None:
-        return f"<span>{four_digits(value)}</span>"
-    low, high = map(four_digits, interval)
-    return f'<span title="95 % interval: {low} to {high} ms">{four_digits(value)}</span>'
+        return f"<span>{milliseconds(value)}</span>"
+    low, high = map(milliseconds, interval)
+    return f'<span title="95 % interval: {low} to {high} ms">{milliseconds(value)}</span>'
 
 
 def save_page(folder: Path, report: BenchReport) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.markup import escape
@@ -47,7 +47,7 @@ COMPARED = (
     "P(faster)",
     "verdict",
 )
-LEVELS_DROPPABLE = ("measured", "req/s", "input tok/s", "requests")
+LEVELS_DROPPABLE = ("ITL", "measured", "input tok/s", "requests", "E2E", "req/s")
 COMPARISON_DROPPABLE = ("P(faster)", "p", "baseline", "current")
 """Columns that a narrow terminal can do without, the first first."""
 LEGEND = (
@@ -93,7 +93,7 @@ def bench_table(
     if not report.levels:
         table.caption = "no request had ended"
         return table
-    table.caption = "\n".join(_captions(report))
+    table.caption = "\n".join(_captions(report, width))
     table.caption_justify = "left"
     table.caption_style = ""
     return table
@@ -124,8 +124,9 @@ def _columns(report: BenchReport, width: int) -> list[str]:
     names = ["requests", "errors", "TTFT", "TPOT", "E2E"]
     if is_of_vectors(report):
         names = ["requests", "errors", "E2E"]
-    if width >= MIDDLE:
-        names.append("req/s")
+    elif width >= WIDE:
+        names = ["requests", "errors", "TTFT", "TPOT", "ITL", "E2E"]
+    names.append("req/s")
     if is_of_vectors(report):
         names.append("texts/s")
         names.append("input tok/s")
@@ -159,6 +160,7 @@ def _cells(level: Level, width: int) -> dict[str, str]:
         "errors": errors,
         "TTFT": _spread(level.ttft_ms, width),
         "TPOT": _spread(level.tpot_ms, width),
+        "ITL": _spread(level.itl_ms, MIDDLE),
         "E2E": _spread(level.e2e_ms, width),
         "req/s": number(level.requests_per_s, 2),
         "tok/s": _speed(level.output_tokens_per_s, decimals),
@@ -201,9 +203,11 @@ def _windows(level: Level) -> str:
     return text
 
 
-def _captions(report: BenchReport) -> Iterator[str]:
+def _captions(report: BenchReport, width: int) -> Iterator[str]:
     if report.finding.text:
         yield report.finding.text
+    if width < WIDE:
+        yield _duration_words(report.levels)
     for level in report.levels:
         for reason in level.invalid_reasons:
             yield f"[bold red]INVALID[/] {level.label}: {escape(reason)}"
@@ -218,6 +222,12 @@ def _captions(report: BenchReport) -> Iterator[str]:
         yield _memory_words(report.memory)
     if report.startup is not None:
         yield startup_words(report.startup)
+
+
+def _duration_words(levels: Sequence[Level]) -> str:
+    """How long each level was measured, over all its repetitions."""
+    parts = [f"{level.duration_s:.1f} s at {level.label}" for level in levels]
+    return f"measured for {', '.join(parts)}"
 
 
 def _slo_words(level: Level, slo: SloResult) -> str:

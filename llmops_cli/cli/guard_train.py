@@ -34,12 +34,11 @@ def train(
     """
     from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
     from llmops_cli.guard.learnt.report import recipe_of
-    from llmops_cli.guard.learnt.show import train_table
     from llmops_cli.guard.learnt.train import PAGE, train_stage
     from llmops_cli.guard.moderation.rows import has_categories
-    from llmops_cli.guard.moderation.show import moderation_table
     from llmops_cli.guard.moderation.train import train_moderation
     from llmops_cli.runtime.runs import RunFolder
+    from llmops_cli.show.runs import table_of
 
     recipe = recipe_of(data, false_alarms=false_alarms, seed=seed)
     folder = RunFolder("guard-train", data.stem, chosen=output)
@@ -48,10 +47,10 @@ def train(
     with TerminalProgress() as progress:
         if is_moderation:
             moderation = train_moderation(recipe, folder, progress=progress)
-            table = moderation_table(moderation)
+            table = table_of(moderation)
         else:
             stage = train_stage(recipe, folder, progress=progress)
-            table = train_table(stage)
+            table = table_of(stage)
     if as_json:
         print_json(moderation if is_moderation else stage)
         return

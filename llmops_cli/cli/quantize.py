@@ -85,7 +85,7 @@ def quantize(
 def _tell(report: QuantizeReport, *, as_json: bool) -> None:
     """Keeps the report and shows it."""
     from llmops_cli.cli.screen import print_json, print_table, say
-    from llmops_cli.quantize.plot import save_quantize_plot
+    from llmops_cli.quantize.plot import PLOT, save_quantize_plot
     from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.show.runs import leave_page, table_of
 
@@ -94,11 +94,12 @@ def _tell(report: QuantizeReport, *, as_json: bool) -> None:
     model = Path(str(recipe["model"])).name
     folder = RunFolder("quantize", f"{model}-{kind}")
     saved = folder.write_report(report)
-    places = f"report: {saved}    page: {leave_page(folder.path)}"
+    plot = None
     if len(report.artifacts) > 1:
-        plot = save_quantize_plot(report, folder.path / "quantize.png")
-        if plot:
-            places += f"    plot: {plot}"
+        plot = save_quantize_plot(report, folder.path / PLOT)
+    places = f"report: {saved}    page: {leave_page(folder.path)}"
+    if plot:
+        places += f"    plot: {plot}"
     if as_json:
         print_json(report)
         return

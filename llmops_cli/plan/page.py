@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from html import escape
 
 from llmops_cli.plan.report import PlanDetail
-from llmops_cli.plan.show import said
+from llmops_cli.plan.show import plans_table, said
 from llmops_cli.show.page import html_facts, html_item, html_row, html_table, plain_page
+from llmops_cli.show.plain_exports import table_html
 from llmops_cli.sizing.figures import BAND_RATE
 
 WIDTH = 560
@@ -23,6 +24,8 @@ WHOLE = 100
 def plan_page(details: Sequence[PlanDetail]) -> str:
     """A section a plan."""
     parts = ["<h1>llmops plan</h1>"]
+    if len(details) > 1:
+        parts.append(table_html(plans_table(details)))
     for detail in details:
         parts.append(f"<h2>{escape(detail.title)}</h2>")
         parts.append(_figures(detail))
@@ -37,6 +40,8 @@ def _figures(detail: PlanDetail) -> str:
     rows = []
     for name, figure in detail.plan.figures().items():
         band = f"{said(name, figure.low)} to {said(name, figure.high)}"
+        if figure.value is None:
+            band = figure.formula
         cells = [name, said(name, figure.value), band]
         rows.append(html_row([escape(each) for each in cells]))
     return html_table(["figure", "value", f"{BAND_RATE:.0%} band"], rows)
@@ -51,7 +56,7 @@ def _origins(detail: PlanDetail) -> str:
     """How each figure was made, and of what."""
     facts = {}
     for name, figure in detail.plan.figures().items():
-        facts[name] = f"{figure.formula} ({figure.source})"
+        facts[name] = f"{figure.formula} ({figure.source})" if figure.source else figure.formula
     return f"<h3>How, and of what</h3>{html_facts(facts)}"
 
 
@@ -119,7 +124,8 @@ def _plot(
             'stroke="currentColor" stroke-opacity="0.15"/>'
         )
     return (
-        f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" font-size="12" fill="currentColor">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img" font-size="12" '
+        'fill="currentColor">'
         f'{"".join(words)}<polyline points="{line}" fill="none" stroke="currentColor" '
         f'stroke-width="2"/>{"".join(dots)}</svg>'
     )

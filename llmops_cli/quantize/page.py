@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 
+from llmops_cli.quantize.cells import COLUMNS, ON_FRONT, cells_of, notes_of
+from llmops_cli.quantize.choice import pareto_front
 from llmops_cli.quantize.mixture import MixedTensor, Mixture, NextType
+from llmops_cli.quantize.plot import PLOT
 from llmops_cli.quantize.report import QuantizedArtifact, QuantizeReport
-from llmops_cli.show.page import html_facts, html_item, html_row, html_table, plain_page
+from llmops_cli.show.page import (
+    html_facts,
+    html_item,
+    html_picture,
+    html_row,
+    html_table,
+    plain_page,
+)
 from llmops_cli.show.runs import OpenedRun
-from llmops_cli.show.tables import megabytes, number
 from llmops_cli.show.words import hardware_line
 
 LAYER = re.compile(r"^blk\.(\d+)\.")
 MB = 1_000_000
-HEADS = ["artifact", "MB", "bits/weight", "perplexity", "KL nats", "same top-1", "CPU s"]
 TENSOR_HEADS = [
     "tensor",
     "type",
@@ -39,43 +47,45 @@ def page(runs: Sequence[OpenedRun]) -> str:
 def _section(run: OpenedRun) -> str:
     report: QuantizeReport = run.report
     model = escape(str(report.manifest.recipe["model"]))
-    rows = [_row(artifact) for artifact in report.artifacts]
+    front: set[str] = set()
+    if len(report.artifacts) > 1:
+        front = pareto_front(report.artifacts)
+    rows = [_row(artifact, is_on_front=artifact.name in front) for artifact in report.artifacts]
     mixes = "".join(_mix(artifact) for artifact in report.artifacts)
     facts = {
         "when": report.manifest.started_at,
+        "artifacts": ", ".join(artifact.path for artifact in report.artifacts),
         "machine": hardware_line(report.manifest.hardware),
         "command": " ".join(report.manifest.argv),
     }
     return (
         f"<section><h2>{model} <small>{escape(run.name)}</small></h2>"
-        f"{html_table(HEADS, rows)}<ul>{''.join(_items(report))}</ul>{mixes}"
+        f"{html_table(list(COLUMNS), rows)}<ul>{''.join(_items(report, front))}</ul>"
+        f"{html_picture(run.path / PLOT, 'loss against size, and speed')}{mixes}"
         f"<details><summary>About this run</summary>{html_facts(facts)}</details></section>"
     )
 
 
-def _row(artifact: QuantizedArtifact) -> str:
-    agreement = "-"
-    if artifact.top1_agreement is not None:
-        agreement = f"{artifact.top1_agreement:.1%}"
-    cells = [
-        escape(artifact.name or artifact.scheme),
-        megabytes(artifact.size_bytes),
-        number(artifact.bits_per_weight, 2),
-        "-" if artifact.text_is_foreign else number(artifact.perplexity, 4),
-        number(artifact.kl_divergence, 5),
-        agreement,
-        number(artifact.cpu_s, 1),
-    ]
-    return html_row(cells, kind="bad" if artifact.problems else "")
+def _row(artifact: QuantizedArtifact, *, is_on_front: bool) -> str:
+    cells = cells_of(artifact, is_on_front=is_on_front)
+    return html_row([escape(cell) for cell in cells], kind="bad" if artifact.problems else "")
 
 
-def _items(report: QuantizeReport) -> list[str]:
-    """What is wrong, and what was not made."""
-    found = []
+def _items(report: QuantizeReport, front: Collection[str]) -> list[str]:
+    """What to take, what is wrong, what was not made, and what else is to be known."""
+    items = []
+    if report.recommended:
+        items.append(html_item(report.recommended, kind="good"))
+    bad: set[str] = set()
     for artifact in report.artifacts:
-        found += [f"{artifact.name}: {problem.text}" for problem in artifact.problems]
-    found += [f"{name} was not made: {reason}" for name, reason in report.failures.items()]
-    return [html_item(text, kind="bad") for text in found]
+        bad.update(f"{artifact.name}: {problem.text}" for problem in artifact.problems)
+    items += [html_item(note, kind="bad" if note in bad else "") for note in notes_of(report)]
+    for name, reason in report.failures.items():
+        failure = f"{name} was not made: {reason}"
+        items.append(html_item(failure, kind="bad"))
+    if front:
+        items.append(html_item(ON_FRONT))
+    return items
 
 
 def _mix(artifact: QuantizedArtifact) -> str:

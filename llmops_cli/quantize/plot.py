@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SMALLEST_LOSS = 1e-7
 """A logarithmic axis has no zero."""
 MB = 1e6
+PLOT = "quantize.png"
+"""The picture's name beside the report; its page holds a copy."""
 FIGURE_INCHES = (13, 5.2)
 BEST = "C0"
 OTHER = "0.65"

@@ -10,6 +10,7 @@ from llmops_cli.redteam.gates import decided_of
 from llmops_cli.redteam.report import FamilyResult, RedteamExample, RedteamReport
 from llmops_cli.redteam.results import Interval
 from llmops_cli.redteam.target import target_title
+from llmops_cli.show.page import html_about
 from llmops_cli.show.words import percent, percent_interval
 
 STYLE = Path(__file__).with_name("data") / "page.css"
@@ -25,12 +26,13 @@ def redteam_page(report: RedteamReport) -> str:
     has_guard = report.overall.guarded_asr is not None
     mappings = "OWASP LLM Top 10 (2025), MITRE ATLAS, CWE"
     parts = [
-        f"<h1>{shown(title)}</h1>",
+        f"<h1>llmops redteam: {shown(title)}</h1>",
         f"<p>{shown(_summary(report))}</p>",
         _results("Families", report.families, has_guard=has_guard),
-        _results(mappings, report.mappings, has_guard=has_guard),
+        _results(mappings, report.mappings, has_guard=has_guard) if report.mappings else "",
         "<h2>Successes</h2>" if report.examples else "<p>No attempt succeeded.</p>",
         *(_example(example) for example in report.examples),
+        html_about(report.manifest),
     ]
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
@@ -76,9 +78,9 @@ def _results(
     *,
     has_guard: bool,
 ) -> str:
-    head = "<th class=l>name<th>planned<th>decided<th>succeed<th>share<th class=l>95 %"
+    head = "<th class=l>name<th>planned<th>decided<th>succeed<th>share<th>95 %<th>"
     if has_guard:
-        head += "<th>with guard<th class=l>95 %"
+        head += "<th>with guard<th>guard 95&nbsp;%<th>"
     rows = [_row(name, result, has_guard=has_guard) for name, result in results.items()]
     body = "".join(rows)
     table = f"<table><tr>{head}{body}</table>"
@@ -104,7 +106,8 @@ def _share(
     interval: Interval | None,
     color: str,
 ) -> str:
-    return f"<td>{percent(share)}<td class=l>{_bar(share, interval, color)}"
+    told = percent_interval(interval)
+    return f"<td>{percent(share)}<td>{told}<td class=l>{_bar(share, interval, color)}"
 
 
 def _bar(

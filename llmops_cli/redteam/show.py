@@ -15,7 +15,16 @@ from llmops_cli.show.words import percent, percent_interval
 ALL = "all"
 WORDS = ("family", "OWASP")
 """Columns of words; the others have numbers."""
-DROPPABLE = ("planned", "refused", "OWASP", "undecided", "stopped")
+DROPPABLE = (
+    "planned",
+    "refused",
+    "OWASP",
+    "undecided",
+    "stopped",
+    "guard 95 %",
+    "decided",
+    "succeed",
+)
 """Of a run's table, the first first."""
 STATES = {True: "yes", False: "MISSING", None: "?"}
 

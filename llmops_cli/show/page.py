@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from html import escape
 from pathlib import Path
 
 import msgspec
+
+from llmops_cli.core.report import Manifest
+from llmops_cli.core.visible import visible_line
+from llmops_cli.show.words import hardware_line
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -38,7 +43,7 @@ def page_shell(
 
 def plain_page(*, title: str, body: str) -> str:
     """The whole file of a page without plots and scripts; `body` is HTML."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -69,6 +74,16 @@ def html_row(cells: list[str], *, kind: str = "") -> str:
     return f"<tr>{shown}</tr>"
 
 
+def html_picture(path: Path, words: str) -> str:
+    """A PNG file as a part of the page; nothing where there is none."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return ""
+    encoded = base64.b64encode(content).decode()
+    return f'<img alt="{escape(words)}" src="data:image/png;base64,{encoded}">'
+
+
 def html_badge(text: str) -> str:
     """A word that warns."""
     return f'<span class="bad">{escape(text)}</span>'
@@ -79,6 +94,19 @@ def html_item(text: str, *, kind: str = "") -> str:
     if kind:
         return f'<li class="{kind}">{escape(text)}</li>'
     return f"<li>{escape(text)}</li>"
+
+
+def html_about(manifest: Manifest) -> str:
+    """When, where, with what and by which command a run was made; it unfolds."""
+    versions = [f"{name} {version}" for name, version in manifest.versions.items()]
+    facts = {
+        "when": manifest.started_at,
+        "machine": hardware_line(manifest.hardware) if manifest.hardware else "",
+        "versions": ", ".join(versions),
+        "command": " ".join(manifest.argv),
+    }
+    known = {name: visible_line(text) for name, text in facts.items() if text}
+    return f"<details><summary>About this run</summary>{html_facts(known)}</details>"
 
 
 def html_facts(facts: dict[str, str]) -> str:

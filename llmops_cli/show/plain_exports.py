@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmops_cli.core.visible import visible_line
-from llmops_cli.show.page import html_item, html_row, html_table, plain_page
+from llmops_cli.show.page import html_about, html_item, html_row, html_table, plain_page
 from llmops_cli.show.runs import Export, OpenedRun, PageMaker, export_table
 
 WIDE = 10_000
@@ -32,6 +32,7 @@ def plain_pages(kind: str) -> PageMaker:
         for run in runs:
             parts.append(f"<h2>{escape(visible_line(run.name))}</h2>")
             parts.append(table_html(export_table(run, WIDE)))
+            parts.append(html_about(run.report.manifest))
         return plain_page(title=kind, body="".join(parts))
 
     return page

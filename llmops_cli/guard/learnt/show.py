@@ -26,7 +26,7 @@ HEADS = (
     "both flag",
     "asked",
 )
-DROPPABLE = ("asked", "shipped rules flag", "shipped rules")
+DROPPABLE = ("asked", "shipped rules flag", "shipped rules", "honest", "rules flag", "attacks")
 
 
 def train_table(report: GuardTrainReport) -> Table:

@@ -10,7 +10,7 @@ import msgspec
 from llmops_cli.prompt.optimize.report import OptimizeReport, PromptResult
 from llmops_cli.prompt.optimize.search import Tried
 from llmops_cli.prompt.optimize.show import COLUMNS, prompt_rows, result_lines, title_of
-from llmops_cli.show.page import html_item, html_row, html_table, plain_page
+from llmops_cli.show.page import html_about, html_item, html_row, html_table, plain_page
 from llmops_cli.show.runs import OpenedRun
 from llmops_cli.show.words import percent
 
@@ -24,6 +24,7 @@ def optimize_page(runs: Sequence[OpenedRun]) -> str:
     for run in runs:
         parts.append(f"<h2>{escape(run.name)}</h2>")
         parts += _section(run.report)
+        parts.append(html_about(run.report.manifest))
     titles = [f"{run.name}: {title_of(run.report)}" for run in runs]
     return plain_page(title=", ".join(titles), body="".join(parts))
 

@@ -19,7 +19,7 @@ from llmops_cli.show.words import percent, percent_interval
 
 SCORES = ("strict", "strict 95 %", "lenient", "lenient 95 %")
 TAKEN = ("calls", "calls each", "tokens in", "tokens out")
-DROPPABLE = ("call s each", "tokens in", "tokens out", "failed")
+DROPPABLE = ("call s each", "tokens in", "tokens out", "calls each", "lenient 95 %", "failed")
 NO_SCORE = (MISSING, MISSING)
 
 

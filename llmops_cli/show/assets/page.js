@@ -57,7 +57,7 @@
       const at = new Map(run.points.map((p) => [p.tokens, p[metric + "_" + q]]));
       columns.push(all.map((x) => at.has(x) ? at.get(x) : null));
       series.push({
-        label: (run.run ? run.run + " " : "") + q, stroke: colors[(2 * n + (q === "p95")) % colors.length], width: 2,
+        label: (run.run ? run.run + " " : "") + q + (q === "p95" ? ", dashed" : ""), stroke: colors[n % colors.length], width: 2,
         spanGaps: true, dash: q === "p95" ? [6, 4] : [], points: { show: true, size: 7 }, value: (u, v) => number(v),
       });
     }));
@@ -99,11 +99,12 @@
       const div = document.createElement("div");
       place.append(div);
       const bytes = names[0].includes("bytes");
+      const label = names.length === 1 && names[0].length <= 20 ? names[0] : ""; // a longer one is cut; the legend has it
       new uPlot({
         width: width(place), height: 170, cursor: { sync: { key: sync.key } }, hooks: { drawClear: [shade] },
         scales: { x: { time: false }, y: { range: (u, low, high) => [0, (high || 1) * 1.1] } },
         axes: [axis("", { labelSize: 0, values: (u, ticks) => ticks.map((t) => t + " s") }),
-          axis(names.join(", "), { size: 70, values: (u, ticks) => ticks.map((t) => bytes ? number(t / 1e6) + " M" : number(t)) })],
+          axis(label, { size: 70, values: (u, ticks) => ticks.map((t) => bytes ? number(t / 1e6) + " M" : number(t)) })],
         series: [{ label: "s" }, ...names.map((label, n) => ({
           label, stroke: colors[n % colors.length], width: 2, spanGaps: true, value: (u, v) => number(v),
         }))],

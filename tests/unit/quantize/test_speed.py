@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmops_cli.quantize.cells import speed_text
 from llmops_cli.quantize.report import Served
-from llmops_cli.quantize.show import speed_text
 from llmops_cli.quantize.speed import is_enough, measure_speed, median_interval, summarize_speeds
 
 AT = "2026-11-27T13:00:00+00:00"

@@ -249,7 +249,7 @@ const MODEL_HEADS = [
   ["TTFT p50", N],
   ["TTFT p99", N],
   ["TPOT p50", N],
-  ["whole p99", N],
+  ["E2E p99", N],
   ["cost", N],
 ];
 const UPSTREAM_HEADS = [
@@ -378,10 +378,10 @@ function showCanaries(state) {
 function budgetBar(key) {
   if (key.budget_dollars !== null) {
     const share = key.dollars / Math.max(1e-9, key.budget_dollars);
-    return bar(share, dollars(key.budget_dollars));
+    return bar(share, dollars(key.budget_dollars), true);
   }
   if (key.budget_tokens !== null) {
-    return bar(key.tokens / key.budget_tokens, count(key.budget_tokens) + " tokens");
+    return bar(key.tokens / key.budget_tokens, count(key.budget_tokens) + " tokens", true);
   }
   return "–";
 }
@@ -450,11 +450,11 @@ function showGuard(state) {
   table("guard", GUARD_HEADS, rows, "nothing was stopped or changed");
 }
 
-function bar(share, text) {
+function bar(share, text, isLimit = false) {
   const node = document.createElement("span"), outer = document.createElement("span"), inner = document.createElement("i");
   outer.className = "bar";
   inner.style.width = Math.min(100, share * 100) + "%";
-  if (share > .9) inner.style.background = "var(--bad)";
+  if (isLimit && share > .9) inner.style.background = "var(--bad)";
   outer.append(inner);
   node.append(outer, text);
   return node;
