@@ -20,6 +20,8 @@ def public_price(model: str) -> Price:
         output=short.output,
         cached_input=short.cached_input,
         cache_write=short.cache_write,
+        audio_input=short.audio_input,
+        audio_output=short.audio_output,
         long=LongPrice(
             above=_last_at(model, short),
             input=long.input or 0.0,
@@ -47,12 +49,22 @@ def _price_at(model: str, prompt_tokens: int) -> Price:
         Usage(input_tokens=prompt_tokens, cache_write_tokens=prompt_tokens),
         model_ref=model,
     )
+    heard = calc_price(
+        Usage(input_tokens=prompt_tokens, input_audio_tokens=prompt_tokens),
+        model_ref=model,
+    )
+    spoken = calc_price(
+        Usage(input_tokens=prompt_tokens, output_tokens=MILLION, output_audio_tokens=MILLION),
+        model_ref=model,
+    )
     share = MILLION / prompt_tokens
     return Price(
         input=float(read.input_price) * share,
         output=float(written.output_price),
         cached_input=float(cached.input_price) * share,
         cache_write=float(kept.input_price) * share,
+        audio_input=float(heard.input_price) * share,
+        audio_output=float(spoken.output_price),
     )
 
 

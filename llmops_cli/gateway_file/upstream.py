@@ -38,6 +38,8 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     cached_input: float
     cache_write: float
     reasoning: float
+    audio_input: float
+    audio_output: float
     long_above: int = 0
     long: Rates | None = None
 
@@ -49,8 +51,10 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
         cached_tokens: int = 0,
         cache_write_tokens: int = 0,
         reasoning_tokens: int = 0,
+        audio_input_tokens: int = 0,
+        audio_output_tokens: int = 0,
     ) -> float:
-        """Dollars. `reasoning_tokens` are some of the output's; the other two of the input's."""
+        """Dollars. What is told apart is some of the input's or of the output's, each once."""
         if self.long is not None and input_tokens > self.long_above:
             return self.long.cost(
                 input_tokens,
@@ -58,19 +62,29 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
                 cached_tokens=cached_tokens,
                 cache_write_tokens=cache_write_tokens,
                 reasoning_tokens=reasoning_tokens,
+                audio_input_tokens=audio_input_tokens,
+                audio_output_tokens=audio_output_tokens,
             )
-        prompt = self.input * (input_tokens - cached_tokens - cache_write_tokens)
         cache = self.cached_input * cached_tokens + self.cache_write * cache_write_tokens
-        answer = self.output * (output_tokens - reasoning_tokens)
-        return prompt + cache + answer + self.reasoning * reasoning_tokens
+        thought = self.reasoning * reasoning_tokens
+        sound = self.audio_input * audio_input_tokens + self.audio_output * audio_output_tokens
+        read = input_tokens - cached_tokens - cache_write_tokens - audio_input_tokens
+        written = output_tokens - reasoning_tokens - audio_output_tokens
+        return self.input * read + self.output * written + cache + thought + sound
 
-    def at_most(self, input_tokens: int, output_tokens: int) -> float:
-        """Dollars of so many tokens of the dearest kinds, and of any number below."""
-        prompt = max(self.input, self.cached_input, self.cache_write) * input_tokens
-        answer = max(self.output, self.reasoning) * output_tokens
-        found = prompt + answer
+    def at_most(self, input_tokens: int, output_tokens: int, *, sounds: bool = False) -> float:
+        """Dollars of so many tokens of the dearest kinds, and of any number below.
+
+        `sounds`: some of them may be of sound.
+        """
+        read = max(self.input, self.cached_input, self.cache_write)
+        written = max(self.output, self.reasoning)
+        if sounds:
+            read = max(read, self.audio_input)
+            written = max(written, self.audio_output)
+        found = read * input_tokens + written * output_tokens
         if self.long is not None and input_tokens > self.long_above:
-            return max(found, self.long.at_most(input_tokens, output_tokens))
+            return max(found, self.long.at_most(input_tokens, output_tokens, sounds=sounds))
         return found
 
 
@@ -89,8 +103,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `cached_input`: of a prompt's tokens that an upstream found in its cache, as dear as others if
     nothing is said; `cache_write`: of those that it put there; `reasoning`: of what a model
-    thought, as dear as its answer. `long`: where long prompts cost more. `tokens_per_s` is what the
-    machine of `gpu_hour` makes.
+    thought, as dear as its answer; `audio_input`, `audio_output`: of sound, as dear as text.
+    `long`: where long prompts cost more. `tokens_per_s` is what the machine of `gpu_hour` makes.
     """
 
     input: Dollars | None = None
@@ -98,6 +112,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cached_input: Dollars | None = None
     cache_write: Dollars | None = None
     reasoning: Dollars | None = None
+    audio_input: Dollars | None = None
+    audio_output: Dollars | None = None
     long: LongPrice | None = None
     gpu_hour: Dollars | None = None
     tokens_per_s: AboveZero | None = None
@@ -123,19 +139,25 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             cached_input=_per_token(self.cached_input, each.input),
             cache_write=_per_token(self.cache_write, each.input),
             reasoning=_per_token(self.reasoning, each.output),
+            audio_input=_per_token(self.audio_input, each.input),
+            audio_output=_per_token(self.audio_output, each.output),
             long_above=long.above if long else 0,
-            long=_long_rates(long) if long else None,
+            long=_long_rates(self, long) if long else None,
         )
 
 
-def _long_rates(price: LongPrice) -> Rates:
-    dollars = price.input / MILLION
+def _long_rates(price: Price, long: LongPrice) -> Rates:
+    """Sound is as dear as in short prompts, and never cheaper than text."""
+    read = long.input / MILLION
+    written = long.output / MILLION
     return Rates(
-        input=dollars,
-        output=price.output / MILLION,
-        cached_input=_per_token(price.cached_input, dollars),
-        cache_write=_per_token(price.cache_write, dollars),
-        reasoning=price.output / MILLION,
+        input=read,
+        output=written,
+        cached_input=_per_token(long.cached_input, read),
+        cache_write=_per_token(long.cache_write, read),
+        reasoning=written,
+        audio_input=max(read, _per_token(price.audio_input, read)),
+        audio_output=max(written, _per_token(price.audio_output, written)),
     )
 
 

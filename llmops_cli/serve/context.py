@@ -54,8 +54,9 @@ class Usage(msgspec.Struct):
     """Tokens as the upstream counts them; where it does not, an estimate.
 
     `cached_tokens` (that an upstream's cache had) and `cache_write_tokens` (that were put there)
-    are some of the input's, `reasoning_tokens` some of the output's. `tells_input`,
-    `tells_output`: the upstream has counted, and its zero is a zero.
+    are some of the input's, `reasoning_tokens` some of the output's; `audio_input_tokens` and
+    `audio_output_tokens` are some of the rest of each. `tells_input`, `tells_output`: the upstream
+    has counted, and its zero is a zero.
     """
 
     input_tokens: int = 0
@@ -63,12 +64,24 @@ class Usage(msgspec.Struct):
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
     tells_input: bool = False
     tells_output: bool = False
 
     @property
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
+
+    def parts(self) -> tuple[tuple[str, int], ...]:
+        """What is told apart, by the names that the metrics have."""
+        return (
+            ("cached", self.cached_tokens),
+            ("cache_write", self.cache_write_tokens),
+            ("reasoning", self.reasoning_tokens),
+            ("audio_input", self.audio_input_tokens),
+            ("audio_output", self.audio_output_tokens),
+        )
 
     def plus(self, other: Usage) -> Usage:
         """Of two answers."""
@@ -78,6 +91,8 @@ class Usage(msgspec.Struct):
             cached_tokens=self.cached_tokens + other.cached_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            audio_input_tokens=self.audio_input_tokens + other.audio_input_tokens,
+            audio_output_tokens=self.audio_output_tokens + other.audio_output_tokens,
         )
 
     def heard(self, later: Usage | None) -> Usage:
@@ -86,13 +101,20 @@ class Usage(msgspec.Struct):
             return self
         prompt = max(self.input_tokens, later.input_tokens)
         cached = max(self.cached_tokens, later.cached_tokens)
-        written = max(self.cache_write_tokens, later.cache_write_tokens)
+        put_there = max(self.cache_write_tokens, later.cache_write_tokens)
+        written = min(put_there, prompt - cached)
+        answer = max(self.output_tokens, later.output_tokens)
+        thought = max(self.reasoning_tokens, later.reasoning_tokens)
+        heard = max(self.audio_input_tokens, later.audio_input_tokens)
+        spoken = max(self.audio_output_tokens, later.audio_output_tokens)
         return Usage(
             input_tokens=prompt,
-            output_tokens=max(self.output_tokens, later.output_tokens),
+            output_tokens=answer,
             cached_tokens=cached,
-            cache_write_tokens=min(written, prompt - cached),
-            reasoning_tokens=max(self.reasoning_tokens, later.reasoning_tokens),
+            cache_write_tokens=written,
+            reasoning_tokens=thought,
+            audio_input_tokens=min(heard, prompt - cached - written),
+            audio_output_tokens=min(spoken, answer - thought),
             tells_input=self.tells_input or later.tells_input,
             tells_output=self.tells_output or later.tells_output,
         )

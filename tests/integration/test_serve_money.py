@@ -247,6 +247,36 @@ def test_numbers_of_an_upstream_may_be_anything(upstream: Upstream, start: Start
         USAGE.update(before)
 
 
+def test_sound_is_reserved_and_settled_at_its_own_price(upstream: Upstream, start: Starter) -> None:
+    before = dict(USAGE)
+    gateway = start.config(
+        f"upstreams: {{one: {{url: '{upstream.url}', price: {{input: 10, output: 10,"
+        " audio_input: 1000, audio_output: 2000}}}\nmodels: {m: {pool: [one]}}\n"
+    )
+    key = start.key("few", "--budget-dollars", "1")
+    spoken = {**CHAT, "modalities": ["text", "audio"], "max_tokens": 500}
+    asked = {**spoken, "audio": {"voice": "alloy", "format": "wav"}}
+    USAGE.update(
+        {
+            "prompt_tokens": 100,
+            "completion_tokens": 400,
+            "prompt_tokens_details": {"audio_tokens": 60},
+            "completion_tokens_details": {"audio_tokens": 390},
+        }
+    )
+    try:
+        status, _, body = gateway.ask(asked, key=key)
+        assert status == 429, "its 500 tokens may cost a dollar, and its prompt costs too"
+        assert b"insufficient_quota" in body
+        assert gateway.ask({**asked, "max_tokens": 400}, key=key)[0] == 200
+    finally:
+        USAGE.clear()
+        USAGE.update(before)
+    entry = last(gateway)
+    assert (entry["audio_input_tokens"], entry["audio_output_tokens"]) == (60, 390)
+    assert entry["dollars"] == pytest.approx(0.0004 + 0.06 + 0.0001 + 0.78)
+
+
 def test_cached_written_and_reasoning_tokens_stand_in_the_audit_and_the_metrics(
     upstream: Upstream, start: Starter
 ) -> None:

@@ -69,6 +69,8 @@ class VectorBound(NamedTuple):
 
 
 NO_VECTOR = VectorBound(0.0, 0)
+SPEAKING = frozenset(("modalities", "audio"))
+"""Fields that ask for a spoken answer."""
 
 
 class Whoever(NamedTuple):
@@ -165,12 +167,21 @@ def _dearest(
 ) -> float:
     """Dollars. Raises: Refusal for an upstream without a price."""
     dearest = 0.0
+    sounds = _may_sound(request.asked)
     for each in candidates:
         rates = request.snapshot.prices.of(each)
         if rates is None:
             raise _unpriced(request.asked.model, each.upstream.name)
-        dearest = max(dearest, rates.at_most(*bound))
+        dearest = max(dearest, rates.at_most(*bound, sounds=sounds))
     return dearest
+
+
+def _may_sound(asked: Asked) -> bool:
+    """Whether some of its tokens may be of sound, which has a price of its own."""
+    reading = asked.reading()
+    if reading.refers or reading.has_files or not SPEAKING.isdisjoint(asked.values):
+        return True
+    return any(each.medium is not Medium.IMAGE for each in reading.media)
 
 
 def _unpriced(model: str, upstream: str) -> Refusal:

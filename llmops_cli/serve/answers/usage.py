@@ -35,6 +35,7 @@ class _Details(msgspec.Struct):
     cache_write_tokens: AnyCount = None
     cache_creation_tokens: AnyCount = None
     reasoning_tokens: AnyCount = None
+    audio_tokens: AnyCount = None
 
 
 class _Counts(msgspec.Struct):
@@ -86,13 +87,19 @@ def _usage_of(counts: _Counts) -> Usage | None:
         answer = max(answer or 0, total - prompt)
     if prompt is None and answer is None:
         return None
-    cached = min(_cached(counts), prompt or 0)
+    read = prompt or 0
+    said = answer or 0
+    cached = min(_cached(counts), read)
+    written = min(_written(counts), read - cached)
+    thought = min(_reasoned(counts), said)
     return Usage(
-        input_tokens=prompt or 0,
-        output_tokens=answer or 0,
+        input_tokens=read,
+        output_tokens=said,
         cached_tokens=cached,
-        cache_write_tokens=min(_written(counts), (prompt or 0) - cached),
-        reasoning_tokens=min(_reasoned(counts), answer or 0),
+        cache_write_tokens=written,
+        reasoning_tokens=thought,
+        audio_input_tokens=min(_heard(counts), read - cached - written),
+        audio_output_tokens=min(_spoken(counts), said - thought),
         tells_input=prompt is not None,
         tells_output=answer is not None,
     )
@@ -114,6 +121,16 @@ def _written(counts: _Counts) -> int:
 def _reasoned(counts: _Counts) -> int:
     details = counts.completion_tokens_details or counts.output_tokens_details
     return (_count(details.reasoning_tokens) if details else None) or 0
+
+
+def _heard(counts: _Counts) -> int:
+    details = counts.prompt_tokens_details or counts.input_tokens_details
+    return (_count(details.audio_tokens) if details else None) or 0
+
+
+def _spoken(counts: _Counts) -> int:
+    details = counts.completion_tokens_details or counts.output_tokens_details
+    return (_count(details.audio_tokens) if details else None) or 0
 
 
 def _first(*values: AnyCount) -> int | None:

@@ -236,6 +236,8 @@ def _entry(context: RequestContext, total_s: float) -> AuditEntry:
         cache_write_tokens=observed.usage.cache_write_tokens,
         saved_tokens=context.decided.saved_tokens,
         reasoning_tokens=observed.usage.reasoning_tokens,
+        audio_input_tokens=observed.usage.audio_input_tokens,
+        audio_output_tokens=observed.usage.audio_output_tokens,
         dollars=round(observed.dollars, 9),
         cache=observed.cache,
         first_ms=round(observed.first_s * 1e3, 2),

@@ -35,7 +35,7 @@ LABELS = {
     "status": "of HTTP; one without a meaning is its class, such as 2xx",
     "class": "2xx, 3xx, 4xx or 5xx",
     "direction": "input or output",
-    "part": "cached or cache_write (of input), or reasoning (of output)",
+    "part": "cached, cache_write, audio_input (of input), reasoning, audio_output (of output)",
     "tag": "a tag's name that stands in the file's `tags`",
     "value": "of that tag; other: beyond 200 of them; empty: a key without the tag",
     "result": "cache: hit, miss, stale, semantic or bypass; shadow: fine, failed or skipped;"

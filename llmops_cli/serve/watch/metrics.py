@@ -153,12 +153,9 @@ class Metrics:
             self._child("tokens", model, key, "input").inc(usage.input_tokens)
         if usage.output_tokens:
             self._child("tokens", model, key, "output").inc(usage.output_tokens)
-        if usage.cached_tokens:
-            self._child("token_parts", model, key, "cached").inc(usage.cached_tokens)
-        if usage.cache_write_tokens:
-            self._child("token_parts", model, key, "cache_write").inc(usage.cache_write_tokens)
-        if usage.reasoning_tokens:
-            self._child("token_parts", model, key, "reasoning").inc(usage.reasoning_tokens)
+        for part, tokens in usage.parts():
+            if tokens:
+                self._child("token_parts", model, key, part).inc(tokens)
         if observed.dollars:
             self._child("cost_dollars", model, key).inc(observed.dollars)
             self._count_by_tag(context.asked.key, observed.dollars)

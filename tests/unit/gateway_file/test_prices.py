@@ -71,3 +71,11 @@ def test_whoever_may_answer_needs_a_price(model: ModelConfig, found: bool) -> No
     assert bool(list(unpriced(config(**models), ["a"]))) == found
     assert list(unpriced(config(**models), []))
     assert list(unpriced(config(), []))
+
+
+def test_sound_has_its_own_price_in_the_public_table() -> None:
+    rates = public_price("gpt-audio").rates()
+    assert rates.audio_input > 5 * rates.input
+    assert rates.audio_output > 5 * rates.output
+    plain = public_price("gpt-4o").rates()
+    assert plain.audio_input == pytest.approx(plain.input)

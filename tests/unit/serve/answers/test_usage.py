@@ -216,6 +216,33 @@ def test_what_is_put_into_a_cache_has_a_price() -> None:
     assert plain.cost(100, 0, cache_write_tokens=30) == pytest.approx(100 * 10 / 1e6)
 
 
+def test_sound_has_a_price_and_is_bounded_where_there_may_be_some() -> None:
+    rates = Price(input=10, output=20, reasoning=25, audio_input=100, audio_output=200).rates()
+    cost = rates.cost(
+        100,
+        50,
+        cached_tokens=10,
+        reasoning_tokens=5,
+        audio_input_tokens=60,
+        audio_output_tokens=40,
+    )
+    assert cost == pytest.approx((40 * 10 + 60 * 100 + 5 * 20 + 5 * 25 + 40 * 200) / 1e6)
+    assert rates.at_most(100, 50, sounds=True) == pytest.approx((100 * 100 + 50 * 200) / 1e6)
+    assert rates.at_most(100, 50) == pytest.approx((100 * 10 + 50 * 25) / 1e6)
+
+
+def test_sound_is_read_as_openai_tells_it_and_is_no_more_than_the_rest() -> None:
+    details = {"prompt_tokens_details": {"audio_tokens": 70, "cached_tokens": 50}}
+    details["completion_tokens_details"] = {"audio_tokens": 30, "reasoning_tokens": 5}
+    usage = {"prompt_tokens": 100, "completion_tokens": 32, **details}
+    for found in (
+        usage_in(json.dumps({"usage": usage}).encode()),
+        usage_of_chat(chunk("a"), chunk("", usage=usage), DONE),
+    ):
+        assert found is not None
+        assert (found.audio_input_tokens, found.audio_output_tokens) == (50, 27)
+
+
 @pytest.mark.parametrize(
     "told",
     [
