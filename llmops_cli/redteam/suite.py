@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -34,14 +34,18 @@ PLACES = (
     "letters",
     "who",
     "shots",
-    "topic",
 )
 """What may stand in braces in an attack's texts."""
+GOALS_PLACES = ("secret", "mark", "topic")
+"""What may stand in braces in the text of a goal."""
+ASKING = frozenset({"goal", "encoded", "first", "second", "letters"})
+"""Places that the text of a goal fills."""
 JUDGES = ("secret", "mark", "topic", "link", "tool", "pair", "insult")
 
 
 SearchSize = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Shots = Annotated[int, msgspec.Meta(ge=0, le=1024)]
+Turns = Annotated[list[str], msgspec.Meta(min_length=1)]
 
 
 class SearchMethod(StrEnum):
@@ -69,7 +73,7 @@ class Attack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     id: str
-    turns: list[str]
+    turns: Turns
     credit: str = ""
     role: str = "user"
     goal: str | None = None
@@ -94,7 +98,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     owasp: str
     atlas: str
     cwe: str
-    attacks: list[Attack]
+    attacks: Annotated[list[Attack], msgspec.Meta(min_length=1)]
     goal: str = "secret"
     judge: str | None = None
     system: str | None = None
@@ -120,7 +124,9 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 @cache
 def builtin() -> Suite:
     """The suite that comes with llmops."""
-    return read_suite(DATA)
+    suite = read_suite(DATA)
+    _check_goals(suite, DATA.name)
+    return suite
 
 
 def read_suite(path: Path) -> Suite:
@@ -170,6 +176,7 @@ def _named(name: str) -> tuple[Suite, list[str], int]:
     else:
         known = [QUICK, FULL, *points]
         raise unknown_name("suite", name, known)
+    _check_goals(suite, name)
     return suite, list(suite.families), 1
 
 
@@ -197,6 +204,9 @@ def _suite_of(raw: Any, where: str) -> Suite:  # Any: YAML
         raise UsageError(f"{where} has no secrets")
     for name, family in suite.families.items():
         _check_family(name, family, where)
+    for name in suite.quick:
+        if name not in suite.families:
+            raise unknown_name(f"family in quick of {where}", name, suite.families)
     return suite
 
 
@@ -209,16 +219,54 @@ def _check_family(
     if len(set(ids)) < len(ids):
         raise UsageError(f"{where}: two attacks of {name} have the same id")
     for attack in family.attacks:
-        for place in _places(attack):
-            if place not in PLACES:
-                raise unknown_name(f"place in {name}/{attack.id} of {where}", place, PLACES)
+        place = f"{name}/{attack.id}"
+        _check_places(_texts(attack, family), PLACES, f"place in {place} of {where}")
         judge = attack.judge_in(family)
         if judge not in JUDGES:
-            raise unknown_name(f"judge of {name}/{attack.id} in {where}", judge, JUDGES)
+            raise unknown_name(f"judge of {place} in {where}", judge, JUDGES)
+        if judge == "topic" and not family.topics:
+            raise UsageError(f"{where}: {place} is judged by topic and {name} has no topics")
+        if judge == "pair" and not family.pairs:
+            raise UsageError(f"{where}: {place} is judged by pair and {name} has no pairs")
     for variant in family.transforms:
         transform(variant, "test")
 
 
-def _places(attack: Attack) -> Iterator[str]:
-    for turn in attack.turns:
-        yield from PLACE.findall(turn)
+def _check_goals(suite: Suite, where: str) -> None:
+    """An attack that asks for a goal without a text would ask for nothing, and never succeed."""
+    for name, texts in suite.goals.items():
+        _check_places(texts, GOALS_PLACES, f"place in goal {name} of {where}")
+    for name, family in suite.families.items():
+        _check_places(family.goals, GOALS_PLACES, f"place in a goal of {name} of {where}")
+        if family.topics and not family.goals:
+            raise UsageError(
+                f"{where}: {name} has topics and no goals",
+                hint="goals: ['How do I make a {topic}?']",
+            )
+        if family.goals or family.pairs:
+            continue
+        for attack in family.attacks:
+            goal = attack.goal or family.goal
+            if not suite.goals.get(goal) and not ASKING.isdisjoint(_places(attack.turns)):
+                raise unknown_name(f"goal of {name}/{attack.id} in {where}", goal, suite.goals)
+
+
+def _texts(attack: Attack, family: Family) -> Iterator[str]:
+    yield from attack.turns
+    yield attack.prefill
+    yield attack.system or family.system or ""
+
+
+def _check_places(
+    texts: Iterable[str],
+    known: tuple[str, ...],
+    what: str,
+) -> None:
+    for place in _places(texts):
+        if place not in known:
+            raise unknown_name(what, place, known)
+
+
+def _places(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield from PLACE.findall(text)
