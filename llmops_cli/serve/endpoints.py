@@ -60,6 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     `bound`: the field in which the gateway itself bounds an answer.
     `choices`: how an answer's choices look; streams of them end with [DONE]. None: it has none.
     `places`: where texts stand in a whole answer.
+    `pairs`: two texts are read together, a question with each document.
     `logprobs`: how sure a model was of an answer can be asked for.
     `caches`: an answer may be given again. `streams`: it can come as events.
     `files`: those of a form, which bodies are then.
@@ -79,6 +80,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     bound: str | None = None
     choices: ChoiceFormat | None = None
     places: Callable[[Json], list[TextPlace]] = no_places
+    pairs: bool = False
     logprobs: bool = False
     caches: bool = True
     streams: bool = False

@@ -87,6 +87,7 @@ def _rerank(path: str) -> Endpoint:
         required=("model", "query"),
         missing=f"{path} needs a query",
         fields=RERANK_FIELDS,
+        pairs=True,
         caches=False,
     )
 
@@ -99,6 +100,7 @@ def _score(path: str) -> Endpoint:
         operation="score",
         required=("model",),
         fields=SCORE_FIELDS,
+        pairs=True,
         caches=False,
     )
 

@@ -38,8 +38,6 @@ WIDENED = 2
 APART_CHARS = 256
 COUNTED_HERE_BYTES = 256 << 10
 """Of texts in other scripts than ASCII's, counted on the loop in some milliseconds."""
-PAIRED = ("rerank", "score")
-"""Operations that read two texts together."""
 OWN_TOOLS = (
     None,
     "function",
@@ -312,7 +310,7 @@ def _bytes_most(request: AdmittedRequest, sizes: FieldSizes | None) -> int:
 
 def _pairs(asked: Asked) -> int:
     """How often a text is read: a question once with each document that it is held against."""
-    if asked.endpoint.target.operation not in PAIRED:
+    if not asked.endpoint.target.pairs:
         return 1
     return max(1, _longest_in(list(asked.values.values())))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 
+from llmops_cli.gateway_file.config import EndpointGroup
 from llmops_cli.serve.accounts.keys import ROLES
 from llmops_cli.serve.door.openapi import document
 from llmops_cli.serve.endpoints import (
@@ -19,7 +22,7 @@ from llmops_cli.serve.endpoints import (
     dialect_at,
 )
 from llmops_cli.serve.fields import READ, limits_in
-from llmops_cli.serve.passed_endpoints import KNOWN, PASSED, endpoints_of
+from llmops_cli.serve.passed_endpoints import GROUPS, KNOWN, PASSED, endpoints_of
 from llmops_cli.serve.request import RequestBody
 
 FIELDS = {field.name for field in msgspec.structs.fields(RequestBody)}
@@ -28,6 +31,7 @@ FIELDS = {field.name for field in msgspec.structs.fields(RequestBody)}
 @pytest.mark.parametrize("endpoint", KNOWN.values(), ids=KNOWN)
 def test_every_endpoint_knows_its_fields(endpoint: Endpoint) -> None:
     assert set(endpoint.required) <= set(endpoint.fields)
+    assert endpoint.prompt in FIELDS, "what is answered is read by its name"
     if endpoint.prompt != "model":
         assert endpoint.fields[endpoint.prompt].carries in READ, "what is answered is judged"
     assert any(field.carries in READ for field in endpoint.fields.values())
@@ -83,6 +87,10 @@ def test_the_document_has_every_path() -> None:
     assert set(document(ENDPOINTS)["paths"]) == {*ENDPOINTS, *PAGES}
     assert set(document(KNOWN)["paths"]) == {*ENDPOINTS, *PASSED, *PAGES}
     assert endpoints_of(["score"]).keys() - ENDPOINTS.keys() == {"/score", "/v1/score"}
+
+
+def test_the_file_can_name_every_group() -> None:
+    assert set(GROUPS) == set(get_args(EndpointGroup))
 
 
 def test_an_ordinary_key_may_ask_everywhere() -> None:
