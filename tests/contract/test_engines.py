@@ -48,18 +48,44 @@ OPTIONS = {
 }
 NAMES = [*sorted(ENGINES), "echo"]
 """Ours, and one from a package of its own (tests/plugin)."""
+MODES: list[tuple[str, dict[str, str]]] = [
+    *((name, {}) for name in NAMES if name != "remote"),
+    ("remote", OPTIONS["remote"]),
+    ("llamacpp", {"binary": "/opt/llama-server"}),
+    ("transformers", {"batching": "static"}),
+]
+"""What an engine may run with, for who looks at its other options beside that."""
+VALUES = {
+    "dtype": "bfloat16",
+    "max_model_len": "2048",
+    "max_num_seqs": "7",
+    "gpu_memory_utilization": "0.5",
+    "cpu_offload_gib": "2.5",
+    "tensor_parallel": "2",
+    "pipeline_parallel": "2",
+    "data_parallel": "2",
+    "kv_cache_dtype": "q8_0",
+    "prefix_caching": "false",
+    "attention": "eager",
+    "speculative": "ngram:4",
+    "lora": "a=/loras/a",
+    "threads": "3",
+    "batching": "static",
+    "compile": "true",
+}
+"""Other than what happens without them."""
 ARTIFACT = Artifact(reference="demo", format="gguf", path="/models/demo-F16.gguf")
 ENV = Env(name="llamacpp", python="/env/bin/python", origin="venv")
 
 
-def server_of(name: str) -> ServerSpec:
+def server_of(name: str, wishes: dict[str, str]) -> ServerSpec:
     engine = load_engine(name)
-    options = parse_options(name, engine, OPTIONS.get(name, {}))
+    options = parse_options(name, engine, wishes)
     return engine.server(ARTIFACT, options=options, env=ENV, port=8123, parallel=4)
 
 
 def describe(name: str) -> dict[str, object]:
-    spec = server_of(name)
+    spec = server_of(name, OPTIONS.get(name, {}))
     return dict(msgspec.json.decode(msgspec.json.encode(spec)))
 
 
@@ -81,9 +107,49 @@ def test_options_are_common_or_its_own_and_each_is_taken_or_refused(name: str) -
         parse_options(name, engine, {"no_such_option": "1"})
 
 
+@pytest.mark.parametrize(("name", "beside"), MODES)
+def test_an_option_is_refused_or_changes_what_is_run(name: str, beside: dict[str, str]) -> None:
+    """One that is taken and does nothing would stand in a report as if it had held."""
+    plain = server_of(name, beside)
+    for option in load_engine(name).facts.options:
+        if option in beside:
+            continue
+        value = VALUES.get(option) or OPTIONS.get(name, {}).get(option, "12")
+        try:
+            changed = server_of(name, {**beside, option: value})
+        except UsageError:
+            continue
+        assert changed != plain, option
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("vllm", {"compile": "maybe"}),
+        ("vllm", {"kv_space_gib": "all"}),
+        ("vllm", {"max_num_batched_tokens": "many"}),
+        ("vllm", {"max_lora_rank": "8"}),
+        ("llamacpp", {"binary": "/opt/llama-server", "queue": "8"}),
+        ("llamacpp", {"queue": "long"}),
+        ("transformers", {"batching": "none"}),
+    ],
+)
+def test_a_value_that_an_engine_cannot_have_is_refused_before_it_starts(
+    name: str, options: dict[str, str]
+) -> None:
+    with pytest.raises(UsageError, match=list(options)[-1]):
+        parse_options(name, load_engine(name), options)
+
+
+@pytest.mark.parametrize("word", ["true", "yes", "1", "on"])
+def test_vllm_compiles_by_any_word_for_yes(word: str) -> None:
+    assert "--enforce-eager" in server_of("vllm", {"compile": "no"}).argv
+    assert "--enforce-eager" not in server_of("vllm", {"compile": word}).argv
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_own_servers_bind_to_loopback_and_hold_no_path_of_this_machine(name: str) -> None:
-    spec = server_of(name)
+    spec = server_of(name, OPTIONS.get(name, {}))
     assert spec.url.startswith("http://127.0.0.1:")
     assert str(Path(__file__).parent.parent.parent) not in " ".join(spec.argv)
 
