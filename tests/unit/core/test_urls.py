@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import cast
 
+import msgspec
 import pytest
 
 from llmops_cli.bench.recipe import BenchRecipe
+from llmops_cli.cli.reference import RECIPES
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.fields import flags_of
+from llmops_cli.core.names import load_object
 from llmops_cli.core.resolve import resolve
+from llmops_cli.core.said import variable_of
 from llmops_cli.core.urls import is_secret_name, refuse_secrets, server_url, shown_url
 from llmops_cli.deploy.model_place import read_volume
 from llmops_cli.gateway_file.config import RedisConfig
@@ -81,21 +87,36 @@ def test_an_address_without_secrets_is_shown_whole(url: str) -> None:
     assert shown_url(url) == url
 
 
+NEEDED: dict[str, object] = {"cases": "cases.yaml", "budget_calls": 20, "proposer": "small"}
+"""Without which some commands say nothing of their addresses."""
+
+
+def url_fields() -> Iterator[tuple[str, str]]:
+    """(command, field) of every recipe's addresses."""
+    for command, place in RECIPES.items():
+        for field in flags_of(cast(type[msgspec.Struct], load_object(place))):
+            if field.endswith("url") or field == "proxy":
+                yield command, field
+
+
 @pytest.mark.parametrize("url", SECRET_URLS)
-@pytest.mark.parametrize("field", ["url", "attacker_url", "judge_url"])
+@pytest.mark.parametrize(("command", "field"), list(url_fields()))
 @pytest.mark.parametrize("origin", ["flag", "env", "file"])
-def test_no_url_of_a_red_team_recipe_has_secrets(url: str, field: str, origin: str) -> None:
+def test_no_url_of_a_recipe_has_secrets(url: str, command: str, field: str, origin: str) -> None:
+    """A new command's too: what a recipe holds is in its report."""
+    kind = cast(type[msgspec.Struct], load_object(RECIPES[command]))
+    needed = {name: NEEDED[name] for name in NEEDED if name in kind.__struct_fields__}
     given: dict[str, dict[str, object]] = {"flag": {}, "file": {}}
     environ = {}
     if origin == "env":
-        environ[f"LLMOPS_REDTEAM_{field.upper()}"] = url
+        environ[variable_of(command, field)] = url
     else:
         given[origin][field] = url
     with pytest.raises(UsageError, match="would be saved"):
         resolve(
-            RedteamRecipe,
-            command="redteam",
-            file=given["file"],
+            kind,
+            command=command,
+            file={**needed, **given["file"]},
             flags=given["flag"],
             environ=environ,
         )
