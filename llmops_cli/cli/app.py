@@ -293,11 +293,18 @@ def _terminate(_signal: int, _frame: object) -> None:
 
 def _explain(error: LlmopsError) -> int:
     with suppress(OSError):  # a full or closed stderr must not change the exit code
-        sys.stderr.write(f"error: {visible(error.message)}\n")
+        sys.stderr.write(f"error: {_told(error.message)}\n")
         if error.hint:
-            sys.stderr.write(f"hint: {visible(error.hint)}\n")
+            sys.stderr.write(f"hint: {_told(error.hint)}\n")
         sys.stderr.flush()
     return error.exit_code
+
+
+def _told(words: str) -> str:
+    """What a user typed for a model or a file may be an address with a password."""
+    from llmops_cli.core.urls import without_secrets
+
+    return visible(without_secrets(words))
 
 
 def _unexpected(error: Exception) -> int:

@@ -20,6 +20,9 @@ HIDDEN = "***"
 QUERY = re.compile(r"[?#]")
 AUTHORITY = re.compile(r"(?P<scheme>[^:/]+://)(?P<host>\[[^\]]*\]|[^:/\[]*):(?P<port>[^/]*)")
 PORT = re.compile(r"[0-9]{0,5}")
+USER_IN_TEXT = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://?)[^\s'"]*@""")
+"""A path that was made of a URL has lost a slash; a password may have some in it."""
+PARAMETER_IN_TEXT = re.compile(r"""(?P<sign>[?&])(?P<name>[\w-]+)=(?P<value>[^\s&'"]+)""")
 VARIABLE = "$"
 """Before the name of an environment variable, which is no secret."""
 SECRET_NAME = re.compile(
@@ -76,6 +79,18 @@ def shown_url(url: str) -> str:
     if authority and not (authority["host"] and PORT.fullmatch(authority["port"])):
         return f"{authority['scheme']}{authority['host']}:{HIDDEN}"
     return head
+
+
+def without_secrets(text: str) -> str:
+    """A message in which URLs may stand, without their users, passwords and keys."""
+    plain = USER_IN_TEXT.sub(rf"\1{HIDDEN}@", text)
+    return PARAMETER_IN_TEXT.sub(_hidden_parameter, plain)
+
+
+def _hidden_parameter(found: re.Match[str]) -> str:
+    if not is_secret_name(found["name"]) or found["value"].startswith(VARIABLE):
+        return found[0]
+    return f"{found['sign']}{found['name']}={HIDDEN}"
 
 
 def server_url(url: str, *, field: str) -> str:

@@ -16,13 +16,20 @@ from llmops_cli.core.fields import flags_of
 from llmops_cli.core.names import load_object
 from llmops_cli.core.resolve import resolve
 from llmops_cli.core.said import variable_of
-from llmops_cli.core.urls import is_secret_name, refuse_secrets, server_url, shown_url
+from llmops_cli.core.urls import (
+    is_secret_name,
+    refuse_secrets,
+    server_url,
+    shown_url,
+    without_secrets,
+)
 from llmops_cli.deploy.model_place import read_volume
 from llmops_cli.gateway_file.config import RedisConfig
 from llmops_cli.gateway_file.url import bad_url
 from llmops_cli.plan.models import read_load
 from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.serve.accounts.redis_link import RedisLink
+from tests.conftest import Cli
 
 SECRET = "hunter2"
 SECRET_URLS = (
@@ -78,6 +85,38 @@ def test_an_address_that_is_refused_is_not_repeated_with_its_secrets(url: str) -
             refuse(url)
         assert SECRET not in f"{error.value.message}{error.value.hint}"
     assert SECRET not in (bad_url(url) or SECRET)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *SECRET_URLS,
+        f"https:/me:{SECRET}@host/x.gguf",
+        f"redis://:a/{SECRET}@host",
+        f"'http://host/x?token={SECRET}'",
+    ],
+)
+def test_a_message_repeats_no_secret_of_a_url(url: str) -> None:
+    told = without_secrets(f"no model at {url} here")
+    assert SECRET not in told
+    assert told.startswith("no model at ")
+    assert told.endswith(" here")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://h:80/v1?page=2 or a@b.org", "llmops keys create --name x", "https://h/?key=$KEY"],
+)
+def test_a_message_without_secrets_is_told_as_it_is(text: str) -> None:
+    assert without_secrets(text) == text
+
+
+@pytest.mark.parametrize("command", [("quantize",), ("report", "show"), ("bench", "--model")])
+def test_an_error_repeats_no_password(command: tuple[str, ...], cli: Cli) -> None:
+    """An address in the place of a model or a run, where none can be."""
+    told = cli(*command, f"http://me:{SECRET}@127.0.0.1:9/x.gguf")
+    assert told.returncode == 2
+    assert SECRET not in told.stderr
 
 
 @pytest.mark.parametrize(
