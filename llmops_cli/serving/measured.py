@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import msgspec
 
 from llmops_cli import __version__
@@ -22,9 +25,9 @@ MACHINE_FACTS = (
 def measurement_key(target: PreparedTarget, *asked: object) -> str | None:
     """Of a measurement of an engine that we start, by all that answered.
 
-    That is: model, adapters, options, the engine and its versions, the code of its server, this
-    machine, and what was `asked`. None for a server that somebody else runs: nobody knows what
-    answers there tomorrow.
+    That is: model, adapters, options, the engine and its versions, the code of its server, how it
+    is started, this machine, and what was `asked`. None for a server that somebody else runs:
+    nobody knows what answers there tomorrow.
     """
     if target.is_remote:
         return None
@@ -35,6 +38,7 @@ def measurement_key(target: PreparedTarget, *asked: object) -> str | None:
         msgspec.to_builtins(target.options),
         target.target.backend,
         target.versions(),
+        _started(target, spec),
         _machine(),
         *asked,
         program=_program(spec),
@@ -48,6 +52,15 @@ def _program(spec: ServerSpec) -> str | None:
         return None
     place = spec.argv.index(WORKERS_ARGUMENT)
     return spec.argv[place + 1]
+
+
+def _started(target: PreparedTarget, spec: ServerSpec) -> dict[str, object]:
+    """The command without its model, and the files that it names: a user may build them anew."""
+    held = {target.artifact.path, *target.artifact.parts.values()}
+    words = [word for word in spec.argv if word not in held]
+    files = [Path(word) for word in words if os.sep in word]
+    contents = [file for file in files if file.is_file()]
+    return {"argv": words, "env": dict(spec.env), "files": contents}
 
 
 def _machine() -> dict[str, object]:

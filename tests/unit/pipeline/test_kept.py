@@ -10,6 +10,8 @@ import pytest
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.progress import Silent
+from llmops_cli.core.spec import ServerSpec
+from llmops_cli.engines import EngineFacts
 from llmops_cli.engines.options import EngineOptions
 from llmops_cli.pipeline.kept import Kept, files_read
 from llmops_cli.serving.measured import measurement_key
@@ -61,6 +63,57 @@ def test_another_option_load_model_or_engine_has_another_key() -> None:
         measurement_key(changed, "load"),
     ]
     assert len(set(keys)) == len(keys)
+
+
+def test_a_server_that_was_built_anew_has_another_key(tmp_path: Path) -> None:
+    """`binary=` names a program of the user's own."""
+    binary = tmp_path / "llama-server"
+    binary.write_text("one")
+    model = tmp_path / "m.gguf"
+    model.touch()
+    artifact = Artifact(reference="m", format="gguf", path=str(model), digest="sha256:1")
+    wish = EngineTarget(options={"binary": str(binary)}, artifact=artifact)
+    target = prepare_target(wish, progress=Silent())
+    before = measurement_key(target, "load")
+    assert measurement_key(target, "load") == before
+    binary.write_text("two")
+    assert measurement_key(target, "load") != before
+
+
+class Scripted:
+    """An engine of another package, whose version stays whatever it starts."""
+
+    facts = EngineFacts()
+
+    def __init__(self, *argv: str) -> None:
+        self.argv = argv
+
+    def check(self, options: EngineOptions) -> None:
+        """Takes everything."""
+
+    def server(self, artifact: Artifact, **_: object) -> ServerSpec:
+        return ServerSpec(engine="x", argv=self.argv, url="http://127.0.0.1:1", model="x")
+
+
+def test_an_engine_that_starts_something_else_has_another_key(tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text("one")
+
+    def key_of(*argv: str) -> str | None:
+        target = PreparedTarget(
+            EngineTarget(backend="x"),
+            engine=Scripted("python", str(script), *argv),
+            options=EngineOptions(),
+            env=None,
+            artifact=Artifact(reference="m", format="none"),
+        )
+        return measurement_key(target, "load")
+
+    first = key_of("--fast")
+    assert key_of("--fast") == first
+    assert key_of() != first
+    script.write_text("two")
+    assert key_of("--fast") != first
 
 
 def test_a_server_that_somebody_else_runs_is_never_answered_from_a_cache() -> None:
