@@ -12,12 +12,14 @@ from llmops_cli.core.calls import call
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.resolve import as_text, resolve
-from llmops_cli.engines import load_engine, parse_options
+from llmops_cli.engines import engines_for, load_engine, parse_options
 from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.quantize.variants import GGUF, variants_of
 from llmops_cli.runtime.recipes import refuse_other_commands
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.runs import REPORT
 from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
+from llmops_cli.serving.target import EngineTarget
 from llmops_cli.train.recipe import TrainRecipe
 
 
@@ -132,7 +134,29 @@ def steps_of(recipe: PipelineRecipe) -> Steps:
             hint="name servers under engines: {name: x, backend: remote, options: {url: ...}}, "
             "or llmops bench --url",
         )
+    elif bench is not None or recipe.evaluate is not None:
+        _check_served(steps)
     return steps
+
+
+def _check_served(steps: Steps) -> None:
+    """An engine that cannot load a file, or loads none, says nothing of its speed."""
+    backend = steps.bench.backend if steps.bench else EngineTarget().backend
+    formats = load_engine(backend).facts.formats
+    for variant in variants_of(steps.quantize):
+        made = variant.spec.format
+        if made not in formats:
+            raise UsageError(
+                f"backend '{backend}' cannot load {variant.scheme}, which is {made}",
+                hint=_able(made),
+            )
+
+
+def _able(model_format: str) -> str:
+    able = engines_for(model_format)
+    if not able:
+        return "no engine serves that; leave bench and evaluate out"
+    return f"backend: {' or '.join(able)}"
 
 
 def _check_engines(recipe: PipelineRecipe, bench: BenchRecipe | None) -> None:
@@ -157,6 +181,12 @@ def _check_engines(recipe: PipelineRecipe, bench: BenchRecipe | None) -> None:
         engine = load_engine(entry.backend)
         options = bench.options | entry.engine_options()
         parse_options(entry.backend, engine, options)
+        if entry.scheme and GGUF not in engine.facts.formats:
+            raise UsageError(
+                f"engine {entry.name}: backend '{entry.backend}' cannot load {entry.scheme}, "
+                f"which is {GGUF}",
+                hint=_able(GGUF),
+            )
 
 
 def _train(recipe: PipelineRecipe) -> TrainRecipe | None:

@@ -6,6 +6,8 @@ keeps what it made or measured under a key of all that decided it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from llmops_cli.bench.recipe import BenchRecipe
@@ -83,7 +85,11 @@ class _Pipeline:
         else:
             source = self._source()
             artifacts = self._quantized(source)
-            rows = [self._artifact_row(source, made) for made in artifacts]
+            names = row_names(artifacts)
+            rows = [
+                self._artifact_row(source, made, name)
+                for made, name in zip(artifacts, names, strict=True)
+            ]
             digests["model"] = source.digest or ""
         manifest = clock.manifest(
             self._recipe,
@@ -154,11 +160,16 @@ class _Pipeline:
 
     # -- rows
 
-    def _artifact_row(self, source: Artifact, made: QuantizedArtifact) -> Row:
+    def _artifact_row(
+        self,
+        source: Artifact,
+        made: QuantizedArtifact,
+        name: str,
+    ) -> Row:
         artifact = _as_artifact(source, made)
-        measured = self._measure(artifact, made.scheme)
+        measured = self._measure(artifact, name)
         row = Row(
-            name=made.scheme,
+            name=name,
             size_bytes=made.size_bytes,
             bits_per_weight=made.bits_per_weight,
             perplexity=made.perplexity,
@@ -168,7 +179,7 @@ class _Pipeline:
         )
         return _with_load(row, measured.bench)
 
-    def _measure(self, artifact: Artifact, scheme: str) -> Measured:
+    def _measure(self, artifact: Artifact, name: str) -> Measured:
         """Bench and evaluation of one artifact, kept unless something that matters has changed."""
         recipe = self._steps.bench
         wish = EngineTarget(artifact=artifact)
@@ -188,15 +199,15 @@ class _Pipeline:
             read,
         )
         kept = Kept(key, self._progress)
-        step = f"bench and evaluate {scheme}"
+        step = f"bench and evaluate {name}"
         found = kept.read(Measured)
         if found is not None:
             self._end(step, reused=True)
             return found
         report = None
         if recipe is not None:
-            report = self._load(target, scheme, folder=f"bench-{scheme}")
-        skills = self._skills(target, scheme)
+            report = self._load(target, name, folder=f"bench-{name}")
+        skills = self._skills(target, name)
         measured = Measured(bench=report, skills=skills)
         if all_valid(report):
             kept.write(measured)
@@ -311,10 +322,19 @@ class _Pipeline:
             )
 
 
+def row_names(artifacts: Sequence[QuantizedArtifact]) -> list[str]:
+    """By scheme; where two methods make the same one, by method too."""
+    schemes = [made.scheme for made in artifacts]
+    return [
+        made.name if schemes.count(made.scheme) > 1 and made.name else made.scheme
+        for made in artifacts
+    ]
+
+
 def _as_artifact(source: Artifact, made: QuantizedArtifact) -> Artifact:
     return Artifact(
         reference=source.reference,
-        format="gguf",
+        format=made.format,
         path=made.path,
         digest=made.digest,
         size_bytes=made.size_bytes,
