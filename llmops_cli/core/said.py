@@ -9,6 +9,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError, nearest_name
 from llmops_cli.core.fields import flags_of, hints_of, is_list, spelling_of
+from llmops_cli.core.urls import HIDDEN, is_secret_name
 
 FLAG = "flag"
 PREFIX = "LLMOPS_"
@@ -27,13 +28,30 @@ def said_of(
     said = {}
     for name, value in values.items():
         origin = origins[name]
-        told = f"{name}={value!r} ({origin})"
+        shown = _without_secrets(value)
+        told = f"{name}={shown!r} ({origin})"
         if origin == FLAG and name in flags:
-            told = f"{spelling_of(name, flags[name])} {value!r}"
+            told = f"{spelling_of(name, flags[name])} {shown!r}"
         elif origin == "env":
-            told = f"{variable_of(command, name)}={value!r}"
+            told = f"{variable_of(command, name)}={shown!r}"
         said[name] = told
     return said
+
+
+def _without_secrets(value: object) -> object:
+    """Plain data of a recipe, in which a header or an option may hold a key."""
+    if isinstance(value, Mapping):
+        shown = {}
+        for name, part in value.items():
+            shown[name] = HIDDEN if is_secret_name(str(name)) else _without_secrets(part)
+        return shown
+    if isinstance(value, list | tuple):
+        return [_without_secrets(part) for part in value]
+    if isinstance(value, str):
+        name, sign, _ = value.partition(":")
+        if sign and is_secret_name(name):
+            return f"{name}: {HIDDEN}"
+    return value
 
 
 def variable_of(command: str, field: str) -> str:

@@ -102,6 +102,8 @@ def check_target(target: EngineTarget) -> tuple[Engine, EngineOptions]:
         )
     engine = load_engine(target.backend)
     wishes = dict(target.options)
+    if target.url and "url" in wishes:  # what is passed over would stand in the report unread
+        raise UsageError("--url and --set url= are two servers", hint="give one of them")
     if target.url:
         wishes["url"] = target.url
     return engine, parse_options(target.backend, engine, wishes)

@@ -192,6 +192,20 @@ def test_a_backend_beside_a_url_is_refused(kind: type[BenchRecipe | RedteamRecip
     assert found.recipe.backend == "remote"
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Api-Key": SECRET},
+        [{"authorization": f"Bearer {SECRET}"}],
+        [["a", f"X-Auth-Token: {SECRET}"], 1],
+    ],
+)
+def test_a_value_that_is_refused_is_shown_without_its_secrets(headers: object) -> None:
+    with pytest.raises(UsageError, match="headers=") as refused:
+        resolve(BenchRecipe, command="bench", file={"headers": headers})
+    assert SECRET not in f"{refused.value.message}{refused.value.hint}"
+
+
 def test_names_of_secrets() -> None:
     secret = ("api_key", "api-key", "token", "X-Auth-Token", "client_secret", "password", "sig")
     plain = ("max_tokens", "model", "monkey", "author", "signal", "tokenizer")
