@@ -94,27 +94,41 @@ def _in_engine(engine: str, options: Mapping[str, str]) -> Mistakes:
     if engine not in names:
         yield misspelt(("engine",), "engine", engine, names)
         return
-    for name, value in options.items():  # each has a line of its own
-        one = {name: value}
-        place = ("options", name)
-        yield from _in_options(engine, one, place)
-    yield from _in_options(engine, options, ("options",))
+    yield from _in_options(engine, options)
 
 
-def _in_options(
+def _in_options(engine: str, options: Mapping[str, str]) -> Mistakes:
+    """All of them, as some are right only together; what one is to blame for has its line."""
+    left = dict(options)
+    while error := _refusal(engine, left):
+        blamed = _blamed(engine, left, error)
+        place: Place = ("options",) if blamed is None else ("options", blamed)
+        yield Mistake(place, error.message, error.hint)
+        if blamed is None:
+            return
+        del left[blamed]
+
+
+def _blamed(
     engine: str,
     options: Mapping[str, str],
-    place: Place,
-) -> Mistakes:
+    error: UsageError,
+) -> str | None:
+    """The one that is refused alone as it is among the others."""
+    for name, value in options.items():
+        alone = _refusal(engine, {name: value})
+        if alone is not None and alone.message == error.message:
+            return name
+    return None
+
+
+def _refusal(engine: str, options: Mapping[str, str]) -> UsageError | None:
     loaded = load_engine(engine)
     try:
         parse_options(engine, loaded, options)
     except UsageError as error:
-        yield Mistake(
-            place,
-            error.message,
-            error.hint,
-        )
+        return error
+    return None
 
 
 def _in_model(

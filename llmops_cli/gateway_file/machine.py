@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import chain
 from pathlib import Path
 
-from llmops_cli.core.errors import EnvironmentMissing
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.engines import engine_names, load_engine, parse_options
+from llmops_cli.engines.options import EngineOptions
 from llmops_cli.gateway_file.combinations import pools_of
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.credentials import mistakes_in_values
@@ -45,13 +47,33 @@ def prompts_at(named: str, folder: Path) -> Path:
 
 
 def _in_engine(upstream: UpstreamConfig) -> Mistakes:
-    if upstream.engine is None or upstream.model is None:
+    if upstream.engine is None:
         return
     from llmops_cli.models.find import may_be_found
 
-    if not may_be_found(upstream.model):
-        hint = "a folder, a .gguf file, owner/name of the Hugging Face hub, or demo"
+    hint = "a folder, a .gguf file, owner/name of the Hugging Face hub, or demo"
+    if upstream.model is not None and not may_be_found(upstream.model):
         yield Mistake(("model",), f"no model at {upstream.model}", hint)
+    options = _options_of(upstream.engine, upstream)
+    if options is None:
+        return
+    for lora in options.lora:
+        if not at_home(lora.path).exists():
+            adapter_hint = "a PEFT folder or a GGUF adapter file"
+            yield Mistake(("options", "lora"), f"no adapter at {lora.path}", adapter_hint)
+    guess = options.speculative
+    if guess is not None and guess.path and not may_be_found(guess.path):
+        yield Mistake(("options", "speculative"), f"no model at {guess.path}", hint)
+
+
+def _options_of(name: str, upstream: UpstreamConfig) -> EngineOptions | None:
+    """None for options that are wrong on any machine, which is said elsewhere."""
+    if name not in engine_names():
+        return None
+    try:
+        return parse_options(name, load_engine(name), upstream.engine_options())
+    except UsageError:
+        return None
 
 
 def _in_discovery(upstream: UpstreamConfig) -> Mistakes:

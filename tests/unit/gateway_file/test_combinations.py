@@ -10,6 +10,8 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.gateway_file.oddities import oddities_in
 from llmops_cli.gateway_file.read import load_config, read_file
 
+STATIC = "engine: transformers, options: {batching: static, speculative: 'ngram:3'}"
+"""One of them is right only beside the other."""
 HEAD = """\
 upstreams:
   one: {url: http://127.0.0.1:9/v1}
@@ -156,6 +158,7 @@ def test_it_is_told_with_its_line(text: str, line: int, said: str, tmp_path: Pat
         A + "redis: {url: 'rediss://:secret@h:6380/3'}\n",
         one_with("price: {input: 0, output: 0}"),
         A + "audit: {on: false}\n",
+        HEAD.replace("url: http://127.0.0.1:9/v1", STATIC),
         A + "  yes: {pool: [one], fallback: [a]}\n  1.10: {pool: [one]}\n",
     ],
 )

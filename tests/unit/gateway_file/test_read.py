@@ -84,6 +84,14 @@ def file(tmp_path: Path) -> Path:
         (with_options("max_model_len: many"), 6, "no such value", "4096"),
         (with_options("kv_cache_dtype: fp8"), 6, "no KV cache of fp8", "q8_0"),
         (with_options("gpu_layers: -1"), 6, "not a number", ""),
+        (with_options("threads: 2\n      lora: a=nope"), 7, "no adapter at nope", "PEFT"),
+        (with_options("speculative: draft:nope"), 6, "no model at nope", "demo"),
+        (
+            with_options("lora: a=nope").replace("llamacpp", "transformers"),
+            6,
+            "continuous batching has no --lora",
+            "batching=static",
+        ),
         (with_options("gpu_memory_utilization: 0.9"), 6, "has no --gpu-memory-utilization", "vllm"),
     ],
 )
