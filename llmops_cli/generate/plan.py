@@ -22,7 +22,7 @@ from llmops_cli.runtime.chat import (
     require_one_bought,
 )
 from llmops_cli.runtime.digests import digest_value
-from llmops_cli.runtime.keys import api_key
+from llmops_cli.runtime.keys import target_key
 
 NO_URL = "http://unused"
 CAP_FLAGS = {
@@ -88,7 +88,7 @@ def planned_endpoint(recipe: GenerateRecipe) -> ChatEndpoint:
     return ChatEndpoint(
         url=recipe.url or NO_URL,
         model=recipe.model or "",
-        key=api_key(recipe.api_key_env) if recipe.url else "",
+        key=target_key(recipe.api_key_env, recipe.url),
         dialect=recipe.dialect,
     )
 

@@ -26,7 +26,7 @@ from llmops_cli.generate.working import BatchWork
 from llmops_cli.runtime.chat import ChatEndpoint
 from llmops_cli.runtime.files import claimed
 from llmops_cli.runtime.http import Http
-from llmops_cli.runtime.keys import api_key
+from llmops_cli.runtime.keys import target_key
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.runs import RunFolder
 from llmops_cli.serving.start import RunningServer, started
@@ -69,7 +69,7 @@ def generate(
     asked = _target(recipe)
     check_target(asked)
     plan = plan_of(recipe, progress=progress)
-    key = api_key(recipe.api_key_env) if recipe.url else ""
+    key = target_key(recipe.api_key_env, recipe.url)
     with claimed(output), _journal(plan, output, retry_errors=retry_errors) as journal:
         if journal.before.answered:
             progress.say(f"{journal.before.answered:,} rows were answered before")

@@ -33,6 +33,15 @@ def api_key(
     return found
 
 
+def target_key(variable: str, url: str | None) -> str:
+    """The key of a server at `url`; none for an engine of ours.
+
+    Raises: as `api_key`, in any case: a variable that was named is looked at.
+    """
+    key = api_key(variable)
+    return key if url else ""
+
+
 def require_header_value(value: str, *, variable: str) -> None:
     """Raises: UsageError, without the value, for one that cannot stand in a header."""
     if all(map(_is_header_char, value)):

@@ -231,6 +231,7 @@ tests:
         (("--fail-if", "speed > 1"), "unknown metric 'speed'"),
         (("--money-budget", "1"), "--money-budget needs prices"),
         (("--judge-model", "j"), "--judge-model is a model at --judge-url"),
+        (("--embedding-url", "http://127.0.0.1:9"), "--embedding-url needs a model's name"),
     ],
 )
 def test_wrong_input_is_told_before_anything_is_sent(

@@ -32,3 +32,17 @@ def test_what_the_server_says_is_told(command: tuple[str, ...], cli: Cli, tmp_pa
     assert done.returncode == 4, done.stderr
     assert done.stderr.count(f"http 404: {SAID}") == 1
     assert "--model" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+def test_a_variable_that_is_named_and_not_set_is_told(
+    command: tuple[str, ...], cli: Cli, tmp_path: Path
+) -> None:
+    """Beside an engine of ours too, which is sent no key."""
+    (tmp_path / "in.jsonl").write_text('{"prompt": "a"}\n')
+    (tmp_path / "cases.yaml").write_text(CASES)
+    before = set(tmp_path.iterdir())
+    done = cli(*command, "--backend", "sim", "--api-key-env", "NOPE")
+    assert done.returncode == 3, done.stderr
+    assert "NOPE is not set" in done.stderr
+    assert set(tmp_path.iterdir()) - before <= {tmp_path / "cache"}

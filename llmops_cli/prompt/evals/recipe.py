@@ -104,6 +104,8 @@ class EvalRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 server_url(str(url), field=field)
         if values.get("judge_model") and not values.get("judge_url"):
             raise UsageError("--judge-model is a model at --judge-url", hint="give both")
+        if values.get("embedding_url") and not values.get("embedding_model"):
+            raise UsageError("--embedding-url needs a model's name", hint="--embedding-model NAME")
 
     @property
     def path(self) -> Path:

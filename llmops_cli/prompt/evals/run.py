@@ -51,7 +51,7 @@ from llmops_cli.runtime.chat import (
 from llmops_cli.runtime.digests import digest_value
 from llmops_cli.runtime.files import locked, to_json, write_atomic
 from llmops_cli.runtime.http import Http
-from llmops_cli.runtime.keys import api_key, bearer
+from llmops_cli.runtime.keys import api_key, bearer, target_key
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.outcomes import OutcomesFile, StopReason, read_outcomes, work_off
 from llmops_cli.runtime.runs import RunFolder
@@ -160,9 +160,9 @@ class _Run:
         require_affordable(recipe, self._plan)
         for model in self._plan.models:
             check_target(self._target(model))
+        key = target_key(recipe.api_key_env, recipe.url)
         if recipe.url:
-            endpoint = chat_endpoint(recipe.url, "", key=api_key(recipe.api_key_env))
-            require_answer(endpoint)
+            require_answer(chat_endpoint(recipe.url, "", key=key))
         if self._judge_endpoint is not None:
             require_answer(self._judge_endpoint, field="judge_url")
 
@@ -214,7 +214,7 @@ class _Run:
         cache: ChatCache | None,
     ) -> None:
         recipe = self._recipe
-        key = api_key(recipe.api_key_env) if recipe.url else ""
+        key = target_key(recipe.api_key_env, recipe.url)
         prepared = prepare_target(self._target(model), progress=self._progress)
         with started(
             prepared,

@@ -42,7 +42,7 @@ from llmops_cli.runtime.chat import (
 )
 from llmops_cli.runtime.files import locked, to_json, write_atomic
 from llmops_cli.runtime.http import Http
-from llmops_cli.runtime.keys import api_key, bearer
+from llmops_cli.runtime.keys import api_key, bearer, target_key
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.outcomes import OutcomesFile, StopReason, read_outcomes
 from llmops_cli.runtime.runs import REPORT, RunFolder, load_report
@@ -132,8 +132,9 @@ class _Run:
         require_affordable(recipe.as_eval(), self._plan.evaluation)
         check_target(self._target())
         self._proposer_endpoint = _proposer_endpoint(recipe)
+        key = target_key(recipe.api_key_env, recipe.url)
         if recipe.url:
-            require_answer(chat_endpoint(recipe.url, "", key=api_key(recipe.api_key_env)))
+            require_answer(chat_endpoint(recipe.url, "", key=key))
         if self._proposer_endpoint is not None:
             require_answer(self._proposer_endpoint)
 
@@ -152,7 +153,7 @@ class _Run:
         self._stages = stages
         stages.write(place)
         recipe = self._recipe
-        key = api_key(recipe.api_key_env) if recipe.url else ""
+        key = target_key(recipe.api_key_env, recipe.url)
         prepared = prepare_target(self._target(), progress=self._progress)
         with ExitStack() as stack:
             outcomes = stack.enter_context(OutcomesFile[EvalOutcome](place / OUTCOMES))
