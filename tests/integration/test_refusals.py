@@ -46,3 +46,29 @@ def test_a_variable_that_is_named_and_not_set_is_told(
     assert done.returncode == 3, done.stderr
     assert "NOPE is not set" in done.stderr
     assert set(tmp_path.iterdir()) - before <= {tmp_path / "cache"}
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        (("redteam", "--judge-model", "j"), "--judge-url"),
+        (("prompt", "eval", "cases.yaml", "--judge-model", "j"), "--judge-url"),
+        (("prompt", "run", "Why?", "--technique", "reflect"), "--evaluator-url"),
+        (
+            ("prompt", "optimize", "many.yaml", "--budget-calls", "90", "--proposer", "p"),
+            "--proposer-url",
+        ),
+    ],
+)
+def test_a_helper_that_is_not_there_is_named_by_its_flag(
+    command: tuple[str, ...], flag: str, cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "cases.yaml").write_text(CASES)
+    case = CASES.splitlines()[-1]
+    more = [case.replace("hi}", f"hi{number}}}") for number in range(14)]
+    (tmp_path / "many.yaml").write_text("\n".join([CASES, *more]))
+    with serving(lambda _: (404, {}), model="demo") as server:
+        done = cli(*command, "--url", server.url, flag, "http://127.0.0.1:9")
+        assert not server.bodies
+    assert done.returncode == 3, done.stderr
+    assert f"check {flag}" in done.stderr

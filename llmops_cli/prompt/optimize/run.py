@@ -136,7 +136,7 @@ class _Run:
         if recipe.url:
             require_answer(chat_endpoint(recipe.url, "", key=key))
         if self._proposer_endpoint is not None:
-            require_answer(self._proposer_endpoint)
+            require_answer(self._proposer_endpoint, field="proposer_url")
 
     def _target(self) -> EngineTarget:
         recipe = self._recipe
