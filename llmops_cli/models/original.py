@@ -10,8 +10,10 @@ from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env, JobSpec
+from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
 from llmops_cli.runtime.closure import cache_key
-from llmops_cli.runtime.digests import digest_file
+from llmops_cli.runtime.contents import content_digest
+from llmops_cli.runtime.digests import digest_file, visible_files
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.files import locked, remove
 from llmops_cli.runtime.hardware import usable_cores
@@ -50,7 +52,7 @@ def reference_of(
     env: Env,
     progress: Progress,
 ) -> Path:
-    """The folder of what the original says, computed unless it is there.
+    """The folder of what the original says, computed unless it is there and as it was computed.
 
     Raises: UsageError for weights that are not whole; EngineFailed if Transformers cannot read it.
     """
@@ -59,11 +61,19 @@ def reference_of(
     key = cache_key(original.digest, digest_file(text), program=program, env=env)
     name = key.removeprefix("sha256:")[:12]
     place = cache_dir() / "originals" / name
+    record = record_beside(place)
     with locked(place):
-        if not place.is_dir():
+        kept = kept_model(place, Made, key=key, record=record, progress=progress)
+        if kept is None:
             job = _job(original, text, program, env)
             _make(job, place, progress=progress)
+            write_provenance(record, _made(place, key))
     return place
+
+
+def _made(place: Path, key: str) -> Made:
+    size_bytes = sum(file.stat().st_size for file in visible_files(place))
+    return Made(key=key, digest=content_digest(place), size_bytes=size_bytes)
 
 
 def _job(
@@ -87,6 +97,7 @@ def _make(job: JobSpec, place: Path, *, progress: Progress) -> None:
     whole = msgspec.structs.replace(job, input={**job.input, "output": str(partial)})
     try:
         run_and_forget(whole, progress=progress)
+        remove(place)
         partial.rename(place)
     finally:
         remove(partial)

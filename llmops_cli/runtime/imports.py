@@ -14,7 +14,10 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from llmops_cli.core.errors import LlmopsError
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.runtime.paths import cache_dir
 
@@ -80,9 +83,8 @@ def missing_modules(
         return f"has no {listed}"
     kept = _finding(python, look)
     if not anew:
-        with suppress(OSError, ValueError):
-            found = json.loads(kept.read_text(encoding="utf-8"))
-            return _sentence(dict(found))
+        with suppress(OSError, *UNREADABLE):
+            return _sentence(msgspec.json.decode(kept.read_bytes(), type=dict[str, str]))
     broken: dict[str, str] = {}
     if not set(modules) <= set(imported):
         broken = _import(python, modules, variables)

@@ -63,6 +63,15 @@ def test_a_finding_is_kept_until_a_file_changes_or_it_is_asked_anew(
     assert imported.read_text() == "xxx"
 
 
+@pytest.mark.parametrize("damage", ["", "{", "[1, 2]", '{"fragile": 3}', "null", "\x00"])
+def test_a_finding_that_is_damaged_is_found_again(damage: str, library: Path, cache: Path) -> None:
+    missing_modules(sys.executable, ("fragile",))
+    (finding,) = (cache / "llmops" / "imports").glob("*.json")
+    finding.write_text(damage)
+    assert missing_modules(sys.executable, ("fragile",)) == ""
+    assert finding.read_text() == "{}"
+
+
 def test_a_file_of_the_users_folder_is_no_library(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
