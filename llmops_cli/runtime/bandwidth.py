@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.runtime.hardware import usable_cores
 from llmops_cli.runtime.paths import cache_dir
@@ -62,7 +63,7 @@ def _kept(path: Path, cores: int) -> MachineSpeed | None:
     """Of this machine, within a week."""
     try:
         kept = msgspec.json.decode(path.read_bytes(), type=MachineSpeed)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         return None
     is_ours = (kept.node, kept.cores) == (platform.node(), cores)
     return kept if is_ours and 0 <= _age_s(kept) < KEPT_S else None

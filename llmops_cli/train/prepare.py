@@ -25,6 +25,7 @@ from llmops_cli.train.data import (
     write_demo_task,
 )
 from llmops_cli.train.defaults import DEMO
+from llmops_cli.train.kept_data import INDEXES, TOKENIZERS, forget_damaged, remember_made
 from llmops_cli.train.recipe import TrainRecipe
 
 PROGRAM = "train.index"
@@ -75,7 +76,9 @@ def prepare(
             input=_asked(recipe, model, folder),
             env={"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"},
         )
+        forget_damaged(progress)
         result = run_job(job, folder=folder / "index", progress=progress)
+        remember_made()
     prepared = msgspec.convert(result.output, Prepared)
     if is_demo(recipe):
         return _of_the_demo(prepared, folder)
@@ -111,7 +114,7 @@ def _asked(recipe: TrainRecipe, model: str | None, folder: Path) -> Json:
         "validation": validation,
         "validation_share": recipe.validation_share,
         "tokenizer": str(tokenizer) if tokenizer else None,
-        "tokenizer_output": str(cache_dir() / "tokenizers"),
+        "tokenizer_output": str(cache_dir() / TOKENIZERS),
         "vocab_size": _vocab_size(recipe),
         "seed": recipe.seed,
         "batch_size": recipe.batch_size,
@@ -122,7 +125,7 @@ def _asked(recipe: TrainRecipe, model: str | None, folder: Path) -> Json:
         "too_long": recipe.too_long,
         "chat_template": chat_template(recipe),
         "preview": recipe.preview,
-        "cache": str(cache_dir() / "indexes"),
+        "cache": str(cache_dir() / INDEXES),
     }
 
 

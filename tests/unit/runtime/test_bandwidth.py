@@ -23,8 +23,9 @@ def test_a_machine_is_measured_once_and_its_file_may_be_broken(
     other = msgspec.structs.replace(first, node="another", flops=1.0)
     (cache_dir() / FILE).write_bytes(msgspec.json.encode(other))
     assert measured_speed().flops > 1, "another machine shares the cache"
-    (cache_dir() / FILE).write_bytes(b"{")
-    assert isinstance(measured_speed(), MachineSpeed)
+    for broken in (b"{", b"", b'{"node": "\xff"}', b"[" * 100_000):
+        (cache_dir() / FILE).write_bytes(broken)
+        assert isinstance(measured_speed(), MachineSpeed)
 
 
 def test_a_busy_moment_is_not_kept_for_a_week_and_the_fastest_counts(
