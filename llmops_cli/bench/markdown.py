@@ -15,6 +15,7 @@ from llmops_cli.bench.words import (
 )
 from llmops_cli.core.report import Manifest
 from llmops_cli.core.stats import Distribution
+from llmops_cli.show.tables import milliseconds
 from llmops_cli.show.words import hardware_line
 
 COLUMNS = (
@@ -146,7 +147,7 @@ def _cells(level: Level) -> list[str]:
         _three(level.tpot_ms),
         _three(level.e2e_ms),
         f"{level.requests_per_s:.2f}",
-        f"{level.output_tokens_per_s:.1f}",
+        f"{level.output_tokens_per_s:,.1f}",
         "yes" if level.valid else "**INVALID**",
     ]
 
@@ -166,7 +167,7 @@ def _cells_of_vectors(level: Level) -> list[str]:
 
 def _three(found: Distribution) -> str:
     values = (found.p50, found.p95, found.p99)
-    shown = [_digits(value) for value in values]
+    shown = [milliseconds(value) for value in values]
     return " / ".join(shown)
 
 

@@ -193,6 +193,8 @@ def _run() -> int:
         app = command_line(_named(_asked(_words())))
         code = app(_asked(sys.argv[1:]), prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
+        if code == Interrupted.exit_code:  # Typer keeps a Ctrl-C to itself, and says nothing
+            raise Interrupted("interrupted")
     except LlmopsError as error:
         return _explain(error)
     except KeyboardInterrupt:

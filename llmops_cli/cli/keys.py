@@ -56,7 +56,10 @@ def create(
     if budget_dollars is not None:
         asked = _as_asked(name, _names(models) or [], budget_dollars)
         _check_prices(asked, config)
-    secret, key = _store().create(
+    from llmops_cli.core.errors import EnvironmentMissing
+
+    store = _store()
+    secret, key = store.create(
         name,
         role=role,
         models=_names(models),
@@ -69,7 +72,15 @@ def create(
         budget_tokens=budget_tokens,
         tags=_tags(tag),
     )
-    _tell(secret, key, as_json)
+    try:
+        _tell(secret, key, as_json)
+        sys.stdout.flush()
+    except OSError as error:
+        store.revoke(name)
+        raise EnvironmentMissing(
+            f"the key could not be shown, so {name} is revoked: {error.strerror}",
+            hint="where the output can be written, the same command makes another",
+        ) from error
 
 
 def _require_file(config: str | None) -> None:

@@ -70,7 +70,7 @@ class Gateway:
 
     def _unread(self, reply: ProbeReply) -> str:
         if self.greeted.needs_key:
-            return f"{reply.seen}: the key that was given may not ask"
+            return f"{reply.seen}: asked without a key that may"
         return reply.seen
 
 

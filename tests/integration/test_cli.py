@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -493,6 +495,34 @@ def test_a_recipe_with_an_unknown_key_is_refused_before_any_work(cli: Cli, tmp_p
     run = cli("run", "r.yaml")
     assert run.returncode == 2
     assert "did you mean 'bench'?" in run.stderr
+
+
+def test_ctrl_c_is_told_also_where_a_command_does_not_wait_for_it(tmp_path: Path) -> None:
+    """Typer catches it, and had the process end with 130 and no word."""
+    argv = [sys.executable, "-m", "llmops_cli", "guard", "check"]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, text=True
+    ) as waiting:
+        until = time.monotonic() + 60
+        while "pipe_read" not in Path(f"/proc/{waiting.pid}/wchan").read_text():
+            assert time.monotonic() < until, "it never read its input"
+            time.sleep(0.05)
+        waiting.send_signal(signal.SIGINT)
+        _, said = waiting.communicate(timeout=60)
+    assert (waiting.returncode, said) == (130, "error: interrupted\n")
+
+
+def test_a_key_that_nobody_could_see_is_revoked(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "llmops_cli", "keys", "create", "--name", "team"]
+    env = {**os.environ, "LLMOPS_STATE_DIR": str(tmp_path / "state")}
+    with Path("/dev/full").open("w") as full:
+        made = subprocess.run(
+            argv, stdout=full, stderr=subprocess.PIPE, env=env, text=True, check=False
+        )
+    assert made.returncode == 3
+    assert "so team is revoked" in made.stderr
+    again = subprocess.run(argv, capture_output=True, env=env, text=True, check=False)
+    assert (again.returncode, again.stdout.startswith("llmops_")) == (0, True)
 
 
 def test_doctor_reports_the_machine_as_json(cli: Cli) -> None:
