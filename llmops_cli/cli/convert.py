@@ -50,8 +50,11 @@ def convert(
     from llmops_cli.convert.report import failure_of
     from llmops_cli.convert.run import convert_model
     from llmops_cli.models.find import find_model
+    from llmops_cli.runtime.runs import RunFolder
 
     found = resolved(ConvertRecipe, given, command="convert", file=recipe)
+    if not dry_run:
+        RunFolder("convert", "").require_unused()
     with TerminalProgress() as progress:
         source = find_model(found.recipe.model, progress=progress)
         task = task_of(found.recipe, source, output=output)

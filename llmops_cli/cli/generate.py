@@ -60,6 +60,7 @@ def generate(
         if output is None:
             raise UsageError("no place for the answers", hint="-o OUT.jsonl")
         folder = RunFolder("generate", source.stem)
+        folder.require_unused()
         report = run(
             found.recipe,
             found.origins,

@@ -50,6 +50,7 @@ def quantize(
     from llmops_cli.quantize.verdict import failure_of
     from llmops_cli.runtime.env import ensure_env
     from llmops_cli.runtime.files import require_folder
+    from llmops_cli.runtime.runs import RunFolder
 
     require_folder(output)
     found = resolved(QuantizeRecipe, given, command="quantize", file=recipe)
@@ -58,6 +59,7 @@ def quantize(
     evaluators_of(wish.eval, model=wish.model)
     own_matrix(wish.imatrix)
     check_texts(wish)
+    RunFolder("quantize", "").require_unused()
     environments = [variant.spec.environment for variant in variants]
     environments += [variant.spec.judge for variant in variants]
     with TerminalProgress() as progress:

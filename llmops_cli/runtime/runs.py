@@ -48,9 +48,12 @@ class RunFolder:
     ) -> None:
         """`outcomes`: the file by which a run of this command goes on with --resume.
 
-        Raises: UsageError if the folder that the user chose holds a run already, of any command.
+        Raises: UsageError if the folder that the user chose holds a run already, of any command;
+        EnvironmentMissing if none can be made.
         """
         if self._chosen is None:
+            _require_results(RESULTS)
+            require_folder(RESULTS)
             return
         report = self._chosen / REPORT
         if outcomes is not None and (self._chosen / outcomes).exists():
@@ -99,11 +102,7 @@ def make_run_dir(
 ) -> Path:
     """A new folder <base>/<utc>-<command>-<slug>; `base` is ./results."""
     base = base or RESULTS
-    if base.is_symlink() and not base.exists():
-        raise EnvironmentMissing(
-            f"{base} is a link to {base.readlink()}, which is not there",
-            hint="make that folder, remove the link, or choose a folder with -o",
-        )
+    _require_results(base)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"{stamp}-{command}-{_safe(slug)}"
     for attempt in range(1, MOST_OF_A_SECOND):
@@ -113,15 +112,23 @@ def make_run_dir(
         try:
             path.mkdir(parents=True)
         except FileExistsError:
-            if not base.is_dir():
-                raise EnvironmentMissing(
-                    f"{base} is no folder", hint="choose a folder with -o"
-                ) from None
             continue
         except OSError as error:
             raise cannot_write(path, error) from error
         return path
     raise EnvironmentMissing(f"cannot find a free name for {base / name}")
+
+
+def _require_results(base: Path) -> None:
+    if base.is_symlink() and not base.exists():
+        raise EnvironmentMissing(
+            f"{base} is a link to {base.readlink()}, which is not there",
+            hint="make that folder, or remove the link",
+        )
+    if base.exists() and not base.is_dir():
+        raise EnvironmentMissing(
+            f"{base} is no folder", hint="runs are kept there: move that file away"
+        )
 
 
 def _safe(slug: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.runtime.runs import RunFolder, load_report, make_run_dir
+from tests.conftest import Cli
 
 
 def test_a_folder_is_made_on_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +52,31 @@ def test_a_file_in_the_place_of_results_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("")
     with pytest.raises(EnvironmentMissing, match="results"):
         make_run_dir("bench", "demo", base=tmp_path / "results")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("quantize", "demo", "--scheme", "Q8_0"),
+        ("convert", "demo", "-o", "m.gguf"),
+        ("generate", "in.jsonl", "-o", "out.jsonl", "--backend", "sim"),
+        ("bench", "--backend", "sim"),
+        ("run", "r.yaml"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_where_no_run_can_be_kept_no_work_begins(
+    command: tuple[str, ...], cli: Cli, tmp_path: Path
+) -> None:
+    """quantize and convert said so when all was done."""
+    (tmp_path / "in.jsonl").write_text('{"prompt": "a"}\n')
+    (tmp_path / "r.yaml").write_text("bench: {requests: 3}\n")
+    (tmp_path / "results").symlink_to(tmp_path / "gone")
+    before = set(tmp_path.iterdir())
+    done = cli(*command)
+    assert done.returncode == 3, done.stderr
+    assert "which is not there" in done.stderr
+    assert set(tmp_path.iterdir()) - before <= {tmp_path / "cache"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"schema": "llmops.bench/2"}', b"\xff\xfe"])
