@@ -5,7 +5,9 @@ Several processes may share a file; one that was killed leaves it whole.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import sqlite3
 from pathlib import Path
 from typing import Self
@@ -80,6 +82,8 @@ class ChatCache:
             raise self._broken(error) from error
 
     def _broken(self, error: sqlite3.Error) -> EnvironmentMissing:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return cannot_write(self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         return EnvironmentMissing(
             f"{self._path} cannot be used as a cache of answers: {error}",
             hint="remove it, or name another one",

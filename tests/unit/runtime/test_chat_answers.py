@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 import pytest
@@ -33,6 +34,8 @@ from llmops_cli.runtime.chat import (
     Unanswered,
     message,
 )
+from llmops_cli.runtime.chat_cache import CachedReply
+from llmops_cli.runtime.chat_dialects import ChatReply
 from tests.chat_server import ChatServer, Reply, says, serving
 
 SETTINGS = ChatSettings(max_tokens=8, retries=1, timeout_s=5)
@@ -385,3 +388,24 @@ def test_anthropics_dialect_answers_by_a_schema_or_says_that_it_cannot() -> None
 def test_anthropics_refusal_is_one() -> None:
     with pytest.raises(Declined):
         ask_claude(Claude(stop_reason="refusal"), HI)
+
+
+def test_a_full_disk_is_no_broken_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It said to remove the file, in which every answer is that was paid for."""
+    connect = sqlite3.connect
+
+    def connected(path: Path, **options: Any) -> sqlite3.Connection:
+        found = connect(path, **options)
+        found.execute("PRAGMA page_size=512")
+        found.execute("PRAGMA max_page_count=4")
+        return found
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
+    long = CachedReply(reply=ChatReply(text="x" * 10_000), latency_s=1.0)
+    with (
+        ChatCache(tmp_path / "cache") as cache,
+        pytest.raises(EnvironmentMissing, match="no space left writing") as told,
+    ):
+        cache.put(b"key", long)
+    assert "free some space" in (told.value.hint or "")
+    assert "remove" not in (told.value.hint or "")
