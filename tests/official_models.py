@@ -64,6 +64,7 @@ LINEAR = {
     "linear_value_head_dim": 16,
 }
 MAMBA_HEADS = {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_d_state": 16, "mamba_n_groups": 1}
+FALCON_H1 = {"head_dim": 16, "mamba_d_ssm": 64, **MAMBA_HEADS, "mamba_n_heads": 4}
 GEMMA3N = {
     "head_dim": 16,
     "intermediate_size": 8192,  # llama.cpp divides a variance by one less
@@ -165,10 +166,21 @@ MODELS: dict[str, Tiny] = {
         "falcon",
         {"new_decoder_architecture": True, "num_kv_heads": 2, "alibi": False},
     ),
-    "falcon-h1": Tiny(
+    "falcon-h1": Tiny("FalconH1", "gpt-2", FALCON_H1),
+    "falcon-h1-gated-norm": Tiny(
         "FalconH1",
         "gpt-2",
-        {"head_dim": 16, "mamba_d_ssm": 64, **MAMBA_HEADS, "mamba_n_heads": 4},
+        {
+            **FALCON_H1,
+            "mamba_rms_norm": True,
+            "mamba_norm_before_gate": False,
+            "mamba_n_groups": 2,
+        },
+    ),
+    "falcon-h1-normed-gate": Tiny(
+        "FalconH1",
+        "gpt-2",
+        {**FALCON_H1, "mamba_rms_norm": True, "mamba_norm_before_gate": True},
     ),
     "falcon-mamba": Tiny("FalconMamba", "gpt-2", {"state_size": 16}),
     "gemma": Tiny("Gemma", "pieces", {"head_dim": 16}),

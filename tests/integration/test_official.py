@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow]
 EXACT = (
     *("mixtral", "deepseek-v3", "gpt-oss", "gpt2", "falcon", "qwen3-next", "phi", "minimax-m2"),
     *("stablelm-normed", "nemotron-h", "glm4-moe-lite", "granite-hybrid-turning", "gpt2-inner"),
-    *("afmoe", "exaone-moe", "mixtral-window"),
+    *("afmoe", "exaone-moe", "mixtral-window", "falcon-h1-gated-norm"),
 )
 NEAR = {"gemma3n": 1e-5, "gemma4": 2e-6}
 """llama.cpp takes a variance by one less, and reads GELU from a table: KL that is allowed."""
@@ -27,6 +27,7 @@ REFUSED = {
     "exaone4-window": "lacks a sliding window unless there are 64 layers",
     "gemma3n-narrow": "lacks Gemma 3n of other sizes than its own: 256 inputs a layer",
     "seed-oss-llama3": "has no frequency factors (rope scaling 'llama3')",
+    "falcon-h1-normed-gate": "lacks Falcon H1's norm before its gate",
     "phi-grouped": "lacks grouped key and value heads",
 }
 

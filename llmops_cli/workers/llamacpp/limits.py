@@ -153,6 +153,11 @@ def _chooses_groups(fields: Json) -> bool:
     return is_limited and (fields.get("n_group") or 1) != (fields.get("topk_group") or 1)
 
 
+def _norms_before_gate(fields: Json) -> bool:
+    """As Falcon H1's class does unless it is told otherwise; llama.cpp gates first."""
+    return bool(fields.get("mamba_rms_norm")) and fields.get("mamba_norm_before_gate") is not False
+
+
 def _has_two_ranges(fields: Json) -> bool:
     rope = fields.get("rope_parameters") or fields.get("rope_scaling") or {}
     original = rope.get("original_max_position_embeddings")
@@ -246,7 +251,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "FalconForCausalLM": (NO_GELU, Limit("ALiBi in Falcon", _has("alibi"))),
     "FalconH1ForCausalLM": (
         NO_SILU,
-        Limit("Falcon H1's norm before its gate (mamba_rms_norm)", _has("mamba_rms_norm")),
+        Limit("Falcon H1's norm before its gate (mamba_norm_before_gate)", _norms_before_gate),
     ),
     "Gemma3nForCausalLM": (GEMMA3N,),
     "Gemma3nForConditionalGeneration": (GEMMA3N,),

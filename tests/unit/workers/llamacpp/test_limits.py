@@ -15,6 +15,7 @@ FULL = "full_attention"
 HEADS = {"num_attention_heads": 4, "hidden_size": 64}
 GROUPS = {"q_lora_rank": 8, "num_hidden_layers": 2, "n_group": 4, "topk_group": 2}
 LONG = {"rope_type": "longrope", "original_max_position_embeddings": 32}
+NORMED = {"mamba_rms_norm": True}
 LLAMA4 = {
     "max_position_embeddings": 131072,
     "attention_chunk_size": 8192,
@@ -76,6 +77,10 @@ LLAMA4 = {
         ("GPTNeoXForCausalLM", {"attention_bias": False}, "without biases"),
         ("MiniCPM3ForCausalLM", {"rope_parameters": LONG, "max_position_embeddings": 64}, "first"),
         ("MiniCPM3ForCausalLM", {"rope_parameters": LONG, "max_position_embeddings": 32}, None),
+        ("FalconH1ForCausalLM", {"mamba_rms_norm": False}, None),
+        ("FalconH1ForCausalLM", {"mamba_rms_norm": True}, "before its gate"),
+        ("FalconH1ForCausalLM", {**NORMED, "mamba_norm_before_gate": True}, "before its gate"),
+        ("FalconH1ForCausalLM", {**NORMED, "mamba_norm_before_gate": False}, None),
         ("BambaForCausalLM", {}, "otherwise"),
         ("JambaForCausalLM", {}, "otherwise"),
     ],
