@@ -6,23 +6,24 @@ import shutil
 import signal
 import socket
 import tempfile
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, UsageError
 from llmops_cli.core.progress import Progress
+from llmops_cli.runtime.endings import heard_endings
 from llmops_cli.runtime.paths import at_home, cache_dir
 from llmops_cli.runtime.server import HOST
 from llmops_cli.serving.recipe import EngineRecipe
 from llmops_cli.serving.start import RunningServer, started
 from llmops_cli.serving.target import REMOTE, EngineTarget, check_target
 
-ENDINGS = (signal.SIGINT, signal.SIGTERM)
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.2
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,19 +69,30 @@ def _serve(
         progress=progress,
         port=recipe.port,
     )
-    with engine as server, _interrupts() as told_to_end:
+    with engine as server, _interrupts() as end:
         tell(_standing(server))
-        while not told_to_end.wait(LOOK_EVERY_S):
+        while not end.is_asked:
+            time.sleep(LOOK_EVERY_S)
             server.check_alive()
 
 
+class _End:
+    """A plain field: the signal may come while a lock is held, which an Event's handler awaits."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+    def ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.is_asked = True
+
+
 @contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Is set by Ctrl-C and SIGTERM: an exception is lost where one is passed over (finalizers)."""
-    told_to_end = threading.Event()
-    before = {each: signal.signal(each, lambda *_: told_to_end.set()) for each in ENDINGS}
+def _interrupts() -> Iterator[_End]:
+    """Ctrl-C and SIGTERM ask for it: an exception is lost where one is passed over (finalizers)."""
+    end = _End()
+    before = {each: signal.signal(each, end.ask) for each in heard_endings()}
     try:
-        yield told_to_end
+        yield end
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,32 @@ from tests.conftest import Cli, empty_cache
 WAIT_S = 60
 
 
+def hear_interrupts() -> None:
+    """In the new process: tests that run in the background would hand on that they are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def ignore_interrupts() -> None:
+    """As a script's shell does for its background jobs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
-def engine(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+def engine(
+    folder: Path,
+    *words: str,
+    before: Callable[[], None] = hear_interrupts,
+) -> Iterator[subprocess.Popen[str]]:
     argv = [sys.executable, "-m", "llmops_cli", "engines", "start", "sim", *words, "--json"]
     env = {**os.environ, "XDG_CACHE_HOME": str(empty_cache(folder / "cache"))}
     process = subprocess.Popen(
-        argv, cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        argv,
+        cwd=folder,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=before,  # noqa: PLW1509
     )
     try:
         yield process
@@ -65,6 +85,18 @@ def test_it_answers_until_it_is_stopped_and_leaves_nothing(tmp_path: Path, numbe
     assert alive == []
     with pytest.raises(OSError):
         urllib.request.urlopen(f"{found['url']}/models", timeout=WAIT_S)
+
+
+def test_a_background_job_is_not_ended_by_its_script_s_ctrl_c(tmp_path: Path) -> None:
+    with engine(tmp_path, before=ignore_interrupts) as process:
+        found = standing(process)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        with urllib.request.urlopen(f"{found['url']}/models", timeout=WAIT_S) as reply:
+            assert reply.status == 200
+        process.terminate()
+        assert process.wait(WAIT_S) == 0
 
 
 def test_a_folder_of_ones_own_keeps_the_log_and_the_port_is_that_asked_for(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import http.client
 import json
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -110,6 +111,15 @@ def test_a_file_is_read_when_its_writer_has_ended(upstream: Upstream, start: Sta
     assert start.log().count("was read anew") == 1
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """What is started hears it: tests that run in the background hand on that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_says_no_more_than_the_first(upstream: Upstream, start: Starter) -> None:
     gateway = start.config(text_with(upstream))
     for _ in range(2):
@@ -119,6 +129,7 @@ def test_a_second_ctrl_c_says_no_more_than_the_first(upstream: Upstream, start: 
     assert "Traceback" not in start.log()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("ending", ["a second Ctrl-C", "time runs out"])
 def test_what_is_cut_off_at_the_end_has_its_line_in_the_audit(
     upstream: Upstream, start: Starter, ending: str
@@ -138,6 +149,22 @@ def test_what_is_cut_off_at_the_end_has_its_line_in_the_audit(
     lines = (gateway.state / "audit.jsonl").read_text().splitlines()
     assert [json.loads(line)["ended"] for line in lines] == ["broken"] * 6
     assert "Traceback" not in start.log()
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_in_a_script_s_background_it_hears_no_ctrl_c(
+    processes: str, upstream: Upstream, start: Starter
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gateway = start.config(text_with(upstream), "--workers", processes)
+    for process in (gateway.process, *workers(gateway)):
+        process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        gateway.process.wait(1)
+    assert gateway.ask(None, path="/health")[0] == 200
+    gateway.process.terminate()
+    assert gateway.process.wait(15) == 0
 
 
 def test_signals_and_a_kill_in_the_middle_of_a_start(upstream: Upstream, start: Starter) -> None:

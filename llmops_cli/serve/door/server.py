@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import math
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 import uvicorn
 
 from llmops_cli.core.errors import EngineFailed
+from llmops_cli.runtime.endings import heard_endings
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.accounts.redis_link import RedisLink
 from llmops_cli.serve.door.certificate import ServedCertificate
@@ -123,12 +125,16 @@ def _is_a_fault(record: logging.LogRecord) -> bool:
 class _Server(uvicorn.Server):
     """Signals have done what they should when it has ended.
 
-    uvicorn raises each of them again: a second Ctrl-C was a traceback of whatever ran then.
+    uvicorn raises each of them again: a second Ctrl-C was a traceback of whatever ran then. And it
+    hears a Ctrl-C that was ignored.
     """
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        hears_interrupts = signal.SIGINT in heard_endings()
         with super().capture_signals():
+            if not hears_interrupts:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
             yield
             self._captured_signals.clear()
 

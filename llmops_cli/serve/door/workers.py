@@ -18,6 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from llmops_cli.core.errors import EngineFailed
+from llmops_cli.runtime.endings import heard_endings
 from llmops_cli.serve.spec import GatewaySpec
 from llmops_cli.serve.versions import ConfigVersions
 from llmops_cli.serve.watch.member_board import FILE as MEMBERS_FILE
@@ -63,7 +64,7 @@ class GatewayWorkers:
         self._pause_s = 0.0
 
     def run(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in heard_endings():
             signal.signal(number, lambda *_: self._stop())
         signal.signal(signal.SIGHUP, lambda *_: self._read_anew())
         try:
