@@ -7,8 +7,7 @@ the window that the level's statistics are about; those of a level are of its re
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.record import METRICS, Record
 from llmops_cli.bench.report import Level
-from llmops_cli.runtime.files import cannot_write
+from llmops_cli.runtime.files import written
 
 if TYPE_CHECKING:
     from pyarrow import Schema
@@ -59,19 +58,6 @@ def _is_in_window(record: Record, levels: Sequence[Level]) -> int:
     window = windows[record.repetition]
     begun_ns = max(0, record.intended_ns)
     return int(int(window.start_s * 1e9) <= begun_ns <= int(window.end_s * 1e9))
-
-
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A name to write to; `path` appears when all is well, or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_csv(

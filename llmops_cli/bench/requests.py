@@ -9,10 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmops_cli.bench.record_table import written
 from llmops_cli.bench.report import Level
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.runtime.files import write_atomic
+from llmops_cli.runtime.files import write_atomic, written
 
 if TYPE_CHECKING:
     from numpy import ndarray

@@ -35,6 +35,8 @@ def require_output(output: Path, source: Path, *, overwrite: bool) -> None:
         )
     if output.is_dir():
         raise UsageError(f"{output} is a folder", hint="-o names a file, such as OUT.jsonl")
+    if output.exists() and not output.is_file():
+        raise UsageError(f"{output} is no file", hint="-o names a file, such as OUT.jsonl")
     if output.exists() and output.resolve() == source.resolve():
         raise UsageError(f"{output} is the input", hint="-o names another file")
     if output.exists() and not overwrite and not journal_path(output).exists():

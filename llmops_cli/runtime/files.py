@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
 import msgspec
@@ -61,32 +62,67 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises: UsageError for a folder; EnvironmentMissing on a full disk or a folder that cannot be
     written.
     """
-    target = path.resolve()
-    if target.is_dir():
-        raise UsageError(f"{path} is a folder", hint="-o names a file here")
-    if target.exists() and not target.is_file():
-        _write_through(target, content)
+    if _is_no_file(path):
+        _write_through(path, content)
         return
+    with _beside(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A name to write to; `path` has what stands there when all is well, or stays as it was.
+
+    Links, devices and pipes, and what is raised: as `write_atomic` has them.
+    """
+    if not _is_no_file(path):
+        with _beside(path) as temporary:
+            yield temporary
+        return
+    with TemporaryDirectory() as folder:
+        aside = Path(folder) / "content"
+        try:
+            yield aside
+            content = aside.read_bytes()
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        _write_through(path, content)
+
+
+def _is_no_file(path: Path) -> bool:
+    """But a device or a pipe, also by a name of which no path is left (/dev/stdout).
+
+    Raises: UsageError for a folder.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", hint="-o names a file here")
+    return path.exists() and not path.is_file()
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A temporary name; what stands there is on the disk before it is `path`."""
+    target = path.resolve()
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
 
 
-def _write_through(target: Path, content: bytes) -> None:
+def _write_through(path: Path, content: bytes) -> None:
     try:
-        with target.open("wb", buffering=0) as device:
+        with path.open("wb", buffering=0) as device:
             device.write(content)
     except OSError as error:
-        raise cannot_write(target, error) from error
+        raise cannot_write(path, error) from error
 
 
 def make_folder(path: Path) -> None:

@@ -5,6 +5,7 @@ CI recipe.
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import re
@@ -169,6 +170,28 @@ def test_parquet_export_has_every_request(cli: Cli, tmp_path: Path, run: Path) -
     done = cli("report", "export", "run", "--format", "parquet", "-o", "r.parquet")
     assert done.returncode == 0, done.stderr
     assert parquet.read_table(tmp_path / "r.parquet").num_rows == 360
+
+
+def test_a_table_goes_through_a_link_and_into_a_pipe(cli: Cli, tmp_path: Path, run: Path) -> None:
+    pytest.importorskip("pyarrow")
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    shutil.copy(run / "report.json", packed)
+    link = tmp_path / "link.parquet"
+    link.symlink_to(packed / "records.parquet")
+    done = cli("report", "export", "run", "--format", "parquet", "-o", str(link))
+    assert done.returncode == 0, done.stderr
+    assert link.is_symlink()
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)  # the whole table, which nobody reads yet
+    done = cli("report", "export", str(packed), "--format", "csv", "-o", str(pipe))
+    with os.fdopen(reader, encoding="utf-8") as told:
+        assert done.returncode == 0, done.stderr
+        assert len(told.read().splitlines()) == 1 + 360
+    assert pipe.is_fifo()
 
 
 def test_the_page_works_offline_in_a_real_browser(cli: Cli, tmp_path: Path, run: Path) -> None:

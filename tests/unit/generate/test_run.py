@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -303,6 +304,9 @@ def test_an_output_is_not_written_over_unless_told(server: ChatServer, tmp_path:
         run_batch(source, source, server.url, overwrite=True)
     run_batch(source, output, server.url, overwrite=True)
     assert read_rows(output)[0]["answer"] == "to a"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="is no file"):
+        run_batch(source, tmp_path / "pipe", server.url, overwrite=True)
 
 
 def test_an_output_that_is_a_link_stays_one(server: ChatServer, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.runtime.digests import digest_path
-from llmops_cli.runtime.files import claimed, require_space, write_atomic
+from llmops_cli.runtime.files import claimed, require_space, write_atomic, written
 from llmops_cli.runtime.runs import make_run_dir
 
 
@@ -41,6 +41,46 @@ def test_a_link_and_a_pipe_stay_what_they_are(tmp_path: Path) -> None:
     assert os.read(reader, 100) == b"through"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_what_is_written_by_name_stays_what_it_is_too(tmp_path: Path) -> None:
+    real = tmp_path / "real.csv"
+    link = tmp_path / "link.csv"
+    link.symlink_to(real)
+    with written(link) as place:
+        place.write_bytes(b"new")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+    with pytest.raises(ValueError, match="half"), written(link) as place:
+        place.write_bytes(b"ne")
+        raise ValueError("half")
+    assert real.read_bytes() == b"new"
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "pipe-link").symlink_to(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with written(tmp_path / "pipe-link") as place:
+        place.write_bytes(b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+    with pytest.raises(UsageError, match="is a folder"), written(tmp_path):
+        pass
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"real.csv", "link.csv", "pipe", "pipe-link"}
+
+
+def test_a_pipe_without_a_path_is_written_to() -> None:
+    """As /dev/stdout is in `llmops ... -o /dev/stdout | less`."""
+    reader, writer = os.pipe()
+    write_atomic(Path(f"/dev/fd/{writer}"), b"one")
+    with written(Path(f"/dev/fd/{writer}")) as place:
+        place.write_bytes(b"two")
+    os.close(writer)
+    with os.fdopen(reader, "rb") as told:
+        assert told.read() == b"onetwo"
 
 
 def test_run_folders_never_collide(tmp_path: Path) -> None:
