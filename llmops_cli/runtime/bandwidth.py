@@ -1,7 +1,7 @@
 """How fast this machine reads memory and multiplies, measured in a moment and kept for a week.
 
 A moment in which others computed is kept for a minute: they can only slow what is measured, so the
-fastest of all moments counts.
+fastest of a week's moments counts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ PRODUCT_ROUNDS = 60
 class MachineSpeed(msgspec.Struct, frozen=True, kw_only=True):
     """Of all cores that this process may use together, f32.
 
-    `node`: the machine's name, since several may share one cache. `is_busy`: others computed.
+    `node`: the machine's name, since several may share one cache. `is_busy`: others computed, and
+    `read_at_s` and `multiplied_at_s` say when it did best, which may be before `measured_at_s`.
     """
 
     bytes_per_s: float
@@ -44,6 +45,8 @@ class MachineSpeed(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     measured_at_s: float
     is_busy: bool = False
+    read_at_s: float = 0.0
+    multiplied_at_s: float = 0.0
 
 
 def measured_speed() -> MachineSpeed:
@@ -51,7 +54,7 @@ def measured_speed() -> MachineSpeed:
     path = cache_dir() / FILE
     cores = usable_cores()
     kept = _kept(path, cores)
-    if kept is not None and _age_s(kept) < (BUSY_KEPT_S if kept.is_busy else KEPT_S):
+    if kept is not None and _is_good_still(kept):
         return kept
     found = _faster(measure(cores), kept)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,22 +69,33 @@ def _kept(path: Path, cores: int) -> MachineSpeed | None:
     except (OSError, *UNREADABLE):
         return None
     is_ours = (kept.node, kept.cores) == (platform.node(), cores)
-    return kept if is_ours and 0 <= _age_s(kept) < KEPT_S else None
+    return kept if is_ours and _is_recent(kept.measured_at_s) else None
 
 
-def _age_s(kept: MachineSpeed) -> float:
-    return time.time() - kept.measured_at_s
+def _is_recent(at_s: float) -> bool:
+    """Within a week."""
+    return 0 <= time.time() - at_s < KEPT_S
+
+
+def _is_good_still(kept: MachineSpeed) -> bool:
+    if kept.is_busy:
+        return time.time() - kept.measured_at_s < BUSY_KEPT_S
+    return _is_recent(min(kept.read_at_s, kept.multiplied_at_s))
 
 
 def _faster(found: MachineSpeed, kept: MachineSpeed | None) -> MachineSpeed:
-    """`found`, with what a busy moment before it did better."""
+    """`found`, with what a busy moment within a week before it did better."""
     if kept is None or not kept.is_busy:
         return found
-    return msgspec.structs.replace(
-        found,
-        bytes_per_s=max(found.bytes_per_s, kept.bytes_per_s),
-        flops=max(found.flops, kept.flops),
-    )
+    if kept.bytes_per_s > found.bytes_per_s and _is_recent(kept.read_at_s):
+        found = msgspec.structs.replace(
+            found, bytes_per_s=kept.bytes_per_s, read_at_s=kept.read_at_s
+        )
+    if kept.flops > found.flops and _is_recent(kept.multiplied_at_s):
+        found = msgspec.structs.replace(
+            found, flops=kept.flops, multiplied_at_s=kept.multiplied_at_s
+        )
+    return found
 
 
 def measure(cores: int) -> MachineSpeed:
@@ -93,13 +107,16 @@ def measure(cores: int) -> MachineSpeed:
     with ThreadPoolExecutor(cores) as pool:
         read_s = min(_timed(pool, lambda at: vectors[at].sum(), cores) for _ in range(ROUNDS))
     product_s = min(_product_s(square_NN) for _ in range(PRODUCT_ROUNDS))
+    now_s = time.time()
     return MachineSpeed(
         bytes_per_s=cores * VECTOR * 4 / read_s,
         flops=2 * SIDE**3 / product_s,
         cores=cores,
         node=platform.node(),
-        measured_at_s=time.time(),
+        measured_at_s=now_s,
         is_busy=os.getloadavg()[0] > BUSY_LOAD * cores,
+        read_at_s=now_s,
+        multiplied_at_s=now_s,
     )
 
 

@@ -45,3 +45,28 @@ def test_a_busy_moment_is_not_kept_for_a_week_and_the_fastest_counts(
     assert found.flops == 1e15
     assert found.bytes_per_s > 1e8
     assert measured_speed() == found
+
+
+def test_what_a_busy_machine_did_best_counts_for_a_week(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is measured meanwhile."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 99.0, 99.0))
+    first = measured_speed()
+    best = msgspec.structs.replace(first, flops=1e15, bytes_per_s=1e15)
+    (cache_dir() / FILE).write_bytes(msgspec.json.encode(best))
+    passed_s = 0.0
+    monkeypatch.setattr("time.time", lambda: first.measured_at_s + passed_s)
+    for days, is_kept in ((3, True), (6, True), (8, False)):
+        passed_s = days * 24 * 3600.0
+        found = measured_speed()
+        assert found.is_busy
+        assert (found.flops == 1e15, found.bytes_per_s == 1e15) == (is_kept, is_kept)
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    (cache_dir() / FILE).write_bytes(msgspec.json.encode(best))
+    for days, is_kept in ((6, True), (6.5, True), (8, False)):
+        passed_s = days * 24 * 3600.0
+        found = measured_speed()
+        assert not found.is_busy
+        assert (found.flops == 1e15, found.bytes_per_s == 1e15) == (is_kept, is_kept)
