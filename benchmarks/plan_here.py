@@ -36,6 +36,7 @@ from llmops_cli.plan.report import ServePlan
 from llmops_cli.plan.run import plan_serve
 from llmops_cli.runtime.runs import load_report
 from llmops_cli.sizing.calibration import Observation, fit
+from llmops_cli.sizing.efficiency import constants_digest
 
 PROMPT_TOKENS = 32
 OUTPUT_TOKENS = 24
@@ -260,7 +261,7 @@ def _tell(work: Path, runs: Sequence[Run]) -> None:
             place = work / run.name
             bench = read_bench(place, model=str(_model(work, run)), gpu=None, quant=run.scheme)
             observations += observe(bench)
-    write_fit(fitted, FitFile(groups=fit(observations), sources=()))
+    write_fit(fitted, FitFile(constants=constants_digest(), groups=fit(observations)))
     before = [cell for run in runs for cell in _cells(work, run, tested, fitted=None)]
     after = [cell for run in runs for cell in _cells(work, run, tested, fitted=fitted)]
     sizes = [_size(work, run, tested) for run in runs]

@@ -17,7 +17,7 @@ from llmops_cli.plan.models import is_gguf_scheme, read_load
 from llmops_cli.runtime.hardware import probe_hardware
 from llmops_cli.runtime.runs import load_report
 from llmops_cli.sizing.calibration import Observation, fit
-from llmops_cli.sizing.efficiency import efficiency_of
+from llmops_cli.sizing.efficiency import constants_digest, efficiency_of
 from llmops_cli.sizing.gpus import Gpu, gpu_named
 from llmops_cli.sizing.load import ServingLoad
 from llmops_cli.sizing.placement import Placement
@@ -71,7 +71,11 @@ def fit_results(
         raise UsageError(
             "these runs have no closed level that worked", hint="llmops bench --concurrency 1,4,16"
         )
-    return FitFile(groups=fit(observations), sources=tuple(str(place) for place in results))
+    return FitFile(
+        constants=constants_digest(),
+        groups=fit(observations),
+        sources=tuple(str(place) for place in results),
+    )
 
 
 def read_bench(place: Path, *, model: str | None, gpu: str | None, quant: str | None) -> Bench:

@@ -6,18 +6,23 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.calls import pasted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.sizing.calibration import Group
-from llmops_cli.sizing.efficiency import FITTED
+from llmops_cli.sizing.efficiency import FITTED, constants_digest
 
-SCHEMA = "llmops.plan-fit/1"
+SCHEMA = "llmops.plan-fit/2"
 
 
 class FitFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`sources`: the reports that it was made of."""
+    """`sources`: the reports that it was made of.
+
+    `constants`: beside which engines' constants, by their digest; "" in a file of /1.
+    """
 
     schema: str = SCHEMA
+    constants: str = ""
     groups: tuple[Group, ...]
     sources: tuple[str, ...] = ()
 
@@ -32,7 +37,7 @@ def write_fit(place: Path, found: FitFile) -> None:
 def read_groups(place: str | None) -> tuple[Group, ...]:
     """Those of the file before the defaults.
 
-    Raises: UsageError for a file that `plan fit` did not write.
+    Raises: UsageError for a file that `plan fit` did not write, or beside other constants.
     """
     if place is None:
         return FITTED
@@ -47,4 +52,10 @@ def read_groups(place: str | None) -> tuple[Group, ...]:
         raise UsageError(
             f"{place} is no file of plan fit: {reason}", hint="llmops plan fit RESULTS -o FILE"
         ) from None
+    if file.constants != constants_digest():
+        runs = [pasted(source) for source in file.sources] or ["RESULTS"]
+        raise UsageError(
+            f"{place} was fitted beside other constants of the engines than this version has",
+            hint=f"llmops plan fit {' '.join(runs)} -o {pasted(place)}",
+        )
     return (*file.groups, *FITTED)

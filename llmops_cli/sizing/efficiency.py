@@ -6,6 +6,8 @@ machines are what `llmops plan fit` makes of the same rows. Sources and residual
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 from llmops_cli.core.errors import unknown_name
@@ -144,6 +146,13 @@ FITTED: tuple[Group, ...] = (
 benchmark (QwenLM/Qwen2.5, docs/source/benchmark/speed_benchmark.rst at 010c37c: vLLM 0.6.3,
 Transformers 4.46), whose 0.5B, 3B, 14B and 72B chose the constants above. docs/PLAN.md has what
 1.5B, 7B and 32B then say."""
+
+
+def constants_digest() -> str:
+    """Of all constants of engines: a shift that was fitted beside others fits these no more."""
+    tuned = {" on ".join(key): value for key, value in TUNED.items()}
+    raw = msgspec.json.encode([ENGINES, tuned, PROCESSORS], order="sorted")
+    return hashlib.sha256(raw).hexdigest()[:16]
 
 
 def efficiency_of(

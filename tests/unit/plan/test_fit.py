@@ -133,6 +133,25 @@ def test_a_level_whose_requests_failed_tells_nothing(tmp_path: Path) -> None:
         fit_results([run], model="qwen2.5-0.5b", gpu="l4", quant=None)
 
 
+CARD = {"model": "qwen2.5-0.5b", "gpu": "l4", "quant": None}
+
+
+def test_a_fit_beside_other_constants_is_refused_with_the_command_that_makes_it_anew(
+    tmp_path: Path,
+) -> None:
+    run = _run(tmp_path, "a run")
+    file = tmp_path / "fit.json"
+    write_fit(file, fit_results([run], **CARD))
+    assert _serve(file).tpot_ms.number
+    told = json.loads(file.read_text())
+    before = {key: value for key, value in told.items() if key != "constants"}
+    for old in (told | {"constants": "0" * 16}, before | {"schema": "llmops.plan-fit/1"}):
+        file.write_text(json.dumps(old))
+        with pytest.raises(UsageError, match="other constants") as error:
+            _serve(file)
+        assert error.value.hint == f"llmops plan fit '{run}' -o {file}"
+
+
 def test_compared_plans_stand_by_cost_and_what_does_not_fit_is_last() -> None:
     recipe = PlanRecipe(model="llama-3.1-70b", gpus=1, concurrency=8)
     details = compare_plans(recipe, gpus=["h100", "b200", "b300"], quants=["BF16", "FP8"])
