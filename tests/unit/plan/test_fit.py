@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from llmops_cli.core.errors import UsageError
@@ -15,6 +17,7 @@ from llmops_cli.plan.fitted import write_fit
 from llmops_cli.plan.recipe import PlanRecipe
 from llmops_cli.plan.report import ServePlan
 from llmops_cli.plan.run import plan_serve
+from llmops_cli.sizing.queueing import Service, closed_loop
 
 SIM_RUN = Path(__file__).parents[2] / "golden" / "reports" / "llmops.bench-2.json"
 """Two streams of the simulated engine, whose tokens come every 4 ms."""
@@ -24,6 +27,8 @@ def _run(tmp_path: Path, name: str, **changes: Any) -> Path:
     """The saved run with other fields of its first level, or of its machine."""
     report = json.loads(SIM_RUN.read_text())
     report["manifest"]["hardware"] |= changes.pop("hardware", {})
+    report["manifest"]["recipe"]["options"] |= changes.pop("options", {})
+    report["manifest"]["recipe"]["url"] = changes.pop("url", None)
     report["levels"][0] |= changes
     file = tmp_path / f"{name}.json"
     file.write_text(json.dumps(report))
@@ -134,6 +139,105 @@ def test_a_level_whose_requests_failed_tells_nothing(tmp_path: Path) -> None:
 
 
 CARD = {"model": "qwen2.5-0.5b", "gpu": "l4", "quant": None}
+PROMPT = 52
+OUTPUT = 100
+EXACT = 1e-6
+
+
+def _service(tmp_path: Path, *, slots: int) -> Service:
+    """What is predicted before any fit."""
+    bench = read_bench(_run(tmp_path, "predicted", options={"max_num_seqs": str(slots)}), **CARD)
+    level = msgspec.structs.replace(
+        bench.levels[0], streams=slots, prompt_tokens=PROMPT, output_tokens=OUTPUT
+    )
+    return raw_service(bench, level)
+
+
+def _as_predicted(tmp_path: Path, name: str, *, streams: int, slots: int, **changes: Any) -> Path:
+    """A server with so many slots whose prompts and steps take what is predicted."""
+    found = closed_loop(_service(tmp_path, slots=slots), streams)
+    count = 40
+    level = {
+        "concurrency": streams,
+        "requests": count,
+        "errors": 0,
+        "error_kinds": {},
+        "measured": count,
+        "input_tokens": count * PROMPT,
+        "output_tokens": count * OUTPUT,
+        "output_tokens_per_s": found.tokens_per_s,
+        "ttft_ms": _all(1000 * found.ttft_s, count),
+        "tpot_ms": _all(1000 * found.tpot_s, count),
+    }
+    return _run(tmp_path, name, **(level | changes))
+
+
+def _all(value: float, count: int) -> dict[str, float]:
+    return dict.fromkeys(("mean", "p50", "min", "max"), value) | {"count": count}
+
+
+def _ratios(run: Path) -> dict[str, float]:
+    groups = fit_results([run], **CARD).groups
+    return {each.quantity: math.exp(each.shift) for each in groups}
+
+
+@pytest.mark.parametrize("url", [None, "http://127.0.0.1:8000"])
+def test_requests_that_wait_for_a_slot_tell_no_prefill_and_no_batch(
+    tmp_path: Path, url: str | None
+) -> None:
+    """Whether a server of somebody else has fewer slots, or ours has no memory for more."""
+    run = _as_predicted(tmp_path, "run", streams=16, slots=4, url=url)
+    with pytest.raises(UsageError, match="had a slot"):
+        fit_results([run], **CARD)
+
+
+def test_slots_that_the_run_s_options_tell_are_counted(tmp_path: Path) -> None:
+    slots = {"max_num_seqs": "4"}
+    run = _as_predicted(tmp_path, "run", streams=16, slots=4, options=slots)
+    assert _ratios(run) == {"batch": pytest.approx(1, rel=EXACT)}
+
+
+def test_several_streams_tell_prefill_only_if_they_surely_have_slots(tmp_path: Path) -> None:
+    ours = _as_predicted(tmp_path, "ours", streams=16, slots=16)
+    one = pytest.approx(1, rel=EXACT)
+    assert _ratios(ours) == {"batch": one, "prefill": one}
+    theirs = _as_predicted(tmp_path, "theirs", streams=16, slots=16, url="http://127.0.0.1:8000")
+    assert _ratios(theirs) == {"batch": one}
+
+
+def test_a_rate_that_no_step_gives_is_no_measurement(tmp_path: Path) -> None:
+    """Prompts alone would take longer than all of it."""
+    run = _as_predicted(tmp_path, "run", streams=16, slots=16, output_tokens_per_s=1e9)
+    with pytest.raises(UsageError, match="no closed level"):
+        fit_results([run], **CARD)
+
+
+def test_tokens_that_were_thought_and_not_sent_count_as_steps(tmp_path: Path) -> None:
+    """Three of four: bench's rates have the others only, and the first of these waits for them."""
+    found = closed_loop(_service(tmp_path, slots=8), 8)
+    hidden = 3 * OUTPUT // 4
+    thought = {
+        "hidden_tokens": 40 * hidden,
+        "output_tokens_per_s": found.tokens_per_s / 4,
+        "ttft_ms": _all(1000 * (found.ttft_s + hidden * found.tpot_s), 40),
+    }
+    several = _as_predicted(tmp_path, "several", streams=8, slots=8, **thought)
+    assert _ratios(several) == {"batch": pytest.approx(1, rel=EXACT)}
+    each = {"rates_each": {"output_tokens_per_s": [found.tokens_per_s / 4] * 3}}
+    repeated = _as_predicted(tmp_path, "repeated", streams=8, slots=8, **thought, **each)
+    assert _ratios(repeated) == {"batch": pytest.approx(1, rel=EXACT)}
+    alone = closed_loop(_service(tmp_path, slots=1), 1)
+    thought["output_tokens_per_s"] = alone.tokens_per_s / 4
+    thought["ttft_ms"] = _all(1000 * (alone.ttft_s + hidden * alone.tpot_s), 40)
+    one = _as_predicted(tmp_path, "one", streams=1, slots=1, **thought)
+    assert set(_ratios(one)) == {"decode"}, "its first token tells no prefill"
+
+
+def test_repetitions_without_a_token_tell_nothing(tmp_path: Path) -> None:
+    each = {"rates_each": {"output_tokens_per_s": [0.0, 0.0, 9.0]}}
+    run = _as_predicted(tmp_path, "run", streams=8, slots=8, **each)
+    with pytest.raises(UsageError, match="no closed level"):
+        fit_results([run], **CARD)
 
 
 def test_a_fit_beside_other_constants_is_refused_with_the_command_that_makes_it_anew(
