@@ -29,7 +29,8 @@ from llmops_cli.core.errors import LlmopsError
 from llmops_cli.core.progress import Silent
 from llmops_cli.models.convert import as_hf
 from llmops_cli.models.find import find_model
-from llmops_cli.plan.fit import MOST_FAILED, observe, read_bench
+from llmops_cli.plan.bench_runs import MOST_FAILED, read_bench
+from llmops_cli.plan.fit import observe
 from llmops_cli.plan.fitted import FitFile, write_fit
 from llmops_cli.plan.recipe import Engine, PlanRecipe
 from llmops_cli.plan.report import ServePlan

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.plan.bench_runs import read_bench
 from llmops_cli.plan.compare import compare_plans
-from llmops_cli.plan.fit import fit_results, raw_service, read_bench
+from llmops_cli.plan.fit import fit_results, raw_service
 from llmops_cli.plan.fitted import write_fit
 from llmops_cli.plan.recipe import PlanRecipe
 from llmops_cli.plan.report import ServePlan
