@@ -53,7 +53,9 @@ def run_gateway(
         places = ", ".join(_addresses(config, urls))
         scheme = "https" if tls else "http"
         openness = "" if config.keys_required else "  (no keys)"
-        progress.say(f"gateway: {scheme}://{host}:{bound_port}/v1  ->  {places}{openness}")
+        address = f"{scheme}://{host}:{bound_port}"
+        progress.say(f"gateway: {address}/v1  ->  {places}{openness}")
+        progress.say(f"models: {', '.join(_models(config))}    dashboard: {address}/ui")
         spec = msgspec.structs.replace(spec, urls=urls)
         serve(spec, listener, workers=workers, say=progress.say)
 
@@ -113,6 +115,18 @@ def _engines(
         folder=state_dir() / "logs" / name,
         progress=progress,
     )
+
+
+def _models(config: GatewayConfig) -> Iterator[str]:
+    """Names that clients may ask for."""
+    if config.models:
+        yield from config.models
+        return
+    for name, upstream in config.upstreams.items():
+        if upstream.engine is None:
+            yield f"those of {name}"
+        else:
+            yield upstream.model or "demo"
 
 
 def _addresses(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 import time
 from typing import Any
@@ -43,6 +44,9 @@ def shown(start: Starter, *args: str) -> Any:  # Any: JSON
 def test_a_change_of_a_key_holds_within_a_second(upstream: Upstream, start: Starter) -> None:
     gateway = start(upstream.url)
     key = start.key("team", "--requests-per-minute", "1")
+    assert re.search(
+        r"^models: those of \w+    dashboard: http://\S+/ui$", start.log(), re.MULTILINE
+    )
     assert [gateway.ask(CHAT, key=key)[0] for _ in range(2)] == [200, 429]
     changed = shown(start, "update", "team", "--requests-per-minute", "100", "--tag", "team=a")
     assert changed["requests_per_minute"] == 100
