@@ -33,6 +33,7 @@ def run(
     from llmops_cli.pipeline.recipe import load_recipe, steps_of
     from llmops_cli.pipeline.report import problems_of, require_all
     from llmops_cli.pipeline.run import run_pipeline
+    from llmops_cli.pipeline.show import PLOT
     from llmops_cli.runtime.recipes import recipe_file
     from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.show.runs import leave_page, table_of
@@ -48,7 +49,7 @@ def run(
             report = run_pipeline(recipe, folder=folder, progress=progress)
         finally:
             folder.forget_if_empty()
-    _plot(report, folder.path / "comparison.png")
+    _plot(report, folder.path / PLOT)
     page = leave_page(folder.path)
     if as_json:
         print_json(report)

@@ -9,6 +9,7 @@ from rich.table import Table
 from llmops_cli.bench.report import Level
 from llmops_cli.bench.tables import p50_p95
 from llmops_cli.pipeline.report import PipelineReport, Row
+from llmops_cli.show.plain_exports import plain_pages
 from llmops_cli.show.runs import Show
 from llmops_cli.show.tables import megabytes, number
 
@@ -40,12 +41,14 @@ CSV_COLUMNS = (
     "output_tokens_per_s",
     "engine_peak_rss_bytes",
 )
+PLOT = "comparison.png"
+"""The picture's name beside the report; its page holds a copy."""
 NO_SPEEDS: list[float | None] = [None] * 4
 
 
 def pipeline_table(report: PipelineReport) -> Table:
     """A line for each artifact and load."""
-    table = Table(title="comparison", title_justify="left")
+    table = Table(title="comparison; TTFT and TPOT: p50 / p95", title_justify="left")
     for name in COLUMNS:
         table.add_column(name, justify="right")
     for row in report.rows:
@@ -132,4 +135,8 @@ def _shown(
     return pipeline_table(report)
 
 
-SHOW = Show(table=_shown, droppable=DROPPABLE)
+SHOW = Show(
+    table=_shown,
+    droppable=DROPPABLE,
+    page=plain_pages("llmops run", picture=PLOT),
+)

@@ -9,7 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from llmops_cli.core.visible import visible_line
-from llmops_cli.show.page import html_about, html_item, html_row, html_table, plain_page
+from llmops_cli.show.page import (
+    html_about,
+    html_item,
+    html_picture,
+    html_row,
+    html_table,
+    plain_page,
+)
 from llmops_cli.show.runs import Export, OpenedRun, PageMaker, export_table
 
 WIDE = 10_000
@@ -24,14 +31,16 @@ def markdown_export(kind: str) -> Export:
     return Export(text=text)
 
 
-def plain_pages(kind: str) -> PageMaker:
-    """A table of each run."""
+def plain_pages(kind: str, *, picture: str | None = None) -> PageMaker:
+    """A table of each run, and the picture of that name from its folder."""
 
     def page(runs: Sequence[OpenedRun]) -> str:
         parts = [f"<h1>{escape(kind)}</h1>"]
         for run in runs:
             parts.append(f"<h2>{escape(visible_line(run.name))}</h2>")
             parts.append(table_html(export_table(run, WIDE)))
+            if picture is not None:
+                parts.append(html_picture(run.path / picture, f"a picture of {run.name}"))
             parts.append(html_about(run.report.manifest))
         return plain_page(title=kind, body="".join(parts))
 

@@ -93,6 +93,15 @@ def test_a_page_of_quantization_has_speed_loss_and_what_should_not_be_compared(
     assert 'src="data:image/png;base64,' in page
 
 
+def test_a_page_of_a_recipes_run_has_its_picture(tmp_path: Path) -> None:
+    run = opened(GOLDEN / "llmops.run-2.json", tmp_path)
+    assert "<img" not in page_of([run])
+    (tmp_path / "comparison.png").write_bytes(b"a picture")
+    page = page_of([run])
+    assert 'src="data:image/png;base64,' in page
+    assert "p50 / p95" in page
+
+
 @pytest.mark.parametrize("name", ["redteam-1", "generate-1", "run-2", "prompt-optimize-2"])
 def test_a_page_says_on_which_machine_it_was_measured(name: str, tmp_path: Path) -> None:
     run = opened(GOLDEN / f"llmops.{name}.json", tmp_path)
