@@ -90,11 +90,8 @@ class LevelWatch:
     def _eta(self, run_s: float) -> str:
         """Empty while nobody can know: a level that counts requests, before its first one."""
         least_left_s = self._least_s - run_s
-        by_time_s = None
-        if self._duration_s:
-            by_time_s = self._duration_s - run_s
-        if self._arrivals_s is not None:
-            by_time_s = self._arrivals_s - run_s
+        times = [end_s for end_s in (self._duration_s, self._arrivals_s) if end_s]
+        by_time_s = min(times) - run_s if times else None
         by_count_s = None
         if self._count and self._done:
             by_count_s = max(least_left_s, self._count_left_s(run_s, self._count))

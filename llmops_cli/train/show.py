@@ -23,6 +23,7 @@ COLUMNS = (
     "steps",
     "loss",
     "validation",
+    "perplexity",
     "tokens",
     "tokens/s",
     "MFU",
@@ -60,7 +61,11 @@ def _titled(report: TrainReport) -> Table:
 
 def cells_of(report: TrainReport) -> list[str]:
     """In the order of COLUMNS."""
-    validation = report.validation[-1].loss if report.validation else None
+    validation = None
+    perplexity = None
+    if report.validation:
+        validation = report.validation[-1].loss
+        perplexity = report.validation[-1].perplexity
     mfu = f"{report.mfu:.1%}" if report.mfu is not None else "-"
     return [
         report.strategy,
@@ -69,6 +74,7 @@ def cells_of(report: TrainReport) -> list[str]:
         str(report.steps),
         number(report.loss, 4),
         number(validation, 4),
+        number(perplexity, 2),
         f"{report.tokens:,}",
         number(report.tokens_per_s, 0),
         mfu,

@@ -134,6 +134,14 @@ def test_a_rate_that_counts_requests_knows_how_long_they_take() -> None:
     assert shown.note == "ETA 0:03"
 
 
+def test_a_rate_of_a_few_seconds_does_not_wait_for_more_arrivals() -> None:
+    """A search counts the requests that it needs, and ends a level at --duration-s."""
+    shown = Shown()
+    load = Load(kind="rate", label="1/s", rate_per_s=1.0, count=74, duration_s=3.0)
+    LevelWatch(load, 0, 1, shown)
+    assert shown.note == "ETA 0:03"
+
+
 def test_a_slow_servers_speed_has_a_decimal(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now_s[0])

@@ -144,4 +144,6 @@ def test_a_narrow_terminal_has_a_row_a_figure_and_none_is_cut(old: OpenedRun) ->
     text = capture.get()
     assert "…" not in text
     assert f"{old.report.parameters:,}" in text
+    perplexity = next(line for line in text.splitlines() if "perplexity" in line)
+    assert "1.35" in perplexity
     assert len(train_table(old.report, width=200).columns) == len(COLUMNS)
