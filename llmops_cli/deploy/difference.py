@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.deploy.folder import LIST
+from llmops_cli.deploy.folder import LIST, LOCK
 
 
 def differences(old: Path, new: Path) -> Iterator[str]:
@@ -38,7 +38,7 @@ def _difference(old: Path, new: Path) -> Iterator[str]:
 def _files(folder: Path) -> set[str]:
     found = set()
     for path in folder.rglob("*"):
-        if path.is_file() and path.name != LIST:
+        if path.is_file() and path.name not in {LIST, LOCK}:
             found.add(path.relative_to(folder).as_posix())
     return found
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import resource
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.deploy.difference import differences
 from llmops_cli.deploy.folder import LIST, digest_of, write_rendered
 from llmops_cli.runtime.files import to_json
@@ -60,6 +63,53 @@ def test_a_damaged_list_is_told(tmp_path: Path) -> None:
         write_rendered(tmp_path, FILES, force=False)
     write_rendered(tmp_path, FILES, force=True)
     assert write_rendered(tmp_path, FILES, force=False).unchanged == 2
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a disk that is full after so much."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_a_full_disk_broke_off_is_nobody_elses(tmp_path: Path) -> None:
+    """What was written then is ours to write over, and is nowhere half."""
+    write_rendered(tmp_path, {"a.yaml": b"a: 1\n", "z.yaml": b"z: 1\n"}, force=False)
+    large = {"a.yaml": b"a: 2\n", "new/b.yaml": b"b: 2\n", "z.yaml": b"z" * 5000}
+    with files_of_at_most(2000), pytest.raises(EnvironmentMissing, match="cannot write"):
+        write_rendered(tmp_path, large, force=False)
+    assert (tmp_path / "a.yaml").read_bytes() == b"a: 2\n"
+    assert (tmp_path / "z.yaml").read_bytes() == b"z: 1\n"
+    with files_of_at_most(2000), pytest.raises(EnvironmentMissing):
+        write_rendered(tmp_path, large, force=False)
+    done = write_rendered(tmp_path, {"a.yaml": b"a: 3\n", "z.yaml": b"z: 1\n"}, force=False)
+    assert done.written == ("a.yaml",)
+    assert done.removed == ("new/b.yaml",)
+    assert done.kept == ()
+    (tmp_path / "a.yaml").write_bytes(b"a: 2\n")  # what was ours once, and is somebody's now
+    with pytest.raises(UsageError, match="changed by hand"):
+        write_rendered(tmp_path, {"a.yaml": b"a: 4\n"}, force=False)
+
+
+def test_what_a_killed_one_left_is_cleared_away(tmp_path: Path) -> None:
+    write_rendered(tmp_path, FILES, force=False)
+    (tmp_path / "a" / ".x.yaml.4711.tmp").write_text("half")
+    (tmp_path / ".mine.4711.tmp").write_text("mine")
+    assert write_rendered(tmp_path, FILES, force=False).kept == (".mine.4711.tmp",)
+    assert not (tmp_path / "a" / ".x.yaml.4711.tmp").exists()
+
+
+def test_two_at_once_are_one_after_the_other(tmp_path: Path) -> None:
+    """A mixture of both would be neither, and somebody's by its list."""
+    sets = [{f"f{number}.yaml": b"%d\n" % mine for number in range(4)} for mine in range(3)]
+    with ThreadPoolExecutor(len(sets)) as pool:
+        list(pool.map(lambda files: write_rendered(tmp_path, files, force=False), sets))
+    assert len({path.read_bytes() for path in tmp_path.glob("f*.yaml")}) == 1
+    assert write_rendered(tmp_path, sets[0], force=False).kept == ()
 
 
 @pytest.mark.parametrize("force", [True, False])
