@@ -110,14 +110,20 @@ def image(
     from llmops_cli.deploy.cluster_names import require_image
     from llmops_cli.deploy.images.build import build, find_builder
     from llmops_cli.deploy.images.containerfile import BASE
-    from llmops_cli.deploy.images.context import write_context
+    from llmops_cli.deploy.images.context import (
+        claimed_context,
+        require_image_name,
+        write_context,
+    )
 
     called = require_image(tag or f"localhost/llmops-{name}:{__version__}", what="--tag")
     builder = None if emit else find_builder()
     folder = output or Path(f"image-{name}")
-    path = write_context(folder, name, base=base or BASE, wheels=wheels)
-    say(f"written: {path}")
-    if builder is not None:
-        place = folder.resolve()
-        log = place.with_name(f"{place.name}.log")
-        print_json(build(folder, tag=called, builder=builder, log=log))
+    require_image_name(name)
+    with claimed_context(folder):
+        path = write_context(folder, name, base=base or BASE, wheels=wheels)
+        say(f"written: {path}")
+        if builder is not None:
+            place = folder.resolve()
+            log = place.with_name(f"{place.name}.log")
+            print_json(build(folder, tag=called, builder=builder, log=log))

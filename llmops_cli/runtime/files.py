@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,8 @@ from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.runtime.digests import visible_files
 from llmops_cli.runtime.paths import cache_dir, config_dir
 
+Leaving = Callable[[str, list[str]], Iterable[str]]
+"""Names in a folder, of those that are there, which are not copied."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -243,6 +245,33 @@ def _held(lock: Path, kind: int = fcntl.LOCK_EX) -> IO[str]:
         handle.close()
 
 
+def copy_folder(source: Path, target: Path, *, leaving: Leaving) -> None:
+    """Copies a folder to where there is none, or an empty one.
+
+    Raises: EnvironmentMissing, on a full disk too; nothing of the copy is left then.
+    """
+    failures: list[OSError] = []
+
+    def copy_file(name: str, copy: str) -> None:
+        try:
+            shutil.copy2(name, copy)
+        except OSError as error:
+            failures.append(error)
+            raise
+
+    try:
+        shutil.copytree(
+            source,
+            target,
+            ignore=leaving,
+            copy_function=copy_file,
+            dirs_exist_ok=True,
+        )
+    except OSError as error:  # shutil's own has words of each file, and no number
+        shutil.rmtree(target, ignore_errors=True)
+        raise cannot_write(target, failures[0] if failures else error) from error
+
+
 def copy_model(source: Path, target: Path) -> None:
     """Copies a model folder; the target appears whole or not at all.
 
@@ -252,8 +281,8 @@ def copy_model(source: Path, target: Path) -> None:
     if is_taken:
         raise UsageError(f"{target} is not empty", hint="choose another -o")
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    copy_folder(source, partial, leaving=shutil.ignore_patterns(".*"))
     try:
-        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(".*"))
         if target.exists():
             target.rmdir()
         partial.rename(target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from llmops_cli.core.progress import Progress
 from llmops_cli.core.spec import Env
 from llmops_cli.runtime.closure import cache_key
 from llmops_cli.runtime.contents import content_digest, read_state
+from llmops_cli.runtime.files import copy_folder
 from llmops_cli.runtime.paths import cache_dir
 from llmops_cli.runtime.runs import BESIDE_A_MODEL
 from llmops_cli.train.data import data_digest
@@ -164,7 +164,7 @@ def copied(source: Path, target: Path, progress: Progress) -> bool:
     is_taken = target.exists() and any(target.iterdir())
     if is_taken:
         return False
-    shutil.copytree(source, target, dirs_exist_ok=True, ignore=_leftovers)
+    copy_folder(source, target, leaving=_leftovers)
     return True
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.deploy.cluster_names import require_image
 from llmops_cli.deploy.images.containerfile import IMAGES, SBOM_LABEL, containerfile
 from llmops_cli.runtime.digests import digest_path
-from llmops_cli.runtime.files import make_folder, write_atomic
+from llmops_cli.runtime.files import cannot_write, claimed, copy_folder, make_folder, write_atomic
 from llmops_cli.runtime.paths import PACKAGE, WORKERS, recipes_dir
 
 EXTRAS = ("redis", "prices")
@@ -31,6 +33,23 @@ PACKAGES = {"llamacpp": ("msgspec", "prometheus-client", "uvicorn", "uvloop", "h
 """What a worker imports beside its engine."""
 
 
+@contextmanager
+def claimed_context(folder: Path) -> Iterator[None]:
+    """Nobody else makes an image in this folder meanwhile.
+
+    Raises: UsageError, also for a folder that others have filled; EnvironmentMissing.
+    """
+    _require_ours(folder)
+    with claimed(folder / MARK):
+        yield
+
+
+def require_image_name(name: str) -> None:
+    """Raises: UsageError."""
+    if name not in IMAGES:
+        raise unknown_name("image", name, IMAGES)
+
+
 def write_context(
     folder: Path,
     name: str,
@@ -42,8 +61,7 @@ def write_context(
 
     Raises: UsageError, also for a folder that others have filled; EnvironmentMissing.
     """
-    if name not in IMAGES:
-        raise unknown_name("image", name, IMAGES)
+    require_image_name(name)
     require_image(base, what="--base")
     if wheels is not None and not wheels.is_dir():
         raise UsageError(f"no folder of wheels at {wheels}")
@@ -56,7 +74,7 @@ def write_context(
     make_folder(folder / "wheels")
     write_atomic(folder / "wheels" / "README", WHEELS_README)
     for wheel in sorted(wheels.glob("*.whl")) if wheels is not None else []:
-        shutil.copy2(wheel, folder / "wheels" / wheel.name)
+        _copy_wheel(wheel, folder / "wheels" / wheel.name)
     path = folder / "Containerfile"
     path.unlink(missing_ok=True)  # the one before is no part of what is built
     digest = digest_path(folder)
@@ -93,7 +111,14 @@ def _has_text(path: Path, text: bytes) -> bool:
 
 def _copy(source: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, ignore=SKIPPED)
+    copy_folder(source, target, leaving=SKIPPED)
+
+
+def _copy_wheel(wheel: Path, target: Path) -> None:
+    try:
+        shutil.copy2(wheel, target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
 
 
 def requirements(name: str) -> str:
