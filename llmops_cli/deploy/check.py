@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.deploy.lint.compose import wrong_compose
 from llmops_cli.deploy.lint.finding import Finding
 from llmops_cli.deploy.lint.forms import by_form
 from llmops_cli.deploy.lint.names import wrong_names
@@ -54,10 +55,13 @@ def check_folder(folder: Path) -> Checked:
     findings += unsafe(objects)
     findings += wrong_mounts(objects)
     findings += without_prompts(folder)
+    findings += wrong_compose(folder)
     findings += written_secrets(folder, WRITTEN)
     others = run_validators(folder)
     unknown: list[str] = []
-    if is_installed():
+    if not objects:
+        pass  # nothing of a cluster
+    elif is_installed():
         findings += wrong_by_schema(objects)
         unknown = without_schema(objects)
         others.ran.append(SCHEMAS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,11 +20,25 @@ MOST_CHARS = 300
 
 
 class Validator(NamedTuple):
-    """`program`: by which it is found. `run`: its findings in a folder."""
+    """`program`: by which it is found; `probe`: words with which that succeeds where it can do it.
+
+    `files`: which it reads. `run`: its findings in a folder.
+    """
 
     name: str
     program: str
+    files: tuple[str, ...]
     run: Callable[[Path], Iterator[Finding]]
+    probe: tuple[str, ...] = ()
+
+    def is_there(self) -> bool:
+        path = _path_of(self.program)
+        if path is None or not self.probe:
+            return path is not None
+        run = subprocess.run(
+            [path, *self.probe], capture_output=True, timeout=TIMEOUT_S, check=False
+        )
+        return run.returncode == 0
 
 
 class Ran(NamedTuple):
@@ -35,7 +51,9 @@ def run_validators(folder: Path) -> Ran:
     """Those that are here and have a file of their kind."""
     found = Ran([], [], [])
     for validator in VALIDATORS:
-        if not _is_there(validator.program):
+        if not any(_names(folder, pattern) for pattern in validator.files):
+            continue
+        if not validator.is_there():
             found.missing.append(validator.name)
             continue
         found.findings.extend(validator.run(folder))
@@ -43,14 +61,17 @@ def run_validators(folder: Path) -> Ran:
     return found
 
 
-def _is_there(program: str) -> bool:
-    return shutil.which(program) is not None or Path("/usr/sbin", program).exists()
+def _path_of(program: str) -> str | None:
+    """Also where users without rights do not look, and beside the Python that this runs in."""
+    for place in (Path("/usr/sbin"), Path(sys.executable).parent):
+        if os.access(place / program, os.X_OK):
+            return shutil.which(program) or str(place / program)
+    return shutil.which(program)
 
 
 def _called(argv: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    path = shutil.which(argv[0]) or f"/usr/sbin/{argv[0]}"
     return subprocess.run(
-        [path, *argv[1:]],
+        [_path_of(argv[0]) or argv[0], *argv[1:]],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -137,13 +158,35 @@ def _systemd(folder: Path) -> Iterator[Finding]:
         yield from _failed(argv, folder, file=name, rule="systemd-analyze", ignored=ELSEWHERE)
 
 
+def _compose_schema(folder: Path) -> Iterator[Finding]:
+    """The Compose Specification's own schema, which it brings along."""
+    for name in _names(folder, COMPOSE):
+        argv = ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", name]
+        yield from _failed(argv, folder, file=name, rule="compose-spec")
+
+
+def _docker_compose(folder: Path) -> Iterator[Finding]:
+    """Variables have their values where it runs."""
+    for name in _names(folder, COMPOSE):
+        argv = ["docker", "compose", "-f", name, "config", "--no-interpolate", "--quiet"]
+        yield from _failed(argv, folder, file=name, rule="docker compose")
+
+
+COMPOSE = "compose/compose.yaml"
+OVERLAYS = "overlays/*/kustomization.yaml"
 VALIDATORS = (
-    Validator("kubeconform", "kubeconform", _kubeconform),
-    Validator("kustomize", "kustomize", _kustomize),
-    Validator("kubectl kustomize", "kubectl", _kustomize),
-    Validator("helm", "helm", _helm),
-    Validator("promtool", "promtool", _promtool),
-    Validator("amtool", "amtool", _amtool),
-    Validator("nginx", "nginx", _nginx),
-    Validator("systemd-analyze", "systemd-analyze", _systemd),
+    Validator("kubeconform", "kubeconform", ("manifests/*.yaml",), _kubeconform),
+    Validator("kustomize", "kustomize", (OVERLAYS,), _kustomize),
+    Validator("kubectl kustomize", "kubectl", (OVERLAYS,), _kustomize),
+    Validator("helm", "helm", ("chart/Chart.yaml",), _helm),
+    Validator(
+        "promtool", "promtool", ("monitoring/prometheus.yml", "monitoring/rules/*.yaml"), _promtool
+    ),
+    Validator("amtool", "amtool", ("monitoring/alertmanager.yml",), _amtool),
+    Validator("nginx", "nginx", ("nginx/nginx.conf",), _nginx),
+    Validator("systemd-analyze", "systemd-analyze", ("systemd/*.service",), _systemd),
+    Validator("check-jsonschema", "check-jsonschema", (COMPOSE,), _compose_schema),
+    Validator(
+        "docker compose", "docker", (COMPOSE,), _docker_compose, probe=("compose", "version")
+    ),
 )

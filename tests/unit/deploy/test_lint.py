@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.deploy.check import check_folder
+from llmops_cli.deploy.lint.compose import wrong_compose
 from llmops_cli.deploy.lint.finding import Found
 from llmops_cli.deploy.lint.forms import by_form
 from llmops_cli.deploy.lint.names import wrong_names
@@ -149,6 +151,74 @@ def test_a_secret_in_a_rendered_file_is_told_by_line(rendered: Render, tmp_path:
     assert found.file == "manifests/extra.yaml"
     assert found.message.startswith("line 6: a key (openai) stands here")
     assert key not in found.message
+
+
+def composed(rendered: Render, folder: Path) -> Path:
+    """A folder for compose; its file."""
+    for name, text in rendered(target="compose").items():
+        if name.startswith("compose/"):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    return folder / "compose" / "compose.yaml"
+
+
+def test_a_compose_file_of_ours_is_fine_for_its_own_schema(
+    rendered: Render, tmp_path: Path
+) -> None:
+    if not (Path(sys.executable).parent / "check-jsonschema").exists():
+        pytest.skip("check-jsonschema is missing: pip install 'llmops-cli[deploy]'")
+    path = composed(rendered, tmp_path)
+    found = check_folder(tmp_path)
+    assert [each for each in found.findings if each.file.startswith("compose/")] == []
+    assert found.ran == ["own lint", "check-jsonschema"]
+    assert set(found.missing) <= {"docker compose"}
+    path.write_text(path.read_text().replace("restart:", "restrat:", 1))
+    assert "compose-spec" in {each.rule for each in check_folder(tmp_path).findings}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ("name: llmops", "name: [", "yaml"),
+        ("services:", "servces:", "form"),
+        ("- chat\n", "- chta\n", "reference"),
+        ("./gateway.yaml:", "./gatway.yaml:", "reference"),
+        ("state:/var", "stat:/var", "volume"),
+        ("source: models", "source: modles", "volume"),
+        ("read_only: true", "read_only: false", "security"),
+        ("llmops-gateway:", "llmops-gateway:latest # ", "floating-tag"),
+    ],
+)
+def test_a_mistake_in_a_compose_file_is_found(
+    old: str, new: str, rule: str, rendered: Render, tmp_path: Path
+) -> None:
+    path = composed(rendered, tmp_path)
+    assert list(wrong_compose(tmp_path)) == []
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    assert {each.rule for each in wrong_compose(tmp_path)} == {rule}
+
+
+@pytest.mark.parametrize("has_plugin", [True, False])
+def test_docker_is_asked_where_it_knows_compose(
+    has_plugin: bool, rendered: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composed(rendered, tmp_path)
+    script = '#!/bin/sh\n[ "$2" = version ] && exit {}\necho "$@" is wrong >&2; exit 15\n'
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(script.format(0 if has_plugin else 1))
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{docker.parent}:/usr/bin:/bin")
+    found = check_folder(tmp_path)
+    told = [each.message for each in found.findings if each.rule == "docker compose"]
+    if has_plugin:
+        assert told == ["compose -f compose/compose.yaml config --no-interpolate --quiet is wrong"]
+    else:
+        assert not told
+        assert "docker compose" in found.missing
 
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: "
