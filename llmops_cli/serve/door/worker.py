@@ -18,6 +18,8 @@ from llmops_cli.serve.door.server import serve_here
 from llmops_cli.serve.spec import GatewaySpec
 from llmops_cli.serve.versions import ConfigVersions
 
+READ_BYTES = 4096
+
 
 def main() -> None:
     line = sys.stdin.buffer.readline()
@@ -29,8 +31,13 @@ def main() -> None:
 
 
 def _follow_parent() -> None:
-    """The input ends when the parent does, however it ended."""
-    sys.stdin.buffer.read()
+    """The input ends when the parent does, however it ended.
+
+    Read without Python's buffer, whose lock ends the interpreter with an abort where somebody waits
+    in it.
+    """
+    while os.read(sys.stdin.fileno(), READ_BYTES):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
