@@ -6,6 +6,9 @@ import re
 
 import msgspec
 
+MODEL_DIGEST = "LLMOPS_MODEL_DIGEST"
+"""A variable, by which an engine knows and tells what it serves (workers/_shared/build.py)."""
+
 
 class Env(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A place where an engine's libraries are importable.

@@ -12,6 +12,7 @@ import msgspec
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.upstream import UpstreamConfig
+from llmops_cli.runtime.own_build import own_build, short_digest
 from llmops_cli.serve.door.listener import bind
 from llmops_cli.serve.door.server import check_start, serve
 from llmops_cli.serve.spec import GatewaySpec
@@ -20,6 +21,7 @@ from llmops_cli.serve.versions import FileStamp
 
 if TYPE_CHECKING:
     from llmops_cli.core.progress import Progress
+    from llmops_cli.serving.replicas import StartedEngines
 
 
 def run_gateway(
@@ -45,18 +47,20 @@ def run_gateway(
     bound_port = listener.getsockname()[1]  # of the system's choice where 0 was asked
     with ExitStack() as stack:
         urls = {}
+        digests = {}
         for name, upstream in config.upstreams.items():
             if upstream.engine is None:
                 continue
             engines = _engines(name, upstream, progress)
-            urls[name] = stack.enter_context(engines)
+            urls[name], digest = stack.enter_context(engines)
+            digests[name] = short_digest(digest)
         places = ", ".join(_addresses(config, urls))
         scheme = "https" if tls else "http"
         openness = "" if config.keys_required else "  (no keys)"
         address = f"{scheme}://{host}:{bound_port}"
         progress.say(f"gateway: {address}/v1  ->  {places}{openness}")
         progress.say(f"models: {', '.join(_models(config))}    dashboard: {address}/ui")
-        spec = msgspec.structs.replace(spec, urls=urls)
+        spec = msgspec.structs.replace(spec, urls=urls, digests=digests)
         serve(spec, listener, workers=workers, say=progress.say)
 
 
@@ -84,6 +88,7 @@ def _spec(
         file=_whole(file),
         tls_cert=_whole(cert),
         tls_key=_whole(key),
+        build=own_build(),
     )
 
 
@@ -98,7 +103,7 @@ def _engines(
     name: str,
     upstream: UpstreamConfig,
     progress: Progress,
-) -> AbstractContextManager[list[str]]:
+) -> AbstractContextManager[StartedEngines]:
     """The engines of an upstream, kept running; their logs stay in the state folder."""
     from llmops_cli.serving.replicas import replicas  # what models need is not there otherwise
     from llmops_cli.serving.target import EngineTarget

@@ -287,12 +287,13 @@ class Decided(msgspec.Struct):
     `alias`: the model's name in metrics. `fields`: the body that upstreams get. `headers`: what
     the client is told beside the answer. `destinations`: who may see what it says. `prompt`: of
     ours, with its version. `saved_tokens`: estimated, by compression.
-    `rated`: what was said of an answer of before.
+    `rated`: what was said of an answer of before. `config`: the digest of what was served then.
     """
 
     headers: Headers
     alias: str = ""
     prompt: str = ""
+    config: str = ""
     saved_tokens: int = 0
     rated: Rating | None = None
     settings: ModelConfig = NO_SETTINGS
@@ -322,6 +323,7 @@ class Observed(msgspec.Struct):
     dollars: float = 0.0
     upstream: str = ""
     member: str = ""
+    model_digest: str = ""
     side: str = ""
     cache: CacheUse = CacheUse.NONE
     guard: GuardVerdict | None = None

@@ -36,6 +36,7 @@ from llmops_cli.serve.upstreams.upstream import Upstream
 from llmops_cli.serve.versions import ConfigVersion, ConfigVersions
 from llmops_cli.serve.watch.block_alert import BlockAlert, Judgements
 from llmops_cli.serve.watch.console import Console
+from llmops_cli.serve.watch.info_board import ServedModel
 from llmops_cli.serve.watch.key_sightings import KeySightings
 from llmops_cli.serve.watch.member_board import MemberState
 from llmops_cli.serve.watch.metrics import Metrics
@@ -84,6 +85,7 @@ class Gateway:
         self._tasks: set[asyncio.Task[None]] = set()
         self._alert = BlockAlert()
         self.certificate: ServedCertificate | None = None
+        self._show_digests()
 
     def _new_app(self) -> GatewayApp:
         return GatewayApp(
@@ -102,7 +104,14 @@ class Gateway:
 
     def _new_log(self) -> RequestLog:
         sightings = KeySightings(self._keys, self._metrics, self._upstream_digests)
-        return RequestLog(self._audit, self._metrics, self._judging, sightings, self._tracer)
+        return RequestLog(
+            self._audit,
+            self._metrics,
+            self._judging,
+            sightings,
+            self._tracer,
+            build=self._spec.build,
+        )
 
     def _upstream_digests(self) -> list[set[bytes]]:
         return [each.origin.secret_digests for each in self.snapshot.all()]
@@ -128,6 +137,7 @@ class Gateway:
         return Snapshot(
             version.config,
             urls=self._spec.urls,
+            digests=self._spec.digests,
             policy=version.policy,
             prompts=version.prompts,
             limiter=self._storage.limiter,
@@ -141,6 +151,7 @@ class Gateway:
         self.snapshot = snapshot
         self.app.snapshot = snapshot
         self._settle(snapshot.config)
+        self._show_digests()
         snapshot.watch()
         self._start(self._prepare_judges())
         self._start(old.retire(snapshot))
@@ -251,11 +262,20 @@ class Gateway:
             self._show_upstream(name, members)
             rows += [_shown(each) for each in members.known() if each.member]
         metrics.members.tell(rows)
+        self._show_digests()
         for name in self._canaries.states():
             metrics.canary(name, self._canaries.percent(name))
         seen = Judgements(self._handler.judged, self._handler.blocked)
         most = self.snapshot.config.guard_alert
         metrics.block_rate.set(self._alert.look(seen, alert_above=most))
+
+    def _show_digests(self) -> None:
+        models = [model for each in self.snapshot.all() for model in _models_of(each)]
+        self._metrics.info.tell(
+            build=self._spec.build,
+            config=self.snapshot.digest,
+            models=models,
+        )
 
     def _show_upstream(self, name: str, group: Members) -> None:
         if group.discovery is not None:
@@ -271,6 +291,14 @@ class Gateway:
             breaker=max((each.breaker.state.badness for each in group), default=0),
             outstanding=sum(each.outstanding for each in group),
         )
+
+
+def _models_of(upstream: Upstream) -> list[ServedModel]:
+    """Those whose digest is known."""
+    digests = upstream.digests
+    if not digests and upstream.started:
+        digests = {"": upstream.started}
+    return [ServedModel(upstream.name, name, digest) for name, digest in digests.items()]
 
 
 def _shown(upstream: Upstream) -> MemberState:

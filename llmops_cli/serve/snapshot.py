@@ -25,6 +25,7 @@ from llmops_cli.serve.passed_endpoints import endpoints_of
 from llmops_cli.serve.policy import asking_only, digest_of, guard_of
 from llmops_cli.serve.prices import PriceTable
 from llmops_cli.serve.prompts.named import ServedPrompts
+from llmops_cli.serve.rollout.history import digest_of as config_digest
 from llmops_cli.serve.upstreams.canaries import Canaries
 from llmops_cli.serve.upstreams.destinations import Destinations
 from llmops_cli.serve.upstreams.discovery.discovery import LookupResult
@@ -47,7 +48,8 @@ GUARDS_MOST = 64
 class Snapshot:
     """Requests hold on to the one that they began with; a reload makes another.
 
-    `urls`: where engines that we started answer, by upstream. `policy`: the guard's.
+    `urls`: where engines that we started answer, by upstream; `digests`: of their models.
+    `policy`: the guard's. `digest`: of the configuration.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Snapshot:
         config: GatewayConfig,
         *,
         urls: dict[str, list[str]],
+        digests: dict[str, str] | None = None,
         policy: str | None,
         limiter: Limiter,
         canaries: Canaries,
@@ -63,11 +66,15 @@ class Snapshot:
         before: Snapshot | None = None,
     ) -> None:
         self.config = config
+        self.digest = config_digest(config, policy)
         known: dict[str, Members] = {} if before is None else before.upstreams
         self.upstreams: dict[str, Members] = {
             name: members_of(name, settings, urls.get(name, []), known.get(name))
             for name, settings in config.upstreams.items()
         }
+        for name, digest in (digests or {}).items():
+            for each in self.upstreams.get(name, ()):
+                each.started = digest
         self._metrics = metrics
         self.endpoints = endpoints_of(config.endpoints, feedback=config.feedback is not None)
         self.guard = guard_of(policy)

@@ -14,7 +14,8 @@ from llmops_cli.serve.versions import FileStamp
 class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
     """`urls`: where engines that were started answer, by upstream.
 
-    `stamp`: of the file as it was when `config` was read.
+    `digests`: of their models. `stamp`: of the file as it was when `config` was read. `build`: of
+    the code.
     """
 
     folder: str
@@ -23,6 +24,8 @@ class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
     file: str | None = None
     stamp: FileStamp = FileStamp()
     urls: dict[str, list[str]] = {}
+    digests: dict[str, str] = {}
+    build: str = ""
     tls_cert: str | None = None
     tls_key: str | None = None
 

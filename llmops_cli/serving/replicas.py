@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from llmops_cli.core.errors import LlmopsError
 from llmops_cli.core.progress import Progress, Silent
@@ -23,6 +24,13 @@ STABLE_S = 60.0
 """An engine that lived so long is started again after the first pause, not the next longer one."""
 
 
+class StartedEngines(NamedTuple):
+    """`digest`: of the model that all of them have; empty: not known."""
+
+    urls: list[str]
+    digest: str
+
+
 @contextmanager
 def replicas(
     target: EngineTarget,
@@ -30,8 +38,8 @@ def replicas(
     count: int,
     folder: Path,
     progress: Progress,
-) -> Iterator[list[str]]:
-    """The URLs of `count` engines, ready; all are stopped when the block ends.
+) -> Iterator[StartedEngines]:
+    """`count` engines, ready; all are stopped when the block ends.
 
     One that ends is started again at the same address, after a pause that grows. Their logs stay
     in `folder`. Raises: what the first start of one raises.
@@ -46,7 +54,7 @@ def replicas(
             keeper = _Keeper(spec, log, causes, progress)
             url = stack.enter_context(keeper.kept())
             urls.append(url)
-        yield urls
+        yield StartedEngines(urls, prepared.artifact.digest or "")
 
 
 class _Keeper:

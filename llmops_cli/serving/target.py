@@ -11,7 +11,7 @@ import msgspec
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
-from llmops_cli.core.spec import Env, ServerSpec
+from llmops_cli.core.spec import MODEL_DIGEST, Env, ServerSpec
 from llmops_cli.engines import Engine, EngineFacts, load_engine, parse_options
 from llmops_cli.engines.options import EngineOptions
 from llmops_cli.models.find import require_reference
@@ -66,15 +66,19 @@ class PreparedTarget:
         return self.target.backend == REMOTE
 
     def spec(self, *, port: int, parallel: int) -> ServerSpec:
-        """What to run, with adapters and draft models where they are."""
+        """What to run, with adapters and draft models where they are, and its model's digest."""
         options = self.options.located(self.artifact.parts)
-        return self.engine.server(
+        spec = self.engine.server(
             self.artifact,
             options=options,
             env=self.env,
             port=port,
             parallel=parallel,
         )
+        if not self.artifact.digest:
+            return spec
+        told = {**spec.env, MODEL_DIGEST: self.artifact.digest}
+        return msgspec.structs.replace(spec, env=told)
 
     def versions(self) -> dict[str, str]:
         """Of the engine's packages, in its Python."""

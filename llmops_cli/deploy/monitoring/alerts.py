@@ -6,11 +6,21 @@ from typing import Literal
 
 import msgspec
 
-from llmops_cli.deploy.monitoring.recording import quantile_name, share_name
+from llmops_cli.deploy.monitoring.recording import (
+    CARD_MEMORY_SHARE,
+    CARD_USE,
+    quantile_name,
+    share_name,
+)
 from llmops_cli.deploy.recipe import RenderRecipe
 
 Severity = Literal["page", "ticket"]
 MONTH_HOURS = 730
+WAITING = (
+    '((sum({__name__=~"llmops_waiting|vllm:num_requests_waiting"}) or vector(0))'
+    " + (sum(llmops_gateway_queued) or vector(0)))"
+)
+"""Requests, in the engines and before them."""
 MOST_SHARE = 0.9
 """Of failures that nobody is told of, however many an SLO allows."""
 Series = tuple[tuple[str, str], ...]
@@ -37,6 +47,7 @@ def alerts_of(recipe: RenderRecipe) -> list[Alert]:
         *_errors(recipe),
         *_latencies(recipe),
         *_engines(),
+        *_cards(),
         *_upstreams(),
         *_gateway(),
         *_safety(),
@@ -184,8 +195,6 @@ def _gauge(
 
 def _engines() -> list[Alert]:
     kv = 'llmops_kv_use{upstream="chat"}'
-    used = 'DCGM_FI_DEV_FB_USED{gpu="0"}'
-    free = 'DCGM_FI_DEV_FB_FREE{gpu="0"}'
     return [
         _gauge(
             "LlmopsQueue",
@@ -210,17 +219,47 @@ def _engines() -> list[Alert]:
             low="0.5x60",
             labels={"upstream": "chat"},
         ),
+    ]
+
+
+def _cards() -> list[Alert]:
+    """Whoever sees them: an engine, the gateway, or NVIDIA's exporter."""
+    card = 'UUID="GPU-1",modelName="H200"'
+    used = f"DCGM_FI_DEV_FB_USED{{{card}}}"
+    free = f"DCGM_FI_DEV_FB_FREE{{{card}}}"
+    use = 'llmops_gpu_utilization{uuid="GPU-1",card="H200"}'
+    waiting = 'llmops_waiting{upstream="chat"}'
+    return [
         Alert(
             name="LlmopsGpuMemory",
-            expr="DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE) > 0.97 or "
-            "llmops_gateway_gpu_memory_used_bytes / llmops_gateway_gpu_memory_total_bytes > 0.97",
+            expr=f"{CARD_MEMORY_SHARE} > 0.97",
             wait="10m",
             severity="ticket",
-            summary="Memory of card {{ $labels.gpu }} is nearly full",
+            summary="Memory of card {{ $labels.uuid }} is nearly full",
             runbook="gpu-memory",
             fires=((used, "80000x60"), (free, "500x60")),
             silent=((used, "60000x60"), (free, "20000x60")),
-            labels={"gpu": "0"},
+            labels={"uuid": "GPU-1", "card": "H200"},
+        ),
+        Alert(
+            name="LlmopsGpuBusy",
+            expr=f"min({CARD_USE}) > 0.95 and {WAITING} > 0",
+            wait="15m",
+            severity="ticket",
+            summary="Every card computes all the time, and requests wait",
+            runbook="gpu-use",
+            fires=((use, "0.99x60"), (waiting, "5x60")),
+            silent=((use, "0.99x60"), (waiting, "0x60")),
+        ),
+        Alert(
+            name="LlmopsGpuIdle",
+            expr=f"max({CARD_USE}) < 0.05 and {WAITING} > 0",
+            wait="10m",
+            severity="ticket",
+            summary="Requests wait, and no card computes",
+            runbook="gpu-use",
+            fires=((use, "0.01x60"), (waiting, "5x60")),
+            silent=((use, "0.6x60"), (waiting, "5x60")),
         ),
     ]
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from llmops_cli.deploy.knob import Manifest
+from llmops_cli.deploy.monitoring.recording import CARD_MEMORY, CARD_USE
 
 PANEL_WIDTH = 12
 PANEL_HEIGHT = 8
@@ -50,6 +51,14 @@ GATEWAY = (
         "reqps",
         "{{result}}",
     ),
+    Panel("Memory of the gateways", "sum(llmops_gateway_resident_bytes)", "bytes"),
+    Panel("Cores that the gateways use", "sum(rate(llmops_gateway_cpu_seconds_total[5m]))"),
+    Panel(
+        "Gateways by configuration",
+        "count by (config) (llmops_gateway_config_info)",
+        "short",
+        "{{config}}",
+    ),
 )
 ENGINES = (
     Panel("Up", "min by (upstream) (llmops_gateway_upstream_up)", "short", "{{upstream}}"),
@@ -92,15 +101,34 @@ ENGINES = (
     ),
     Panel(
         "Memory of cards",
-        "DCGM_FI_DEV_FB_USED or llmops_gateway_gpu_memory_used_bytes / 1048576",
-        "mbytes",
-        "{{gpu}}",
+        CARD_MEMORY,
+        "bytes",
+        "{{card}} {{uuid}}",
     ),
     Panel(
         "Use of cards",
-        "DCGM_FI_DEV_GPU_UTIL or 100 * llmops_gateway_gpu_utilization",
-        "percent",
-        "{{gpu}}",
+        CARD_USE,
+        "percentunit",
+        "{{card}} {{uuid}}",
+    ),
+    Panel(
+        "Memory of the engines",
+        "sum by (upstream) (llmops_resident_bytes)",
+        "bytes",
+        "{{upstream}}",
+    ),
+    Panel(
+        "Cores that the engines use",
+        "sum by (upstream) (rate(llmops_cpu_seconds_total[5m]))",
+        "short",
+        "{{upstream}}",
+    ),
+    Panel(
+        "Engines by model and build",
+        "count by (model, digest, build)"
+        " (llmops_model_info * on (job, instance) group_left (build) llmops_build_info)",
+        "short",
+        "{{model}} {{digest}} {{build}}",
     ),
 )
 COST = (

@@ -9,6 +9,9 @@ QUANTILES = ("0.5", "0.95", "0.99")
 HISTOGRAMS = ("ttft", "tpot", "request")
 LAST_BOUND_S = {"ttft": 900.0, "tpot": 2.5, "request": 900.0}
 """No quantile of theirs is more."""
+CARD_USE = "llmops:gpu_utilization"
+CARD_MEMORY = "llmops:gpu_memory_used_bytes"
+CARD_MEMORY_SHARE = "llmops:gpu_memory_share"
 FAILED = 'status=~"5..|5xx"'
 
 
@@ -38,7 +41,34 @@ def recording_rules() -> list[Manifest]:
             "expr": "sum(increase(llmops_gateway_cost_dollars_total[1h]))",
         }
     )
-    return rules
+    return rules + _cards()
+
+
+def _cards() -> list[Manifest]:
+    """By the card itself: engines, the gateway and NVIDIA's exporter may see the same one."""
+    used = "gpu_memory_used_bytes"
+    total = "gpu_memory_total_bytes"
+    dcgm_used = "DCGM_FI_DEV_FB_USED"
+    return [
+        _of_cards(CARD_USE, _seen("gpu_utilization"), "DCGM_FI_DEV_GPU_UTIL / 100"),
+        _of_cards(CARD_MEMORY, _seen(used), f"{dcgm_used} * {1 << 20}"),
+        _of_cards(
+            CARD_MEMORY_SHARE,
+            f"llmops_{used} / llmops_{total} or llmops_gateway_{used} / llmops_gateway_{total}",
+            f"{dcgm_used} / ({dcgm_used} + DCGM_FI_DEV_FB_FREE)",
+        ),
+    ]
+
+
+def _seen(name: str) -> str:
+    return f"llmops_{name} or llmops_gateway_{name}"
+
+
+def _of_cards(record: str, ours: str, dcgm: str) -> Manifest:
+    """DCGM's labels have other names."""
+    named = f'label_replace({dcgm}, "uuid", "$1", "UUID", "(.+)")'
+    named = f'label_replace({named}, "card", "$1", "modelName", "(.+)")'
+    return {"record": record, "expr": f"max by (uuid, card) ({ours} or {named})"}
 
 
 def _share(window: str) -> Manifest:

@@ -116,6 +116,7 @@ class GatewayApp:
         route = endpoint or page_at(path)
         shown = path[:ROUTE_CHARS] if route is None else route.path
         context = RequestContext(shown, endpoint or NOWHERE)
+        context.decided.config = self.snapshot.digest
         observed = context.observed
         dialect = endpoint.dialect() if endpoint else dialect_at(path)
         context.decided.headers += dialect.named(context.asked.id)

@@ -59,12 +59,16 @@ class RequestLog:
         judging: Judging,
         sightings: KeySightings,
         tracer: Any = None,  # Any: an optional library's
+        *,
+        build: str = "",
     ) -> None:
+        """`build`: of the code, for each line."""
         self._audit = audit
         self._metrics = metrics
         self._judging = judging
         self._sightings = sightings
         self._tracer = tracer
+        self._build = build
         self._writing: set[asyncio.Task[None]] = set()
         self._searching_bytes = 0
 
@@ -80,7 +84,7 @@ class RequestLog:
     def end(self, context: RequestContext) -> None:
         total_s = time.monotonic() - context.asked.start
         self._metrics.done(context, total_s)
-        entry = _entry(context, total_s)
+        entry = _entry(context, total_s, build=self._build)
         looks = _looks(context)
         if looks.searched is not None and looks.searched.size <= KEY_SEARCH_BYTES:
             entry = self._searched_here(entry, looks.searched)
@@ -212,7 +216,7 @@ def _with_keys(entry: AuditEntry, keys: list[str]) -> AuditEntry:
     return structs.replace(entry, keys=keys) if keys else entry
 
 
-def _entry(context: RequestContext, total_s: float) -> AuditEntry:
+def _entry(context: RequestContext, total_s: float, *, build: str) -> AuditEntry:
     asked = context.asked
     observed = context.observed
     side = observed.side
@@ -228,6 +232,9 @@ def _entry(context: RequestContext, total_s: float) -> AuditEntry:
         prompt=context.decided.prompt,
         upstream=observed.upstream,
         member=observed.member,
+        build=build,
+        config=context.decided.config,
+        model_digest=observed.model_digest,
         side="" if side == "stable" else side,
         stream=asked.streams,
         input_tokens=observed.usage.input_tokens,

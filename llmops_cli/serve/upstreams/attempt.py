@@ -94,6 +94,7 @@ class Attempts:
         exchange.unsent = unsent
         request.context.observed.upstream = upstream.name
         request.context.observed.member = upstream.member
+        request.context.observed.model_digest = upstream.digest_of(candidate.model)
         request.context.observed.side = candidate.side
         return exchange
 

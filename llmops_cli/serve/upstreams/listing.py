@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 Json = dict[str, Any]  # Any: servers differ in what an entry has
+DIGEST = re.compile(r"[0-9a-f]{12}")
 CONTEXT_FIELDS = (
     "max_model_len",
     "context_length",
@@ -12,6 +14,16 @@ CONTEXT_FIELDS = (
     "context_window",
 )
 """vLLM's and SGLang's; OpenRouter's and Together's; Mistral's; Groq's."""
+
+
+def digests_in(entries: list[Json]) -> dict[str, str]:
+    """Of each model's files, of engines of ours that were told it."""
+    found = {}
+    for entry in entries:
+        digest = entry.get("digest")
+        if isinstance(digest, str) and DIGEST.fullmatch(digest):
+            found[str(entry["id"])] = digest
+    return found
 
 
 def contexts_in(entries: list[Json]) -> dict[str, int]:

@@ -17,7 +17,7 @@ from llmops_cli.gateway_file.variables import resolved
 from llmops_cli.serve.upstreams.breaker import Breaker
 from llmops_cli.serve.upstreams.errors import KeptConnectionLost, UpstreamError
 from llmops_cli.serve.upstreams.file_stamps import FileStamps
-from llmops_cli.serve.upstreams.listing import contexts_in
+from llmops_cli.serve.upstreams.listing import contexts_in, digests_in
 from llmops_cli.serve.upstreams.origin import Origin
 
 LOG = logging.getLogger("llmops.gateway")
@@ -48,7 +48,8 @@ class Upstream:
     `member`: what tells it from others of its name; empty: there is one. `weight`: its part beside
     theirs. `has_left`: it is not asked any more, and ends what it has begun. `outstanding`: tokens
     of the requests that it is working on. `models`: what it lists; None: it never did. `contexts`:
-    how many tokens fit, by model, where it tells.
+    how many tokens fit, by model, where it tells; `digests`: of their files, likewise. `started`:
+    the digest of the one that it was started with, if that was here.
     """
 
     def __init__(
@@ -93,6 +94,8 @@ class Upstream:
         self.outstanding = 0
         self.models: frozenset[str] | None = None
         self.contexts: dict[str, int] = {}
+        self.digests: dict[str, str] = {}
+        self.started = ""
         self.down = False
         self.has_spoken = False
         self.rests_until = 0.0
@@ -120,6 +123,10 @@ class Upstream:
 
     def can(self, needs: set[str]) -> bool:
         return self.config.can is None or needs <= set(self.config.can)
+
+    def digest_of(self, model: str) -> str:
+        """Of the files of a model that it has; empty: nobody told it."""
+        return self.digests.get(model) or self.started
 
     def rest(self, seconds: float) -> None:
         """It said when it wants to be asked again."""
@@ -229,6 +236,7 @@ class Upstream:
             entries = msgspec.json.decode(raw)["data"]
             self.models = frozenset(str(entry["id"]) for entry in entries)
             self.contexts = contexts_in(entries)
+            self.digests = digests_in(entries)
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             return
 

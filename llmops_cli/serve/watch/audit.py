@@ -55,6 +55,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request. `key` is the key's id; bodies are redacted and cut at BODY_MOST.
 
     `member`: which of an upstream's, if it has several. `prompt`: NAME@VERSION of ours.
+    `build`, `config`, `model_digest`: digests of the code, of the configuration that the request
+    began with, and of the model's files, if the upstream tells that.
     `saved_tokens`: by compression, estimated.
     `stance`: how the model stood to what the guard suspected, of a sample (`suspicious`).
     `keys`: whose keys were in the prompt or the answer, such as `input openai`; never a key.
@@ -71,6 +73,9 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prompt: str = ""
     upstream: str = ""
     member: str = ""
+    build: str = ""
+    config: str = ""
+    model_digest: str = ""
     side: str = ""
     stream: bool = False
     input_tokens: int = 0

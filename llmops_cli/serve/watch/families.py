@@ -59,6 +59,10 @@ LABELS = {
     "card": "a card's model",
     "to": "the model that stood in, or cache, or last_answer",
     "worker": "its process id",
+    "version": "of llmops",
+    "build": "a digest of the code",
+    "config": "a digest, by which `deploy status` and the audit log name it, too",
+    "digest": "of the model's files, as llmops knows them",
 }
 """What a label's values are: sets that neither clients nor upstreams can make grow."""
 COUNTERS = {

@@ -22,6 +22,7 @@ from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.context import Ended, RequestContext
 from llmops_cli.serve.watch.exposition import text_of
 from llmops_cli.serve.watch.families import COUNTERS, GAUGES, HISTOGRAMS
+from llmops_cli.serve.watch.info_board import InfoBoard
 from llmops_cli.serve.watch.labels import (
     BoundedValues,
     class_label,
@@ -71,6 +72,8 @@ class Metrics:
         self.config_ok.set(1)
         self.members = MemberBoard(PREFIX, os.environ.get(SHARED))
         self._registry.register(self.members)
+        self.info = InfoBoard(PREFIX)
+        self._registry.register(self.info)
         root = os.getppid() if SHARED in os.environ else None
         self._machine = MachineBoard(PREFIX, root=root)
         self._registry.register(self._machine)
@@ -291,6 +294,7 @@ class Metrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         registry.register(self.members)
+        registry.register(self.info)
         registry.register(self._machine)
         return registry
 

@@ -14,6 +14,7 @@ from llmops_cli.serve.watch.families import (
     GaugeFamily,
     HistogramFamily,
 )
+from llmops_cli.serve.watch.info_board import INFOS, InfoFamily
 from llmops_cli.serve.watch.machine_board import GPUS, PROCESSES, MachineFamily
 from llmops_cli.serve.watch.member_board import MEMBERS, MemberFamily
 from llmops_cli.serve.watch.metrics import PREFIX
@@ -28,12 +29,23 @@ live. Times are in seconds.
 """
 MERGED = {"livesum": "sum", "livemin": "least", "livemax": "most"}
 
-MetricFamily = CounterFamily | HistogramFamily | GaugeFamily | MemberFamily | MachineFamily
+MetricFamily = (
+    CounterFamily | HistogramFamily | GaugeFamily | MemberFamily | InfoFamily | MachineFamily
+)
 
 
 def page() -> str:
     return "\n".join(
-        [HEAD, *_counters(), *_histograms(), *_gauges(), *_members(), *_machine(), *_labels()]
+        [
+            HEAD,
+            *_counters(),
+            *_histograms(),
+            *_gauges(),
+            *_members(),
+            *_infos(),
+            *_machine(),
+            *_labels(),
+        ]
     )
 
 
@@ -76,6 +88,15 @@ def _members() -> Iterator[str]:
     yield ""
 
 
+def _infos() -> Iterator[str]:
+    yield "## What is served\n"
+    yield "Always 1; the labels say it. Each line of the audit log has the same digests.\n"
+    yield from _table(["name", "labels", "what it is"])
+    for name, family in INFOS.items():
+        yield _row([f"`{PREFIX}{name}`", _named(family), family.text])
+    yield ""
+
+
 def _machine() -> Iterator[str]:
     yield "## The machine\n"
     yield "Of the gateway's processes together, and of NVIDIA's cards where the gateway runs.\n"
@@ -98,7 +119,14 @@ def _labels() -> Iterator[str]:
 
 
 def _having(label: str) -> Iterator[str]:
-    kinds: tuple[Mapping[str, MetricFamily], ...] = (COUNTERS, HISTOGRAMS, GAUGES, MEMBERS, GPUS)
+    kinds: tuple[Mapping[str, MetricFamily], ...] = (
+        COUNTERS,
+        HISTOGRAMS,
+        GAUGES,
+        MEMBERS,
+        INFOS,
+        GPUS,
+    )
     for families in kinds:
         for name, family in families.items():
             if label in family.labels:

@@ -25,6 +25,7 @@ from _openai.serving import (
     run_server,
     tell_health,
 )
+from _shared.engine_board import EngineBoard
 from _shared.http1 import HttpRequest, reply
 
 COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
@@ -42,6 +43,7 @@ class Server:
         self._engine = engine
         self._reader = RequestReader(engine)
         self._readers = ThreadPoolExecutor(1, "reader")
+        self._board = EngineBoard(engine.models[0])
         self._counts = {"requests": 0, "prompt_tokens": 0, "output_tokens": 0}
         self.connections = Connections(self._route)
 
@@ -68,7 +70,7 @@ class Server:
             raise RequestError(f"no {request.method} {request.path} here", status=status)
 
     def _metrics(self) -> str:
-        return metrics_text(self._engine.gauges(), self._counts)
+        return metrics_text(self._engine.gauges(), self._counts, self._board)
 
     async def _apart(self, work: Callable[[], Result]) -> Result:
         """In the thread that reads bodies: a long prompt delays no token of others."""

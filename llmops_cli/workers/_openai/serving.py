@@ -6,16 +6,20 @@ Standard library only.
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from _openai.errors import RequestError, error_body
+from _shared.build import model_digest
+from _shared.engine_board import EngineBoard
 from _shared.http1 import MAX_HEAD_BYTES, HttpError, HttpRequest, read_request, reply
+from _shared.metric_family import exposition
 
+LOG = logging.getLogger("llmops.engine")
 WATCH_EVERY_S = 0.2
 DRAIN_EVERY_S = 0.05
 DRAIN_S = 3
@@ -74,8 +78,8 @@ class Connections:
             await reply(writer, error.status, body)
         except (ConnectionError, asyncio.IncompleteReadError):
             raise
-        except Exception as error:  # noqa: BLE001 - one request of a kind that nobody thought of
-            traceback.print_exc()
+        except Exception as error:  # one request of a kind that nobody thought of
+            LOG.exception("a request failed")
             await reply(writer, 500, error_body(500, f"{type(error).__name__}: {error}"))
         finally:
             self.under_way -= 1
@@ -92,23 +96,31 @@ async def tell_health(served: Served, writer: asyncio.StreamWriter) -> None:
 
 
 def models_of(served: Served) -> Json:
-    """The answer of /v1/models."""
+    """The answer of /v1/models. `digest`: of the model, not of its adapters."""
     entries = []
     for name in served.models:
-        entry = {
+        entry: Json = {
             "id": name,
             "object": "model",
             "owned_by": "llmops",
             "max_model_len": served.context,
         }
         entries.append(entry)
+    digest = model_digest()
+    if digest:
+        entries[0]["digest"] = digest
     return {"object": "list", "data": entries}
 
 
-def metrics_text(gauges: Mapping[str, float], counts: Mapping[str, float]) -> str:
+def metrics_text(
+    gauges: Mapping[str, float],
+    counts: Mapping[str, float],
+    board: EngineBoard,
+) -> str:
     """The answer of /metrics."""
     lines = [f"llmops_{name} {value}\n" for name, value in gauges.items()]
     lines += [f"llmops_{name}_total {value}\n" for name, value in counts.items()]
+    lines.append(exposition(board.families()))
     return "".join(lines)
 
 

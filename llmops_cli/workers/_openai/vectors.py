@@ -32,6 +32,7 @@ from _shared.embeddings import (
     embedding_answer,
     read_embedding_request,
 )
+from _shared.engine_board import EngineBoard
 from _shared.http1 import HttpRequest, reply
 from _shared.request_fields import FieldError, check_fields
 
@@ -90,6 +91,7 @@ class VectorServer:
         self._queue.start()
         self._readers = ThreadPoolExecutor(1, "reader")
         self.models = [engine.name]
+        self._board = EngineBoard(engine.name)
         self.context = engine.longest
         self.connections = Connections(self._route)
 
@@ -110,7 +112,7 @@ class VectorServer:
             await reply(writer, 200, models_of(self))
         elif route == ("GET", "/metrics"):
             counts = dataclasses.asdict(self._queue.counters)
-            await reply(writer, 200, metrics_text({}, counts))
+            await reply(writer, 200, metrics_text({}, counts, self._board))
         elif route == ("POST", "/tokenize"):
             await reply(writer, 200, await self._apart(lambda: self._tokenize(request)))
         elif route == ("POST", EMBEDDINGS):

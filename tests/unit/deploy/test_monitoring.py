@@ -13,6 +13,7 @@ import yaml
 
 from llmops_cli.deploy.monitoring.metric_names import (
     OF_DCGM,
+    OF_ENGINE_BOARDS,
     OF_ENGINES,
     OF_PROMETHEUS,
     metrics_in,
@@ -20,7 +21,8 @@ from llmops_cli.deploy.monitoring.metric_names import (
 from llmops_cli.deploy.monitoring.recording import LAST_BOUND_S
 from llmops_cli.engines import ENGINES, load_engine
 from llmops_cli.serve.watch.families import COUNTERS, GAUGES, HISTOGRAMS
-from llmops_cli.serve.watch.machine_board import GPUS
+from llmops_cli.serve.watch.info_board import INFOS
+from llmops_cli.serve.watch.machine_board import GPUS, PROCESSES
 from llmops_cli.serve.watch.metrics import PREFIX
 from tests.unit.deploy.conftest import Render
 
@@ -34,7 +36,9 @@ GUIDE_RULES = (
 
 def of_gateway() -> set[str]:
     names = {f"{PREFIX}{name}_total" for name in COUNTERS}
-    names |= {f"{PREFIX}{name}" for name in (*GAUGES, *GPUS)}
+    names |= {f"{PREFIX}{name}" for name in (*GAUGES, *GPUS, *INFOS)}
+    for name, family in PROCESSES.items():
+        names.add(f"{PREFIX}{name}_total" if family.counts else f"{PREFIX}{name}")
     return names | {f"{PREFIX}{name}_bucket" for name in HISTOGRAMS}
 
 
@@ -62,7 +66,7 @@ def queries_of(files: dict[str, Any]) -> dict[str, str]:
 
 def test_every_metric_exists(files: dict[str, Any]) -> None:
     recorded = {rule["record"] for rule in rules_of(files, "recording.yaml")}
-    known = of_gateway() | OF_ENGINES | OF_DCGM | OF_PROMETHEUS | recorded
+    known = of_gateway() | OF_ENGINES | OF_ENGINE_BOARDS | OF_DCGM | OF_PROMETHEUS | recorded
     for title, query in queries_of(files).items():
         assert metrics_in(query) <= known, title
 
@@ -97,7 +101,7 @@ def test_every_alert_has_a_runbook_and_a_test(files: dict[str, Any]) -> None:
 
 
 def test_runbooks_name_metrics_that_exist() -> None:
-    known = of_gateway() | OF_ENGINES
+    known = of_gateway() | OF_ENGINES | OF_ENGINE_BOARDS
     for page in (DOCS / "runbooks").glob("*.md"):
         for word in page.read_text().replace("`", " ").split():
             if word.startswith(PREFIX) and word.isidentifier():
@@ -131,6 +135,36 @@ def test_alerts_of_any_limits_fire(
     run = subprocess.run(
         ["promtool", "test", "rules", *tests], capture_output=True, text=True, check=False
     )
+    assert run.returncode == 0, run.stderr + run.stdout
+
+
+CARD = 'uuid="GPU-1",card="H200"'
+
+
+@pytest.mark.parametrize("seen_by", ["llmops_", "llmops_gateway_", "all"])
+def test_a_full_card_is_told_once_whoever_sees_it(
+    seen_by: str, rendered: Render, tmp_path: Path
+) -> None:
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is missing: apt-get install prometheus")
+    folder = written(rendered(), tmp_path)
+    place = folder / "rules" / "tests" / "LlmopsGpuMemory.yaml"
+    whole = yaml.safe_load(place.read_text())
+    fires = whole["tests"][0]
+    series = []
+    for prefix in ("llmops_", "llmops_gateway_") if seen_by == "all" else (seen_by,):
+        job = f'job="{prefix}"'
+        for name, value in (("used", 98), ("total", 100)):
+            series.append(
+                {
+                    "series": f"{prefix}gpu_memory_{name}_bytes{{{CARD},{job}}}",
+                    "values": f"{value}x60",
+                }
+            )
+    fires["input_series"] = series + (fires["input_series"] if seen_by == "all" else [])
+    place.write_text(yaml.safe_dump(whole))
+    argv = ["promtool", "test", "rules", str(place)]
+    run = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr + run.stdout
 
 

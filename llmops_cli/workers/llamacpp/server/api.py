@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from _shared.build import model_digest
 from llamacpp.server.asgi import (
     JsonObject,
     Receive,
@@ -56,7 +57,7 @@ class OpenAiApp:
         self._models = models
         self._context = context
         queue = embedding.queue if embedding else None
-        self._metrics = ServerMetrics(scheduler, queue)
+        self._metrics = ServerMetrics(scheduler, queue, model=models[0])
         self._routes: dict[tuple[str, str], Handler] = {
             ("GET", "/health"): self._answer_health,
             ("GET", "/metrics"): self._answer_metrics,
@@ -161,12 +162,17 @@ class OpenAiApp:
         return answer
 
     def _model_entry(self, name: str) -> JsonObject:
-        return {
+        """`digest`: of the model, not of its adapters."""
+        entry: JsonObject = {
             "id": name,
             "object": "model",
             "owned_by": "llmops",
             "max_model_len": self._context,
         }
+        digest = model_digest()
+        if digest and name == self._models[0]:
+            entry["digest"] = digest
+        return entry
 
     async def _answer_tokenize(self, receive: Receive, send: Send) -> None:
         body = await read_body(receive)

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from _shared.embedding_queue import EmbeddingQueue
+from _shared.engine_board import EngineBoard
 from llamacpp.server.generation import Generation
 from llamacpp.server.scheduler import Scheduler
 
@@ -39,6 +40,22 @@ class EmbeddingCollector:
         yield from counter_families(dataclasses.asdict(self._queue.counters))
 
 
+class BoardCollector:
+    """What every engine of ours tells, as the library's families."""
+
+    def __init__(self, board: EngineBoard) -> None:
+        self._board = board
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._board.families():
+            kind = "counter" if family.counts else "gauge"
+            metric = Metric(family.name, family.text, kind)
+            name = f"{family.name}_total" if family.counts else family.name
+            for each in family.samples:
+                metric.add_sample(name, dict(each.labels), each.value)
+            yield metric
+
+
 def counter_families(counters: Mapping[str, int]) -> Iterator[Metric]:
     for name, value in counters.items():
         help_text = f"{spoken(name)} since start"
@@ -52,8 +69,15 @@ def spoken(name: str) -> str:
 class ServerMetrics:
     """Counts requests by path and status, and times first tokens."""
 
-    def __init__(self, scheduler: Scheduler | None, queue: EmbeddingQueue | None) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler | None,
+        queue: EmbeddingQueue | None,
+        *,
+        model: str,
+    ) -> None:
         self._registry = CollectorRegistry()
+        self._registry.register(BoardCollector(EngineBoard(model)))
         if scheduler is not None:
             self._registry.register(SchedulerCollector(scheduler))
         if queue is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from llmops_cli.serve.watch.families import COUNTERS, GAUGES, HISTOGRAMS, LABELS
+from llmops_cli.serve.watch.info_board import INFOS
 from llmops_cli.serve.watch.machine_board import GPUS
 from llmops_cli.serve.watch.member_board import MEMBERS
 from llmops_cli.serve.watch.metrics import PREFIX, Metrics
@@ -23,6 +24,6 @@ def test_every_metric_and_label_stands_on_it() -> None:
     for family in Metrics().collected().collect():
         assert f"`{PREFIX}{family.name.removeprefix(PREFIX)}" in text
     counted = [*COUNTERS.values(), *HISTOGRAMS.values(), *GAUGES.values()]
-    families = [*counted, *MEMBERS.values(), *GPUS.values()]
+    families = [*counted, *MEMBERS.values(), *INFOS.values(), *GPUS.values()]
     assert {label for family in families for label in family.labels} == set(LABELS)
     assert all(family.text for family in families)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from _openai.front import Server
+from llmops_cli.core.spec import MODEL_DIGEST
+from llmops_cli.deploy.monitoring.metric_names import OF_ENGINE_BOARDS
 from tests.hostile_requests import HARMLESS, HOSTILE, RAW, UNABLE, UNSEEDED, Hostile
 from tests.unit.workers._openai.letters import Letters, ask, ask_raw, exchange, post
 
@@ -27,6 +29,16 @@ def test_models_health_and_metrics() -> None:
     _, text = ask(Letters(), "/metrics")
     assert "llmops_running 0\n" in text
     assert "llmops_requests_total 0\n" in text
+    for name in OF_ENGINE_BOARDS:
+        assert "gpu" in name or f"\n{name}" in text, name
+
+
+def test_the_model_alone_has_the_digest_that_its_starter_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(MODEL_DIGEST, f"sha256:{'0123456789abcdef' * 4}")
+    _, models = ask(Letters(), "/v1/models")
+    assert [entry.get("digest") for entry in models["data"]] == ["0123456789ab", None]
 
 
 def test_an_answer_in_one_piece() -> None:

@@ -15,6 +15,8 @@ from _shared.grammar_making.tasks import GrammarTask
 from _shared.grammars.machine import Machine
 from llamacpp.server.generation import Generation, GenerationFailure, StepOutput
 from llamacpp.server.sampling import TokenLogprob
+from llmops_cli.core.spec import MODEL_DIGEST
+from llmops_cli.deploy.monitoring.metric_names import OF_ENGINE_BOARDS
 from tests.unit.workers.llamacpp.asking import (
     CHAT,
     COMPLETIONS,
@@ -52,6 +54,17 @@ def test_metrics_have_the_names_that_telemetry_reads() -> None:
     text = b"".join(ask("GET", "/metrics").parts).decode()
     for line in ("llmops_running 1.0", "llmops_kv_use 0.25", "llmops_steps_total 3.0"):
         assert line in text.splitlines()
+    for name in OF_ENGINE_BOARDS:
+        assert "gpu" in name or f"\n{name}" in text, name
+
+
+def test_the_model_alone_has_the_digest_that_its_starter_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(MODEL_DIGEST, f"sha256:{'0123456789abcdef' * 4}")
+    model, adapter = ask("GET", "/v1/models").body["data"]
+    assert model["digest"] == "0123456789ab"
+    assert "digest" not in adapter
 
 
 @pytest.mark.parametrize(
