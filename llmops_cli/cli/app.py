@@ -53,6 +53,8 @@ COMMANDS = {
 PROGRAM = "llmops"
 HELP_COMMAND = "help"
 COMPLETING = "_LLMOPS_COMPLETE"
+LOG_FORMAT = "LLMOPS_LOG_FORMAT"
+"""As runtime/log_lines.py has it, which is loaded only where it is wanted."""
 """The variable by which a shell asks for what could come next."""
 HELP = "Train, quantize, serve, measure and compare language models over the real engines."
 EXIT_CODES = (
@@ -295,9 +297,7 @@ def _terminate(_signal: int, _frame: object) -> None:
 
 def _explain(error: LlmopsError) -> int:
     with suppress(OSError):  # a full or closed stderr must not change the exit code
-        sys.stderr.write(f"error: {_told(error.message)}\n")
-        if error.hint:
-            sys.stderr.write(f"hint: {_told(error.hint)}\n")
+        sys.stderr.write(_explanation(_told(error.message), _told(error.hint or "")))
         sys.stderr.flush()
     return error.exit_code
 
@@ -307,6 +307,14 @@ def _told(words: str) -> str:
     from llmops_cli.core.urls import without_secrets
 
     return visible(without_secrets(words))
+
+
+def _explanation(message: str, hint: str) -> str:
+    if os.environ.get(LOG_FORMAT) == "json":
+        from llmops_cli.runtime.log_lines import line_of
+
+        return f"{line_of(message, level='error', hint=hint)}\n"
+    return f"error: {message}\nhint: {hint}\n" if hint else f"error: {message}\n"
 
 
 def _unexpected(error: Exception) -> int:

@@ -54,9 +54,12 @@ def start(
     """Start an engine by itself, without a gateway; Ctrl-C stops it, and nothing is left."""
     from llmops_cli.cli.screen import TerminalProgress, print_json, say
     from llmops_cli.cli.settings import resolved
+    from llmops_cli.runtime import log_lines
     from llmops_cli.serving.standalone import run_engine
 
     recipe = resolved(EngineRecipe, given, command="engines-start", old_names=False).recipe
+    if recipe.log_format is not None:
+        log_lines.choose(recipe.log_format)
 
     def tell(standing: Standing) -> None:
         if as_json:

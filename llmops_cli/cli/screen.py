@@ -11,6 +11,7 @@ import msgspec
 
 from llmops_cli.core.progress import eta_words
 from llmops_cli.core.visible import visible
+from llmops_cli.runtime import log_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -21,9 +22,12 @@ PLAIN_EVERY_S = 5.0
 WIDEST_TABLE = 180
 
 
-def say(text: str) -> None:
-    """Words on stderr, with nothing in them that moves a cursor."""
-    sys.stderr.write(f"{visible(text)}\n")
+def say(text: str, *, level: str = "info") -> None:
+    """A line on stderr, with nothing in it that moves a cursor; JSON where that was chosen."""
+    shown = visible(text)
+    if log_lines.is_json():
+        shown = log_lines.line_of(shown, level=level)
+    sys.stderr.write(f"{shown}\n")
 
 
 def console() -> Console:
@@ -108,7 +112,7 @@ class TerminalProgress:
         self._begun: dict[str, Begun] = {}
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not log_lines.is_json():
             self._bar = _bars()
             self._bar.start()
         return self
@@ -128,7 +132,7 @@ class TerminalProgress:
 
     def warn(self, text: str) -> None:
         """A line among the bars."""
-        say(text)
+        say(text, level="warning")
 
     def update(
         self,

@@ -31,6 +31,7 @@ def serve(
     from llmops_cli.cli.screen import TerminalProgress
     from llmops_cli.cli.settings import resolved
     from llmops_cli.pipeline.gateway import run_gateway
+    from llmops_cli.runtime import log_lines
     from llmops_cli.runtime.recipes import gateway_path
     from llmops_cli.serve.flags import gateway_config
     from llmops_cli.serve.recipe import ServeRecipe
@@ -38,6 +39,8 @@ def serve(
 
     found = resolved(ServeRecipe, given, command="serve", old_names=False)
     recipe = found.recipe
+    if recipe.log_format is not None:
+        log_lines.choose(recipe.log_format)
     if recipe.config:
         recipe = msgspec.structs.replace(recipe, config=str(gateway_path(Path(recipe.config))))
     file = Path(recipe.config) if recipe.config else None

@@ -68,6 +68,7 @@ def _service(image: object, grace_s: int, **more: object) -> Manifest:
 
 def _gateway(setting: Setting) -> Manifest:
     variables = {name: f"${{{name}:-}}" for name in setting.secrets.variables}
+    variables |= setting.log_form
     if setting.redis_image is not None:
         variables[REDIS_PASSWORD] = f"${{{REDIS_PASSWORD}:?}}"
     mounts = [f"./{FILE}:{CONFIG}/{FILE}:ro", f"state:{STATE}"]

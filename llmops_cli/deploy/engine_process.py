@@ -23,6 +23,8 @@ PARALLEL = 16
 """Requests at once that an engine is told to be ready for where its options do not say."""
 IMAGES = ("llamacpp", "vllm", "transformers")
 """Engines that `llmops deploy image` makes an image of."""
+OF_OURS = ("llamacpp", "transformers")
+"""Those whose server is a worker of ours."""
 DRAINS = {
     "llamacpp": "--drain-s",
     "transformers": "--drain-s",

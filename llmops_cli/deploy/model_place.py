@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +12,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.core.urls import shown_url
 from llmops_cli.deploy.cluster_names import require_object_name
 from llmops_cli.gateway_file.url import bad_url
-from llmops_cli.runtime.digests import digest_file
+from llmops_cli.runtime.digests import digest_file, visible_files
 from llmops_cli.runtime.paths import at_home
 
 FOLDER = "/models"
@@ -74,9 +75,16 @@ def files_of(reference: str, *, upstream: str) -> tuple[ModelFile, ...]:
             "is no file or folder",
             hint="name its folder, or --models claim:NAME",
         )
-    below = sorted(path.rglob("*"))
-    files = [each for each in below if each.is_file() and not each.name.startswith(".")]
+    files = visible_files(path)
     return tuple(_file(each, each.relative_to(path).as_posix()) for each in files)
+
+
+def digest_of_files(files: tuple[ModelFile, ...]) -> str:
+    """As `digest_path` has it of the same files."""
+    if len(files) == 1 and files[0].name.endswith(".gguf"):
+        return f"sha256:{files[0].sha256}"
+    lines = [f"{each.name}\0sha256:{each.sha256}\n" for each in files]
+    return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
 
 
 def _file(path: Path, name: str) -> ModelFile:

@@ -12,6 +12,7 @@ from llmops_cli.core.grammar import Unreadable
 
 Target = Literal["k8s", "kserve", "compose", "systemd"]
 Route = Literal["gateway-api", "ingress", "both", "none"]
+LogFormat = Literal["text", "json"]
 ReplicaCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
 
@@ -94,6 +95,9 @@ class RenderRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     route: Annotated[
         Route, Flag(help="Which way in is applied: gateway-api, ingress, both, none.")
     ] = "gateway-api"
+    log_format: Annotated[
+        LogFormat, Flag(help="What processes of ours say: words, or JSON a line.")
+    ] = "text"
     prometheus: Annotated[str, Flag(help="Where KEDA asks for queues.")] = (
         "http://prometheus.monitoring.svc:9090"
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from llmops_cli import __version__
 from llmops_cli.core.errors import UsageError, unknown_name
+from llmops_cli.core.spec import MODEL_DIGEST
 from llmops_cli.core.urls import shown_url
 from llmops_cli.deploy.cluster_names import (
     MOST_CHARS,
@@ -20,10 +21,22 @@ from llmops_cli.deploy.cluster_names import (
     require_resource,
 )
 from llmops_cli.deploy.ending import Ending, ending_of
-from llmops_cli.deploy.engine_process import IMAGES, EngineProcess, foreign_process, process_of
+from llmops_cli.deploy.engine_process import (
+    IMAGES,
+    OF_OURS,
+    EngineProcess,
+    foreign_process,
+    process_of,
+)
 from llmops_cli.deploy.evidence import Evidence, read_evidence, refuse_strangers
 from llmops_cli.deploy.knob import Knob, value_path
-from llmops_cli.deploy.model_place import ModelFile, ModelVolume, files_of, read_volume
+from llmops_cli.deploy.model_place import (
+    ModelFile,
+    ModelVolume,
+    digest_of_files,
+    files_of,
+    read_volume,
+)
 from llmops_cli.deploy.monitoring.recording import LAST_BOUND_S
 from llmops_cli.deploy.recipe import RenderRecipe
 from llmops_cli.deploy.resources import Resources, resources_of
@@ -34,6 +47,7 @@ from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import PoolMember
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.gateway_file.url import bad_url
+from llmops_cli.runtime import log_lines
 from llmops_cli.runtime.recipes import gateway_path
 
 REDIS_IMAGE = "docker.io/library/redis:7.2.7-bookworm"
@@ -92,6 +106,11 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def config(self) -> GatewayConfig:
         return self.source.config
+
+    @property
+    def log_form(self) -> dict[str, str]:
+        """Variables of processes of ours."""
+        return _log_form(self.recipe)
 
     def label(self, part: str) -> str:
         """What a part of this deployment is called."""
@@ -264,6 +283,7 @@ def _engine(
     files: tuple[ModelFile, ...] = ()
     if volume.url is not None:
         files = files_of(process.model, upstream=name)
+    process = _told(recipe, process, files)
     return EngineSetting(
         label=f"{recipe.name}-{name}",
         upstream=name,
@@ -283,6 +303,26 @@ def _engine(
         files=files,
         is_foreign=is_foreign,
     )
+
+
+def _told(
+    recipe: RenderRecipe,
+    process: EngineProcess,
+    files: tuple[ModelFile, ...],
+) -> EngineProcess:
+    """What a server of ours is told by variables: its model's digest, and how it logs."""
+    if process.engine not in OF_OURS:
+        return process
+    told = process.environment | _log_form(recipe)
+    if files:
+        told[MODEL_DIGEST] = digest_of_files(files)
+    return msgspec.structs.replace(process, environment=told)
+
+
+def _log_form(recipe: RenderRecipe) -> dict[str, str]:
+    if recipe.log_format == log_lines.TEXT:
+        return {}
+    return {log_lines.VARIABLE: recipe.log_format}
 
 
 def _carried(

@@ -81,6 +81,7 @@ def _gateway(setting: Setting) -> str:
         more=[
             f"StateDirectory={setting.name}",
             f"Environment=LLMOPS_STATE_DIR=/var/lib/{setting.name}",
+            *(f"Environment={name}={text}" for name, text in setting.log_form.items()),
             f"EnvironmentFile=-{CONFIG}/env",
             *(f"LoadCredential={name}:{SECRETS}/{name}" for name in setting.secrets.files),
             "ExecReload=/bin/kill -HUP $MAINPID",

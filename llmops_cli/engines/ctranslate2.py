@@ -5,7 +5,7 @@ from __future__ import annotations
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.spec import Cause, Env, ServerSpec
-from llmops_cli.engines.engine import EngineFacts
+from llmops_cli.engines.engine import LOADS, EngineFacts
 from llmops_cli.engines.options import EngineOptions
 
 FLAGS = {
@@ -35,7 +35,7 @@ class Ctranslate2:
         formats=("ct2",),
         environment="ctranslate2",
         options=(*FLAGS, "max_num_seqs"),
-        loads_at=r"(?m)^loading ",
+        loads_at=LOADS,
         packages=("ctranslate2", "transformers"),
         bench_body={"ignore_eos": True},
         causes=(NO_SUCH_TYPE,),

@@ -11,6 +11,9 @@ from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.spec import Cause, Env, ServerSpec
 from llmops_cli.engines.options import EngineOptions
 
+LOADS = r'(?m)^(?:\{.*"message": ")?loading '
+"""How a server of ours says that it reads its model, as words or as JSON."""
+
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """How a server shows whose it is.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.spec import Env, ServerSpec
-from llmops_cli.engines.engine import EngineFacts, Signature
+from llmops_cli.engines.engine import LOADS, EngineFacts, Signature
 from llmops_cli.engines.options import EngineOptions
 
 FLAGS = {
@@ -40,7 +40,7 @@ class Llamacpp:
         environment="llamacpp",
         options=(*FLAGS, "max_num_seqs", "prefix_caching", "binary"),
         numbers=("kv_tokens", "batch", "prefill_chunk", "queue", "gpu_layers"),
-        loads_at=r"(?m)^loading ",
+        loads_at=LOADS,
         packages=("llama-cpp-python", "gguf"),
         signatures=(
             Signature(name="llama.cpp", owned_by=("llamacpp",), version_path="/props"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.core.spec import Cause, Env, ServerSpec
-from llmops_cli.engines.engine import EngineFacts
+from llmops_cli.engines.engine import LOADS, EngineFacts
 from llmops_cli.engines.options import INTEGERS, EngineOptions
 
 BATCHING = ("continuous", "static")
@@ -40,7 +40,7 @@ class Transformers:
         formats=("hf", "compressed-tensors"),
         environment="transformers",
         options=(*FLAGS, "max_num_seqs", "batching"),
-        loads_at=r"(?m)^loading ",
+        loads_at=LOADS,
         packages=("transformers", "torch", "accelerate", "peft", "compressed-tensors"),
         bench_body={"ignore_eos": True},
         causes=(ASYMMETRIC,),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -11,6 +11,7 @@ from llmops_cli.core.fields import Flag
 from llmops_cli.core.grammar import read_pairs
 
 ReplicaCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
+LogFormat = Literal["text", "json"]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
@@ -61,6 +62,10 @@ class ServeRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             help="A line a request in LLMOPS_STATE_DIR/audit.jsonl.",
             names=("--audit/--no-audit",),
         ),
+    ] = None
+    log_format: Annotated[
+        LogFormat | None,
+        Flag(help="What all processes say: words, or JSON a line.", default="LLMOPS_LOG_FORMAT"),
     ] = None
     upstream_key_env: Annotated[
         str | None, Flag(help="The variable that holds the upstream's own key.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from llmops_cli.core.fields import Flag, Positive
 from llmops_cli.core.grammar import read_pairs
 
+LogFormat = Literal["text", "json"]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -29,6 +30,10 @@ class EngineRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     logs: Annotated[
         str | None,
         Flag(help="A folder that keeps its log.", default="one that goes when it is stopped"),
+    ] = None
+    log_format: Annotated[
+        LogFormat | None,
+        Flag(help="What it says: words, or JSON a line.", default="LLMOPS_LOG_FORMAT"),
     ] = None
     options: Annotated[
         dict[str, str],

@@ -8,8 +8,10 @@ import gc
 import runpy
 import sys
 
+from _shared import log_lines
 from _shared.protocol import die_with_launcher
 
+SERVER = ".server"
 IMPORTED_AT_ONCE = 50_000
 """Objects: looking for garbage among them is a fifth of the import of torch and Transformers."""
 IMPORTED_MOST = 15
@@ -39,6 +41,8 @@ def main() -> None:
         sys.exit("usage: python workers PROGRAM [ARGUMENT ...]    such as hf.server --help")
     RareGarbage()
     program = sys.argv.pop(1)
+    if program.endswith(SERVER) and log_lines.is_json():
+        log_lines.begin(program)  # before imports, which may have something to say
     if "--ranks" in sys.argv:
         die_with_launcher()  # before imports that take seconds
     runpy.run_module(program, run_name="__main__", alter_sys=True)

@@ -120,6 +120,7 @@ def _container(setting: Setting) -> Manifest:
             POD_IP,
             {"name": "LLMOPS_STATE_DIR", "value": STATE},
             {"name": "XDG_CACHE_HOME", "value": "/tmp/cache"},  # noqa: S108 - of a pod's own
+            *({"name": name, "value": text} for name, text in setting.log_form.items()),
             *environment(setting),
         ],
         "ports": [{"name": "http", "containerPort": PORT}],

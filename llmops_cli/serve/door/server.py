@@ -14,9 +14,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 
 from llmops_cli.core.errors import EngineFailed
 from llmops_cli.runtime.endings import heard_endings
+from llmops_cli.runtime.log_lines import handler_of, is_json, log_everything
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.accounts.redis_link import RedisLink
 from llmops_cli.serve.door.certificate import ServedCertificate
@@ -93,6 +95,7 @@ def serve_here(
         ws="none",
         lifespan="on",
         access_log=False,
+        log_config=None if is_json() else LOGGING_CONFIG,
         log_level="error",
         server_header=False,
         proxy_headers=False,
@@ -146,9 +149,9 @@ def _collect_rarely() -> None:
 
 
 def _log_to_stderr() -> None:
-    """Warnings and errors of the gateway, a line each."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    LOG.handlers = [handler]
+    """Warnings and errors of the gateway, a line each; as JSON those of all libraries, too."""
+    if is_json():
+        log_everything()
+    LOG.handlers = [handler_of(sys.stderr)]
     LOG.propagate = False
     LOG.setLevel(logging.WARNING)

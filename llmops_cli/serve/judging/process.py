@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from llmops_cli.core.errors import LlmopsError
+from llmops_cli.runtime.log_lines import handler_of
 from llmops_cli.serve.judging.frames import JudgingOutcome, Task, frame_of, read_task
 from llmops_cli.serve.refusal import Refusal
 
@@ -31,7 +32,7 @@ LOG = logging.getLogger("llmops.judge")
 def main() -> None:
     os.nice(NICENESS)
     gc.set_threshold(COLLECTED_FROM, 10, 10)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    logging.root.handlers = [handler_of(sys.stderr)]
     threading.Thread(target=_follow_parent, daemon=True).start()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plugin prints is no outcome

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.spec import MODEL_DIGEST
 from llmops_cli.deploy.images.build import find_builder
 from llmops_cli.deploy.images.containerfile import IMAGES
 from llmops_cli.deploy.images.context import MARK, write_context
@@ -17,6 +18,7 @@ from llmops_cli.deploy.lint.names import wrong_names
 from llmops_cli.deploy.lint.ports import wrong_ports
 from llmops_cli.deploy.lint.safety import unsafe
 from llmops_cli.gateway_file.read import read_file
+from llmops_cli.runtime.digests import digest_path
 from tests.unit.deploy.conftest import Render, objects
 
 
@@ -136,6 +138,41 @@ def test_kserve_and_local_pods_have_what_downloads_their_model(
     assert named <= {name for kind, name in local if kind == "ConfigMap"}
     gateway = local["Deployment", "llmops-gateway"]["spec"]["template"]["spec"]
     assert "initContainers" not in gateway
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_an_engine_knows_the_digest_of_what_it_downloads(
+    is_folder: bool, rendered: Render, tmp_path: Path
+) -> None:
+    model = tmp_path / ("model" if is_folder else "m.gguf")
+    if is_folder:
+        for name in ("config.json", "a/b.safetensors", ".cache/huggingface/c.metadata"):
+            (model / name).parent.mkdir(parents=True, exist_ok=True)
+            (model / name).write_text(name)
+    else:
+        model.write_bytes(b"GGUF and more")
+    engine = "transformers" if is_folder else "llamacpp"
+    text = f"upstreams: {{chat: {{engine: {engine}, model: {model}}}}}\n"
+    found = objects(rendered(text, models="https://models.example.com/v1"))
+    pod = found["Deployment", "llmops-chat"]["spec"]["template"]["spec"]
+    variables = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert variables[MODEL_DIGEST] == digest_path(model)
+    listed = found["ConfigMap", "llmops-chat-download"]["data"]["files.json"]
+    assert ".cache" not in listed
+
+
+@pytest.mark.parametrize("target", ["k8s", "kserve", "compose", "systemd"])
+def test_all_processes_of_ours_log_as_was_asked(target: str, rendered: Render) -> None:
+    assert not any("LLMOPS_LOG_FORMAT" in text for text in rendered(target=target).values())
+    files = rendered(target=target, log_format="json")
+    having = {name for name, text in files.items() if "LLMOPS_LOG_FORMAT" in text}
+    below = {"k8s": "manifests", "kserve": "manifests"}.get(target, target)
+    names = {
+        "compose": {"compose/compose.yaml"},
+        "systemd": {"systemd/llmops-gateway.service", "systemd/llmops-chat.service"},
+    }.get(target, {f"{below}/gateway.yaml", f"{below}/engine-chat.yaml"})
+    assert having >= names
+    assert not any("engine-big" in name or "llmops-big" in name for name in having)
 
 
 def test_several_machines_are_no_inference_service(rendered: Render) -> None:

@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 import uvicorn
 import uvloop
+from uvicorn.config import LOGGING_CONFIG
 
 from _shared.embedding_queue import EmbeddingQueue, VectorModel
 from _shared.grammar_making.apart import GrammarProcess
+from _shared.log_lines import is_json
 from llamacpp.server.api import OpenAiApp
 from llamacpp.server.arguments import ServerArguments, parse_arguments
 from llamacpp.server.binding import LoadError
@@ -103,6 +105,7 @@ def make_scheduler(
 def uvicorn_server(app: OpenAiApp, *, drain_s: int) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
+        log_config=None if is_json() else LOGGING_CONFIG,
         log_level="warning",
         access_log=False,
         lifespan="off",
