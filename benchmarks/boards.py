@@ -1,10 +1,11 @@
 """Every query of the rendered dashboards, asked of a real Prometheus that watches a real gateway.
 
-    python benchmarks/boards.py --work DIR [--seconds 120]
+    python benchmarks/boards.py --work DIR [--seconds 120] [--played-cards]
 
 The gateway serves the demo model from an engine of its own, a flaky upstream beside it; clients
 stream, repeat themselves, attack, and come with bad keys. Prometheus has the rendered rules. Each
-query must return data; those of cards do only where there is one. DIR/boards.html shows all panels.
+query must return data; those of cards do only where there is one, or a driver that is played (a
+C compiler makes it). DIR/boards.html shows all panels.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.fake_nvml import library_folder
 
 GATEWAY_FILE = """
 upstreams:
@@ -233,6 +236,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--played-cards", action="store_true")
     args = parser.parse_args()
     program = shutil.which("prometheus")
     if program is None:
@@ -240,6 +244,10 @@ def main() -> None:
     work = args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "LLMOPS_STATE_DIR": str(work / "state")}
+    if args.played_cards:
+        driver = work / "driver"
+        driver.mkdir(exist_ok=True)
+        env["LD_LIBRARY_PATH"] = str(library_folder(driver))
     ports = {name: free_port() for name in ("gateway", "engine", "flaky", "prometheus")}
     (work / "policy.yaml").write_text(POLICY)
     (work / "gateway.yaml").write_text(GATEWAY_FILE.format(**ports))
@@ -280,7 +288,8 @@ def main() -> None:
         for thread in threads:
             thread.join()
     print(f"without data: {', '.join(empty) or 'none'}")
-    unexpected = [title for title in empty if title not in CARDS]
+    may_lack = () if args.played_cards else CARDS
+    unexpected = [title for title in empty if title not in may_lack]
     sys.exit(f"no data for {unexpected}" if unexpected else 0)
 
 

@@ -5,10 +5,10 @@ the others are importable in whichever environment this is. Nothing else of the 
 """
 
 import gc
+import os
 import runpy
 import sys
 
-from _shared import log_lines
 from _shared.protocol import die_with_launcher
 
 SERVER = ".server"
@@ -41,7 +41,9 @@ def main() -> None:
         sys.exit("usage: python workers PROGRAM [ARGUMENT ...]    such as hf.server --help")
     RareGarbage()
     program = sys.argv.pop(1)
-    if program.endswith(SERVER) and log_lines.is_json():
+    if program.endswith(SERVER) and os.environ.get("LLMOPS_LOG_FORMAT") == "json":
+        from _shared import log_lines
+
         log_lines.begin(program)  # before imports, which may have something to say
     if "--ranks" in sys.argv:
         die_with_launcher()  # before imports that take seconds

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.runtime.digests import digest_path
-from llmops_cli.runtime.files import claimed, require_space, write_atomic, written
+from llmops_cli.runtime.files import claimed, copy_folder, require_space, write_atomic, written
 from llmops_cli.runtime.runs import make_run_dir
 
 
@@ -145,3 +147,21 @@ def test_a_path_through_a_file_names_the_file(tmp_path: Path) -> None:
             write_atomic(target, b"{}")
         with pytest.raises(EnvironmentMissing, match=f"{file} is no folder"), claimed(target):
             pass
+
+
+def test_of_a_folder_that_does_not_fit_nothing_is_copied(tmp_path: Path) -> None:
+    """shutil's own error has the words of each file, and no number."""
+    source = tmp_path / "source"
+    (source / "a").mkdir(parents=True)
+    for number in range(200):
+        (source / "a" / f"{number}").write_bytes(b"x" * 5000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        with pytest.raises(EnvironmentMissing, match=r"cannot write .*target: File too large$"):
+            copy_folder(source, tmp_path / "target", leaving=shutil.ignore_patterns(".*"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "target").exists()
+    copy_folder(source, tmp_path / "target", leaving=shutil.ignore_patterns("1*"))
+    assert len(list((tmp_path / "target" / "a").iterdir())) == 200 - 111
