@@ -23,7 +23,7 @@ SCHEMAS = "kubernetes-validate"
 OPERATOR = "monitoring/operator"
 FOLDERS = ("manifests", "monitoring", "compose", "systemd", "kserve")
 
-WRITTEN = (*FOLDERS, "overlays", "chart", "nginx")
+WRITTEN = (*FOLDERS, "overlays", "chart", "nginx", "ci")
 """Where files are that somebody reads."""
 
 

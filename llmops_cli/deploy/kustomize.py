@@ -5,9 +5,15 @@ from __future__ import annotations
 from llmops_cli.deploy.knob import Manifest
 from llmops_cli.deploy.kubernetes.render import applied
 from llmops_cli.deploy.kubernetes.scaling import engine_scaler
+from llmops_cli.deploy.nightly.cluster import nightly
 from llmops_cli.deploy.setting import DEV, Setting
 
 API = "kustomize.config.k8s.io/v1beta1"
+APIS = {
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "ScaledObject": "keda.sh/v1alpha1",
+    "CronJob": "batch/v1",
+}
 
 
 def base(setting: Setting, names: list[str]) -> Manifest:
@@ -20,12 +26,12 @@ def base(setting: Setting, names: list[str]) -> Manifest:
 
 
 def dev(setting: Setting) -> Manifest:
-    """One of each, nothing that scales, on a namespace of its own."""
+    """One of each, nothing that scales or comes by night, on a namespace of its own."""
     replicas = [{"name": setting.label("gateway"), "count": 1}]
     patches = []
     alone = [each.label for each in setting.engines if each.nodes == 1]
     replicas += [{"name": label, "count": 1} for label in alone]
-    for kind, name in _scalers(setting):
+    for kind, name in [*_scalers(setting), *_nightly(setting)]:
         patches.append({"target": {"kind": kind, "name": name}, "patch": _delete(kind, name)})
     return {
         "apiVersion": API,
@@ -62,6 +68,14 @@ def _scalers(setting: Setting) -> list[tuple[str, str]]:
     return found + [("ScaledObject", each.label) for each in scaled]
 
 
+def _nightly(setting: Setting) -> list[tuple[str, str]]:
+    return [
+        (each["kind"], each["metadata"]["name"])
+        for each in nightly(setting)
+        if each["kind"] == "CronJob"
+    ]
+
+
 def _delete(kind: str, name: str) -> str:
-    api = {"HorizontalPodAutoscaler": "autoscaling/v2", "ScaledObject": "keda.sh/v1alpha1"}[kind]
+    api = APIS[kind]
     return f"$patch: delete\napiVersion: {api}\nkind: {kind}\nmetadata:\n  name: {name}\n"

@@ -89,6 +89,15 @@ class RenderRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             read=read_named,
         ),
     ] = {}
+    nightly: Annotated[
+        dict[str, str],
+        Flag(
+            help="A model of the gateway = a time, UTC (assistant=03:30): a bench then and a red "
+            "team an hour later, each night. May be repeated.",
+            repeat=True,
+            read=read_named,
+        ),
+    ] = {}
     gpu_resource: Annotated[str, Flag(help="What the cluster calls a card.")] = "nvidia.com/gpu"
     gpus_per_node: Annotated[Positive, Flag(help="Cards of a machine.")] = 8
     host: Annotated[str, Flag(help="The name that clients ask for.")] = "llm.example.com"

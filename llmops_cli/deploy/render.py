@@ -16,6 +16,8 @@ from llmops_cli.deploy.local import local_objects
 from llmops_cli.deploy.monitoring.operator import pod_monitors, prometheus_rule
 from llmops_cli.deploy.monitoring.render import monitoring
 from llmops_cli.deploy.nginx import nginx_config
+from llmops_cli.deploy.nightly.cluster import nightly
+from llmops_cli.deploy.nightly.pipelines import pipeline_files
 from llmops_cli.deploy.recipe import RenderRecipe
 from llmops_cli.deploy.setting import Setting, settle
 from llmops_cli.deploy.systemd import systemd_files
@@ -36,6 +38,7 @@ def render(recipe: RenderRecipe) -> Rendered:
     setting = settle(recipe)
     files = TARGETS[recipe.target](setting) | monitoring(setting)
     files["nginx/nginx.conf"] = nginx_config(setting)
+    files |= pipeline_files(setting)
     encoded = {name: text.encode() for name, text in sorted(files.items())}
     return Rendered(encoded, setting.notes)
 
@@ -59,6 +62,9 @@ def _kserve(setting: Setting) -> Files:
 
 def _cluster(setting: Setting, objects: dict[str, list[Manifest]]) -> Files:
     """What any cluster takes, as it is and as a chart, and what the operator of Prometheus does."""
+    jobs = nightly(setting)
+    if jobs:
+        objects["nightly.yaml"] = jobs
     files = {f"manifests/{name}": documents(found) for name, found in objects.items()}
     files["manifests/kustomization.yaml"] = as_yaml(base(setting, list(objects)))
     files |= chart_files(setting, objects)

@@ -38,6 +38,7 @@ from llmops_cli.deploy.model_place import (
     read_volume,
 )
 from llmops_cli.deploy.monitoring.recording import LAST_BOUND_S
+from llmops_cli.deploy.nightly.night import Night, nights_of
 from llmops_cli.deploy.recipe import RenderRecipe
 from llmops_cli.deploy.resources import Resources, resources_of
 from llmops_cli.deploy.secrets import SecretNeeds, needs_of, refuse_in_text, refuse_written
@@ -97,6 +98,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     max_replicas: int
     wait_s: int
     ending: Ending
+    nights: tuple[Night, ...]
     notes: tuple[str, ...]
 
     @property
@@ -154,6 +156,7 @@ def settle(recipe: RenderRecipe) -> Setting:
         max_replicas=_most(recipe, recipe.replicas, "--max-replicas"),
         wait_s=_grace_s(source.config.upstreams.values()),
         ending=ending_of(source.config, source.written),
+        nights=nights_of(recipe.nightly, source.config),
         notes=_notes(recipe, source, engines),
     )
 
@@ -403,6 +406,8 @@ def _notes(recipe: RenderRecipe, source: Source, engines: list[EngineSetting]) -
         notes.append(
             f"{recipe.replicas} gateways share limits and budgets: a Redis is rendered for them"
         )
+    if recipe.nightly and recipe.target not in IN_CLUSTERS:
+        notes.append(f"jobs by night are in ci/ alone: {recipe.target} has nobody to start them")
     for each in engines:
         if each.requests is None:
             notes.append(

@@ -165,6 +165,11 @@ def _compose_schema(folder: Path) -> Iterator[Finding]:
         yield from _failed(argv, folder, file=name, rule="compose-spec")
 
 
+def _schemas(folder: Path) -> Iterator[Finding]:
+    yield from _compose_schema(folder)
+    yield from _pipelines(folder)
+
+
 def _docker_compose(folder: Path) -> Iterator[Finding]:
     """Variables have their values where it runs."""
     for name in _names(folder, COMPOSE):
@@ -172,6 +177,17 @@ def _docker_compose(folder: Path) -> Iterator[Finding]:
         yield from _failed(argv, folder, file=name, rule="docker compose")
 
 
+def _pipelines(folder: Path) -> Iterator[Finding]:
+    for name, schema in PIPELINES.items():
+        for found in _names(folder, name):
+            argv = ["check-jsonschema", "--builtin-schema", schema, found]
+            yield from _failed(argv, folder, file=found, rule=schema.removeprefix("vendor."))
+
+
+PIPELINES = {
+    "ci/github-nightly.yml": "vendor.github-workflows",
+    "ci/gitlab-nightly.yml": "vendor.gitlab-ci",
+}
 COMPOSE = "compose/compose.yaml"
 OVERLAYS = "overlays/*/kustomization.yaml"
 VALIDATORS = (
@@ -185,7 +201,7 @@ VALIDATORS = (
     Validator("amtool", "amtool", ("monitoring/alertmanager.yml",), _amtool),
     Validator("nginx", "nginx", ("nginx/nginx.conf",), _nginx),
     Validator("systemd-analyze", "systemd-analyze", ("systemd/*.service",), _systemd),
-    Validator("check-jsonschema", "check-jsonschema", (COMPOSE,), _compose_schema),
+    Validator("check-jsonschema", "check-jsonschema", (COMPOSE, *PIPELINES), _schemas),
     Validator(
         "docker compose", "docker", (COMPOSE,), _docker_compose, probe=("compose", "version")
     ),

@@ -28,6 +28,8 @@ def policies(setting: Setting) -> list[Manifest]:
         found += _engine(setting, each)
     if setting.redis_image is not None:
         found.append(_redis(setting))
+    if setting.nights:
+        found.append(_nightly(setting))
     return found
 
 
@@ -161,6 +163,18 @@ def _model_source(setting: Setting) -> list[Manifest]:
         return []
     parts = urlsplit(url)
     return [NAMES, {"ports": _tcp(parts.port or DEFAULT_PORTS[parts.scheme])}]
+
+
+def _nightly(setting: Setting) -> Manifest:
+    """Jobs by night ask the gateway, as clients do."""
+    gateway = {"to": [_pods(setting, "gateway")], "ports": _tcp(GATEWAY_PORT)}
+    return _policy(
+        setting,
+        "nightly",
+        setting.label("nightly"),
+        ingress=[],
+        egress=[NAMES, gateway],
+    )
 
 
 def _redis(setting: Setting) -> Manifest:
