@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Any, TextIO
@@ -93,6 +94,7 @@ def log_everything() -> None:
     logging.root.handlers = [handler_of(sys.stderr)]
     logging.captureWarnings(True)
     sys.excepthook = _log_the_end
+    threading.excepthook = _log_a_thread_s_end
 
 
 def _log_the_end(
@@ -104,6 +106,11 @@ def _log_the_end(
         return
     information: Any = (kind, error, trace)  # Any: as logging has it
     logging.getLogger("llmops").critical("the process ends", exc_info=information)
+
+
+def _log_a_thread_s_end(ended: threading.ExceptHookArgs) -> None:
+    information: Any = (ended.exc_type, ended.exc_value, ended.exc_traceback)  # Any: as above
+    logging.getLogger("llmops").error("a thread ends", exc_info=information)
 
 
 def _encodable(text: str) -> str:

@@ -130,4 +130,10 @@ def begin(program: str) -> None:
         line = line_of("the process ends", level="critical", logger=program, exception=text)
         stderr.put_raw(line)
 
+    def tell_a_thread_s_end(ended: threading.ExceptHookArgs) -> None:
+        parts = traceback.format_exception(ended.exc_type, ended.exc_value, ended.exc_traceback)
+        line = line_of("a thread ends", level="error", logger=program, exception="".join(parts))
+        stderr.put_raw(line)
+
     sys.excepthook = tell_the_end
+    threading.excepthook = tell_a_thread_s_end

@@ -30,6 +30,10 @@ try:
     1 / 0
 except ZeroDivisionError:
     logging.getLogger("x").exception("z")
+import threading
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
 sys.exit("cannot listen")
 """
 
@@ -72,6 +76,7 @@ def test_engines_have_the_same_fields(monkeypatch: pytest.MonkeyPatch) -> None:
         ("warning", "<string>:11: UserWarning: old"),
     ]
     assert "ZeroDivisionError" in logged[2]["exception"]
-    assert logged[3]["message"] == "half of a linecannot listen"
+    assert logged[3]["message"] == "a thread ends"
+    assert logged[4]["message"] == "half of a linecannot listen"
     ours = set(json.loads(line_of("m")))
     assert all(set(line) - {"exception"} == ours for line in [*printed, *logged])
