@@ -60,6 +60,7 @@ def start(
     recipe = resolved(EngineRecipe, given, command="engines-start", old_names=False).recipe
     if recipe.log_format is not None:
         log_lines.choose(recipe.log_format)
+    log_lines.begin()
 
     def tell(standing: Standing) -> None:
         if as_json:

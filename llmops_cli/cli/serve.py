@@ -41,6 +41,7 @@ def serve(
     recipe = found.recipe
     if recipe.log_format is not None:
         log_lines.choose(recipe.log_format)
+    log_lines.begin()
     if recipe.config:
         recipe = msgspec.structs.replace(recipe, config=str(gateway_path(Path(recipe.config))))
     file = Path(recipe.config) if recipe.config else None

@@ -44,6 +44,12 @@ def choose(form: str) -> None:
     os.environ[VARIABLE] = form
 
 
+def begin() -> None:
+    """What a command says from now on, its libraries and its end included."""
+    if is_json():
+        log_everything()
+
+
 def line_of(
     message: str,
     *,

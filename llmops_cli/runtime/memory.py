@@ -139,10 +139,8 @@ def _gpu_bytes(handles: list[object], pids: set[int]) -> int:
 
     total = 0
     for handle in handles:
-        try:
+        with suppress(Exception):  # of a driver older than the library, it is none of NVML's own
             for entry in pynvml.nvmlDeviceGetComputeRunningProcesses(handle):
                 if entry.pid in pids:
                     total += entry.usedGpuMemory or 0
-        except pynvml.NVMLError:
-            continue
     return total

@@ -5,8 +5,10 @@ import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from llmops_cli.runtime.memory import MemoryMeter
+from tests.fake_nvml import library_folder
 
 MIB = 2**20
 HELD_MIB = 60
@@ -46,3 +48,21 @@ def test_a_sample_without_a_file_number_left_is_not_the_last() -> None:
         assert child.stdin is not None
         child.stdin.close()
     assert peak is not None
+
+
+METERED = """
+import os, time
+from llmops_cli.runtime.memory import MemoryMeter
+meter = MemoryMeter(os.getppid())
+time.sleep(0.5)
+print(meter.stop().engine_peak_rss_bytes)
+"""
+
+
+def test_a_driver_that_lacks_a_function_ends_no_measurement(tmp_path: Path) -> None:
+    """An old one: the library has an error of its own for that."""
+    env = {**os.environ, "LD_LIBRARY_PATH": str(library_folder(tmp_path))}
+    argv = [sys.executable, "-c", METERED]
+    run = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert int(run.stdout) > 1e6
+    assert not run.stderr
