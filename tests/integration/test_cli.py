@@ -421,7 +421,12 @@ def test_no_command_writes_over_the_run_of_another(
     assert saved.read_bytes() == SAVED_RUN.read_bytes()
 
 
-PATHS = {"plan": "plan serve", "prompt-run": "prompt run", "deploy": "deploy render"}
+PATHS = {
+    "engines-start": "engines start",
+    "plan": "plan serve",
+    "prompt-run": "prompt run",
+    "deploy": "deploy render",
+}
 """Recipes whose command lies below a group."""
 
 
@@ -454,7 +459,9 @@ def options_of(command: str) -> set[str]:
     """The flags that the app itself has for the command."""
     found = APP
     for name in command.split():
-        found = getattr(found, "commands", {}).get(name, found)
+        below = getattr(found, "commands", {}).get(name, found)
+        is_beside = name in getattr(found, "functions", {})
+        found = found.subcommand(name) if is_beside else below
     return {name for parameter in found.params for name in parameter.opts}
 
 
