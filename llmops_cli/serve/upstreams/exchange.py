@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.refusal import Headers, retry_after
 from llmops_cli.serve.upstreams.canary import Sighting
 from llmops_cli.serve.upstreams.candidate import RoutingCandidate
@@ -264,7 +265,7 @@ def _is_object(body: bytes) -> bool:
     """Clients read JSON; a proxy's page of HTML tells them nothing."""
     try:
         return isinstance(msgspec.json.decode(body), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
 
 

@@ -167,6 +167,7 @@ FUZZ = settings(
 @FUZZ
 @given(script=answers(), streams=st.booleans())
 @example(script=Script(raw=b"[" * 100_000), streams=True)
+@example(script=Script(raw=b"[" * 100_000, status=429), streams=False)
 @example(script=Script(raw=b'data: {"choices":3}\n\n', kind=b"text/event-stream"), streams=False)
 def test_whatever_an_upstream_says_anthropics_client_can_read_it(
     gateway: ScriptedGateway, script: Script, streams: bool
