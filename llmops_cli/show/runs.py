@@ -38,7 +38,9 @@ FORMS = ("markdown", "junit", "sarif", "openmetrics", "csv", "parquet")
 """What some command's runs can be exported as, and not every one's."""
 PAGE = "report.html"
 PAGE_OF_SEVERAL = "runs.html"
-LIST_DROPPABLE = ("on", "figures", "when")
+LIST_DROPPABLE = ("on", "tok/s", "model", "figures", "kind", "when")
+"""A folder stays whole, for it is to be copied, and has kind and date in its name."""
+LIST_FOLDS = ("figures",)
 LISTED = ("when", "kind", "model", "on", "tok/s", "figures", "state", "folder")
 LISTED_WORDS = ("when", "kind", "model", "on", "figures", "state", "folder")
 
@@ -260,7 +262,7 @@ def run_list_table(runs: Sequence[OpenedRun]) -> Narrowed:
     for run, row in zip(runs, run_list(runs), strict=True):
         figures = show_of(run.report).figures(run.report)
         table.add_row(*_cells(row, figures))
-    return Narrowed(table, droppable=LIST_DROPPABLE)
+    return Narrowed(table, droppable=LIST_DROPPABLE, folds=LIST_FOLDS)
 
 
 def _cells(row: dict[str, object], figures: str) -> list[str]:

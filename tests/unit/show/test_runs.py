@@ -62,6 +62,23 @@ def test_no_figure_of_any_report_is_cut(saved: dict[str, OpenedRun], width: int)
     assert "\u2026" not in caught.get()
 
 
+@pytest.mark.parametrize(("width", "heads"), [(60, ["state", "folder"]), (80, ["when", "folder"])])
+def test_a_list_has_a_line_for_each_run_and_folders_to_copy(
+    saved: dict[str, OpenedRun], width: int, heads: list[str]
+) -> None:
+    runs = []
+    for kind, run in saved.items():
+        folder = Path(f"results/20261129T235053Z-{kind}-demo")
+        runs.append(OpenedRun(name=folder.name, path=folder, report=run.report))
+    console = Console(width=width)
+    with console.capture() as caught:
+        console.print(run_list_table(runs))
+    lines = caught.get().splitlines()
+    assert any(all(head in line for head in heads) for line in lines)
+    for run in runs:
+        assert sum(line.rstrip().endswith(str(run.path)) for line in lines) == 1
+
+
 def drawn(run: OpenedRun, width: int) -> str:
     console = Console(width=width)
     with console.capture() as caught:
