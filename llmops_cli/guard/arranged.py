@@ -8,15 +8,20 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 LABEL = r"(?:(?i:words?|parts?|pieces?|fragments?|steps?|lines?|no|nr|token|teil|wort|parte) )"
 NUMBERED = re.compile(
     r"(?<![\w.])[(\[]?(\d{1,2})[)\].:=]{1,2}\s{0,2}([^\d()\[\]\n]{1,60}?)"
     rf"(?=(?:\s?[,/|]\s?|\s){LABEL}?[(\[]?\d{{1,2}}[)\].:=]|\s?[.;\n(\[]|\Z)"
 )
-PIECES = range(3, 33)
+PIECES_LEAST = 3
+PIECES_MOST = 64
 PIECE_WORDS_MOST = 6
 """A piece of a sentence is short; the items of an honest list mostly are not."""
+TURNED_PLACES = 4
+TURNED_WORDS = 400
+"""On each side of the words that tell to read from the end, in a long text."""
 LETTER_WORDS = frozenset(
     [
         *("letter", "letters", "initial", "initials", "acrostic", "buchstabe", "buchstaben"),
@@ -50,20 +55,35 @@ def arranged(
     if not different.isdisjoint(LETTER_WORDS):
         yield from ((said, True) for said in _letters(text, words))
     if not different.isdisjoint(TURN_WORDS) and TURNED.search(f" {' '.join(words)} "):
-        yield " ".join(reversed(words)), False
+        yield from ((said, False) for said in _turned(words))
 
 
 def numbered(text: str) -> str | None:
-    """Its numbered pieces in the order of their numbers, if these are pieces of one sentence."""
-    found = [match.groups() for match in itertools.islice(NUMBERED.finditer(text), PIECES.stop)]
-    if len(found) not in PIECES:
+    """Its short numbered pieces in the order of their numbers.
+
+    One more number, before or behind them, is no reason to read none.
+    """
+    found = [match.groups() for match in itertools.islice(NUMBERED.finditer(text), PIECES_MOST)]
+    pieces = [
+        (int(number), piece.strip(" \"'“”‘’`"))  # noqa: RUF001
+        for number, piece in found
+        if len(piece.split()) <= PIECE_WORDS_MOST
+    ]
+    if len({number for number, _ in pieces}) < PIECES_LEAST:
         return None
-    pieces = sorted((int(number), piece) for number, piece in found)
-    if [number for number, _ in pieces] != list(range(1, len(pieces) + 1)):
-        return None
-    if any(len(piece.split()) > PIECE_WORDS_MOST for _, piece in pieces):
-        return None
-    return " ".join(piece.strip(" \"'“”‘’`") for _, piece in pieces)  # noqa: RUF001
+    return " ".join(piece for _, piece in sorted(pieces, key=itemgetter(0)))
+
+
+def _turned(words: Sequence[str]) -> Iterator[str]:
+    """The words from the end; of many, those near the words that tell to read so."""
+    if len(words) <= 2 * TURNED_WORDS:
+        yield " ".join(reversed(words))
+        return
+    spaced = f" {' '.join(words)} "
+    for found in itertools.islice(TURNED.finditer(spaced), TURNED_PLACES):
+        place = spaced.count(" ", 0, found.start())
+        near = words[max(place - TURNED_WORDS, 0) : place + TURNED_WORDS]
+        yield " ".join(reversed(near))
 
 
 def _letters(text: str, words: Sequence[str]) -> Iterator[str]:

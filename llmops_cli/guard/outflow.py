@@ -38,6 +38,7 @@ TELLS = re.compile(
     r"(?i)\b(?:password|passcode|passphrase|pin|secret|token|api.?key|ssn|diagnosis)\b"
     r"[\W_]{1,3}(?:is|was|equals)\b"
 )
+"""A picture that a client loads has no such words in it; what a person follows or looks for may."""
 WORDS = re.compile(r"[^\W_]+")
 JOINED_WORDS = re.compile(r"[a-z]+(?:[_+.-][a-z]+){5,}")
 """A sentence, though of letters exchanged: no version or signature is so."""
@@ -194,7 +195,7 @@ class _Reader:
 
     def _of_field(self, field: Field, *, is_mail: bool) -> Iterator[str]:
         value = field.value
-        if TELLS.search(value):
+        if self._loads and TELLS.search(value):
             yield "query: a message"
             return
         if PLACEHOLDER.fullmatch(value) or "//" in value:

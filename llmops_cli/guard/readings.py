@@ -11,7 +11,16 @@ from llmops_cli.guard.pieces import WINDOW_CHARS, pieces_of
 from llmops_cli.guard.rules import Rule, builtin
 from llmops_cli.guard.skeleton import skeleton
 from llmops_cli.guard.structure import structure_of
-from llmops_cli.guard.views import JOINED, LEET, MENDED, PIG_LATIN, View, views_of
+from llmops_cli.guard.views import (
+    ARRANGED,
+    JOINED,
+    LEET,
+    MENDED,
+    NUMBERED,
+    PIG_LATIN,
+    View,
+    views_of,
+)
 from llmops_cli.guard.windows import suspects_of, windows_of
 
 DEPTH = 2
@@ -22,10 +31,10 @@ READ_TIMES = 2
 of ten ciphers would read the whole text anew.
 """
 EXCERPT_CHARS = 80
-LAST = (LEET, JOINED, PIG_LATIN, MENDED)
+LAST = (LEET, JOINED, PIG_LATIN, MENDED, ARRANGED)
 """Readings that lose too much for another layer below them."""
 
-SAME_WORDS = (JOINED, MENDED)
+SAME_WORDS = (JOINED, MENDED, ARRANGED, NUMBERED)
 """Readings of words that were read already: only a whole attack tells something new."""
 
 
