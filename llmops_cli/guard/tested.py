@@ -67,13 +67,13 @@ TO_ITS_READER = re.compile(
 
 def is_test(text: str) -> bool:
     """Whether something is tested by its form, and all the rest is code, too."""
-    return TESTS.search(text) is not None and _is_code(text)
+    return TESTS.search(text) is not None and is_code(text)
 
 
 def is_tested(text: str) -> bool:
     """Whether strings that are arguments in it are what is tested."""
     is_likely = CODE.search(text) or VERDICT.search(text)
-    return bool(is_likely) and not ROLES.search(text) and _is_code(text)
+    return bool(is_likely) and not ROLES.search(text) and is_code(text)
 
 
 def without_arguments(line: str) -> str:
@@ -90,7 +90,8 @@ def without_arguments(line: str) -> str:
     return "".join([*kept, line[done:]])
 
 
-def _is_code(text: str) -> bool:
+def is_code(text: str) -> bool:
+    """Whether it has no prose but comments that speak to nobody."""
     comments = [_plain(comment) for comment in COMMENT.findall(text)]
     code = _plain(COMMENT.sub(" ", text))
     rest = "\n".join((code, *comments))

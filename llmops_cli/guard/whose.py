@@ -73,11 +73,18 @@ OBJECT_BEFORE = re.compile(
 )
 """`Ignore my previous mail, the instructions in it are old`: what is to be ignored is the mail."""
 AT_A_DEVICE = re.compile(
-    r"[ \t]+(?:on|of|in|at) (?:the|your|this|that) (?:\w+ )?(?:panel|screen|printer|machine|router"
+    r"[ \t]+(?:on|of|in|at) (?:(?:the|this|that) (?:\w+ )?(?:panel|screen|printer|machine|router"
     r"|linter|device|terminal|shell|console|dashboard|camera|oven|heating|boiler|car"
-    r"|compiler|phone)\b",
+    r"|compiler|phone)"
+    r"|your (?:\w+ )?(?:printer|router|camera|oven|heating|boiler|car|phone))\b",
     re.IGNORECASE,
 )
+"""A model has a screen too, as far as it knows."""
+MODELS_OWN = re.compile(
+    r"\b(?:previous|prior|above|earlier|preceding|foregoing|all|any|every|your|ur)\b",
+    re.IGNORECASE,
+)
+"""Which no device shows: `all previous instructions on the screen`."""
 THINGS = re.compile(
     "操作|说明|說明|安装|使用|手册|組み立て|取扱|指示書|手順|매뉴얼|설명서|메일"
     "|договор|инструкци[ию] (?:по|к) "
@@ -96,7 +103,9 @@ def is_of_others(text: str, span: Span, *, asks: bool = False) -> bool:
         return True
     if TOLD_OF_IT.match(text, start, end):
         return True
-    if OBJECT_BEFORE.search(text, start, end) or AT_A_DEVICE.match(text, end):
+    if OBJECT_BEFORE.search(text, start, end):
+        return True
+    if AT_A_DEVICE.match(text, end) and not MODELS_OWN.search(text, start, end):
         return True
     meant = YOURS if asks else MEANT
     if not meant.search(text, start, end) and (
