@@ -17,7 +17,7 @@ from llmops_cli.show.page import (
 )
 from llmops_cli.show.runs import OpenedRun
 from llmops_cli.show.words import hardware_line
-from llmops_cli.train.report import Curve, TrainReport
+from llmops_cli.train.report import Curve, TrainReport, answers_in
 
 WIDE_LOSSES = 30.0
 """Beyond this ratio of the largest to the smallest loss the plot is logarithmic."""
@@ -77,7 +77,7 @@ def _section(run: OpenedRun) -> str:
     name = f"<small>{escape(run.name)}</small>"
     return (
         f"<section><h2>{escape(_title(report))} {name}</h2>{html_facts(_facts(report))}"
-        f"<ul>{items}</ul>{_plan(report)}{_validation(report)}{_data(report)}"
+        f"<ul>{items}</ul>{_plan(report)}{_validation(report)}{_answers(report)}{_data(report)}"
         f"<details><summary>About this run</summary>{html_facts(_about(report.manifest))}"
         "</details></section>"
     )
@@ -160,6 +160,16 @@ def _validation(report: TrainReport) -> str:
         )
     heads = ["after step", "loss", "perplexity", *(escape(skill) for skill in skills)]
     return f"<h3>Held out</h3>{html_table(heads, rows)}"
+
+
+def _answers(report: TrainReport) -> str:
+    rows = [
+        html_row([f"<pre>{escape(text)}</pre>" for text in (each.question, each.answer)])
+        for each in answers_in(report)
+    ]
+    if not rows:
+        return ""
+    return f"<h3>What it says</h3>{html_table(['asked', 'its answer'], rows)}"
 
 
 def _data(report: TrainReport) -> str:

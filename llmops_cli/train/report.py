@@ -22,6 +22,13 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     skills: dict[str, float] = {}
 
 
+class SampleAnswer(msgspec.Struct, frozen=True):
+    """What the exported model said to a question of the data, held out where some is."""
+
+    question: str
+    answer: str
+
+
 class TrainReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`loss` is that of the last step; `in_force` is read back from what ran, not from the wish.
 
@@ -58,6 +65,11 @@ class TrainReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     flops_per_s: float | None = None
     mfu: float | None = None
     export: dict[str, object] = {}
+
+
+def answers_in(report: TrainReport) -> list[SampleAnswer]:
+    """None in reports of earlier versions."""
+    return msgspec.convert(report.export.get("answers", []), list[SampleAnswer])
 
 
 KIND = ReportKind(schema="llmops.train/1", report=TrainReport)

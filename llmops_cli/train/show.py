@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+from rich.markup import escape
 from rich.table import Table
 
 from llmops_cli.core.report import Report
@@ -14,7 +16,7 @@ from llmops_cli.show.tables import megabytes, natural_width, number
 from llmops_cli.train.compare import compare
 from llmops_cli.train.gate import gate
 from llmops_cli.train.page import page
-from llmops_cli.train.report import HERE, TrainReport
+from llmops_cli.train.report import HERE, TrainReport, answers_in
 
 COLUMNS = (
     "strategy",
@@ -30,6 +32,7 @@ COLUMNS = (
     "CPU s",
     "peak MB",
 )
+LINE_CHARS = 160
 CSV_COLUMNS = ("step", "loss", "grad_norm", "learning_rate", "tokens_per_s")
 
 
@@ -54,9 +57,22 @@ def _tall_table(report: TrainReport) -> Table:
 
 def _titled(report: TrainReport) -> Table:
     table = Table(title=report.path, title_justify="left")
-    table.caption = "\n".join(report.notices)
+    table.caption = escape("\n".join([*report.notices, *_answer_lines(report)]))
     table.caption_justify = "left"
     return table
+
+
+def _answer_lines(report: TrainReport) -> Iterator[str]:
+    """What it said to questions of the data."""
+    for each in answers_in(report):
+        yield f"asked: {shortened(each.question)}"
+        yield f"   it: {shortened(each.answer) or '(nothing)'}"
+
+
+def shortened(text: str) -> str:
+    """In one line; of a long text its end, where the question is."""
+    line = " ".join(text.split())
+    return line if len(line) <= LINE_CHARS else f"... {line[-LINE_CHARS:]}"
 
 
 def cells_of(report: TrainReport) -> list[str]:

@@ -1,7 +1,7 @@
 """A fresh process that knows nothing of a run but the model folder that it made.
 
 Usage: python workers train.check_export, a question as JSON on stdin, the answer on stdout: the
-loss on some rows, and a few generated tokens.
+loss on some rows, a few generated tokens, and answers to questions of the data.
 """
 
 import json
@@ -19,6 +19,7 @@ from train.loss import forward, loss_sum
 
 NEW_TOKENS = 8
 PROMPT_TOKENS = 4
+ANSWER_TOKENS = 32
 
 
 @torch.no_grad()
@@ -26,7 +27,7 @@ def answer(asked: Json) -> Json:
     """Raises: ValueError if the model says anything that is no number."""
     folder = Path(asked["folder"])
     torch.set_num_threads(asked["threads"])
-    AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     load: Any = AutoModelForCausalLM.from_pretrained  # what it returns has no types
     model = load(str(folder), dtype=torch.float32)
     model.eval()
@@ -46,7 +47,30 @@ def answer(asked: Json) -> Json:
     new = generated[0, prompt.shape[1] :].tolist()
     if not new:
         raise ValueError("it generates nothing")
-    return {"loss": loss, "generated": new}
+    answers = [_answered(model, tokenizer, question) for question in asked["questions"]]
+    return {"loss": loss, "generated": new, "answers": answers}
+
+
+def _answered(model: Any, tokenizer: Any, question: list[int]) -> Json:
+    """What it says, greedily, as far as its context goes."""
+    prompt = torch.tensor([question])
+    context = getattr(model.config, "max_position_embeddings", None)
+    room = ANSWER_TOKENS if context is None else min(ANSWER_TOKENS, context - len(question))
+    said: list[int] = []
+    if room > 0:
+        generated = model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=room,
+            do_sample=False,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=0,
+        )
+        said = generated[0, prompt.shape[1] :].tolist()
+    return {
+        "question": tokenizer.decode(question, skip_special_tokens=True),
+        "answer": tokenizer.decode(said, skip_special_tokens=True),
+    }
 
 
 def _batch(asked: Json) -> Batch:

@@ -18,7 +18,8 @@ import torch
 from _shared.protocol import JobError, Json
 from train.checkpoints.folder import sync_folder
 from train.data.batch import Batch
-from train.loop import BatchSource
+from train.data.source import Source
+from train.questions import questions_of
 from train.ranks import gather_values
 from train.safety import Surroundings
 from train.settings import Settings
@@ -38,10 +39,14 @@ MEMORY_SHARE = 0.8
 def export(
     around: Surroundings,
     strategy: Strategy,
-    source: BatchSource,
+    source: Source,
     tokenizer: Any,
+    *,
+    held_out: Source | None,
 ) -> Json:
     """Every rank must call it; what the fresh process found, on the first one.
+
+    `held_out`: what the model is asked questions of, else of what it was trained on.
 
     Raises: JobError if what was written is not the model that was trained.
     """
@@ -61,12 +66,13 @@ def export(
         return {}
     tokenizer.save_pretrained(temporary)
     own_loss = loss_sum / max(probe.weight, 1.0)
-    found = _checked(temporary, probe, own_loss, around)
+    questions = questions_of(held_out or source, batch_size=settings.batch_size)
+    found = _checked(temporary, probe, own_loss, questions, around)
     _publish(temporary, output)
     return {"export": found}
 
 
-def _probe(source: BatchSource, strategy: Strategy, settings: Settings) -> Batch:
+def _probe(source: Source, strategy: Strategy, settings: Settings) -> Batch:
     """The first tokens of this rank's first rows, each of them to be predicted."""
     rows = source.rows(0, strategy.share.rows(settings.batch_size))
     ids_BT = rows.ids_BT[:, :PROBE_TOKENS]
@@ -77,14 +83,20 @@ def _probe(source: BatchSource, strategy: Strategy, settings: Settings) -> Batch
     return Batch(ids_BT, targets_BT, weights_BT, positions_BT, 1, rows.samples)
 
 
-def _checked(folder: Path, probe: Batch, own_loss: float, around: Surroundings) -> Json:
+def _checked(
+    folder: Path,
+    probe: Batch,
+    own_loss: float,
+    questions: list[list[int]],
+    around: Surroundings,
+) -> Json:
     size_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     if size_bytes > MEMORY_SHARE * _free_memory_bytes():
         text = f"the exported model ({size_bytes / 1e9:.1f} GB) has no room to be loaded again"
         around.notices.say(text)
         return {"is_checked": False, "size_bytes": size_bytes}
     start_s = time.monotonic()
-    said = _ask_fresh_process(folder, probe, around)
+    said = _ask_fresh_process(folder, probe, questions, around)
     difference = abs(said["loss"] - own_loss) / max(abs(own_loss), 1e-6)
     if not difference <= _tolerance(around.settings) and not _is_average(around):
         raise JobError(
@@ -99,6 +111,7 @@ def _checked(folder: Path, probe: Batch, own_loss: float, around: Surroundings) 
         "loss": said["loss"],
         "trained_loss": own_loss,
         "generated": said["generated"],
+        "answers": said["answers"],
         "wall_s": round(time.monotonic() - start_s, 2),
     }
 
@@ -113,12 +126,18 @@ def _is_average(around: Surroundings) -> bool:
     return around.settings.ema_decay > 0
 
 
-def _ask_fresh_process(folder: Path, probe: Batch, around: Surroundings) -> Json:
+def _ask_fresh_process(
+    folder: Path,
+    probe: Batch,
+    questions: list[list[int]],
+    around: Surroundings,
+) -> Json:
     asked = {
         "folder": str(folder),
         "ids": probe.ids_BT.tolist(),
         "targets": probe.targets_BT.tolist(),
         "weights": probe.weights_BT.tolist(),
+        "questions": questions,
         "threads": around.settings.threads,
     }
     argv = [sys.executable, str(WORKERS), PROGRAM]

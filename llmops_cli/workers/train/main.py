@@ -88,7 +88,7 @@ def train(
     steps.stop()
     trackers.close()
     used = data.training.used().json()
-    exported = export(around, strategy, data.training, tokenizer)
+    exported = export(around, strategy, data.training, tokenizer, held_out=data.validation)
     return {
         **safety.report(),
         **curve.result(),

@@ -151,3 +151,20 @@ def test_a_narrow_terminal_has_a_row_a_figure_and_none_is_cut(old: OpenedRun) ->
     assert "…" not in text
     assert f"{old.report.parameters:,}" in text
     assert len(train_table(old.report, width=200).columns) == len(COLUMNS)
+
+
+def test_what_the_model_says_is_shown_as_it_is(old: OpenedRun) -> None:
+    answers = [{"question": "user\nWhat is [b]2[/b]?", "answer": "<b>Two</b>"}]
+    answers.append({"question": "long " * 100 + "end?", "answer": ""})
+    report = msgspec.structs.replace(old.report, export={"answers": answers})
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(train_table(report, width=200))
+    text = captured.get()
+    assert "asked: user What is [b]2[/b]?" in text
+    assert "it: <b>Two</b>" in text
+    assert "end?" in text
+    assert "it: (nothing)" in text
+    page = page_of([msgspec.structs.replace(old, report=report)])
+    assert "&lt;b&gt;Two&lt;/b&gt;" in page
+    assert "What it says" not in page_of([old])
