@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -47,6 +47,17 @@ def content_digest(path: Path, *, leaving: Collection[str] = ()) -> str:
     """
     memory = _DigestMemory(path.resolve())
     found = memory.digest(path) if path.is_file() else memory.digest_of_folder(path, leaving)
+    memory.save()
+    return found
+
+
+def content_digests(folder: Path, files: Iterable[Path]) -> dict[str, str]:
+    """Of some files below a folder, by their names in it, remembered as `content_digest` does."""
+    memory = _DigestMemory(folder.resolve())
+    found = {}
+    for file in files:
+        name = file.relative_to(folder).as_posix()
+        found[name] = memory.digest(file, name)
     memory.save()
     return found
 

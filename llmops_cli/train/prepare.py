@@ -78,7 +78,7 @@ def prepare(
         )
         forget_damaged(progress)
         result = run_job(job, folder=folder / "index", progress=progress)
-        remember_made()
+        remember_made(progress)
     prepared = msgspec.convert(result.output, Prepared)
     if is_demo(recipe):
         return _of_the_demo(prepared, folder)
