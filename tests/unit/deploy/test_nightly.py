@@ -20,6 +20,7 @@ from llmops_cli.deploy.lint.names import wrong_names
 from llmops_cli.deploy.lint.ports import wrong_ports
 from llmops_cli.deploy.lint.safety import unsafe
 from llmops_cli.deploy.lint.schemas import wrong_by_schema
+from llmops_cli.deploy.nightly.pipelines import LLMOPS
 from tests.unit.deploy.conftest import Render, objects
 
 NIGHTLY = {"assistant": "23:30", "large": "01:05"}
@@ -61,7 +62,10 @@ def argv_of(files: dict[str, Any], form: str) -> list[list[str]]:
         pods = [each["spec"]["jobTemplate"]["spec"]["template"] for each in jobs(files).values()]
         return [pod["spec"]["containers"][0]["args"] for pod in pods]
     whole = yaml.safe_load(files[f"ci/{form}-nightly.yml"])
-    lines = whole["nightly"]["script"] if form == "gitlab" else []
+    lines = []
+    if form == "gitlab":
+        script = whole["nightly"]["script"][1:-1]
+        lines = [line.removesuffix(" || failed=$?") for line in script]
     if form == "github":
         lines = [step["run"] for step in whole["jobs"]["nightly"]["steps"] if "run" in step][:-1]
     return [shlex.split(line)[3:] for line in lines]
@@ -85,6 +89,31 @@ def test_its_commands_are_taken(form: str, rendered: Render, tmp_path: Path) -> 
             check=False,
         )
         assert run.returncode == 3, run.stderr
+
+
+def test_each_time_of_github_is_that_of_its_model_alone(rendered: Render) -> None:
+    """Each model was benched and attacked as often a night as there are models."""
+    whole = yaml.safe_load(rendered(nightly=NIGHTLY)["ci/github-nightly.yml"])
+    steps = [step for step in whole["jobs"]["nightly"]["steps"] if "run" in step]
+    times = ["30 23 * * *", "5 1 * * *"]
+    assert [each["cron"] for each in whole["on"]["schedule"]] == times
+    assert [step["if"] for step in steps] == [
+        f"always() && (github.event_name == 'workflow_dispatch' || github.event.schedule == '{at}')"
+        for at in (times[0], times[0], times[1], times[1])
+    ] + ["always()"]
+
+
+def test_a_bench_that_fails_keeps_no_red_team_of_gitlab_from_running(
+    rendered: Render, tmp_path: Path
+) -> None:
+    whole = yaml.safe_load(rendered(nightly={"assistant": "03:30"})["ci/gitlab-nightly.yml"])
+    played = tmp_path / "llmops"
+    played.write_text('#!/bin/sh\necho "$3"\ntest "$3" != bench || exit 3\n')
+    played.chmod(0o755)
+    lines = [line.replace(LLMOPS, f"{played} -m llmops_cli") for line in whole["nightly"]["script"]]
+    argv = ["sh", "-e", "-c", "\n".join(lines)]
+    run = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.stdout.split(), run.returncode) == (["bench", "redteam"], 3)
 
 
 def test_a_model_s_name_is_one_word_to_any_shell(rendered: Render) -> None:
