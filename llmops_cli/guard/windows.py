@@ -38,6 +38,33 @@ NAMES_LEAST = 4
 """`os.remove`: a line with so many speaks of code, and `logging.warning` in it warns nobody."""
 SHARE_OF_OTHERS = 0.4
 """Of its weight a phrase has where it is about others' instructions."""
+SHARE_UNTOLD = 0.5
+LONG_CHARS = 1500
+"""Beyond it a message is a text rather than a request."""
+FORM = "structure."
+DESCRIBES = frozenset(
+    [
+        "role.unlimited",
+        "role.free",
+        "role.unfiltered",
+        "role.another-ai",
+        "role.ai-named",
+        "role.mode",
+        "role.mode-on",
+        "role.fiction",
+        "role.frame",
+        "role.company-policy",
+        "role.two-answers",
+        "role.abilities",
+        "role.never-refuse",
+        "role.nothing-forbidden",
+        "role.bad-words",
+        "role.cipher",
+        "hijack.just-say",
+        "leak.exactly",
+    ]
+)
+"""Rules whose words stand in many a README; the others turn to a model."""
 PLACES_MOST = 20
 PLAYS = "jailbreak"
 TALK_MOST = 0.75
@@ -236,6 +263,8 @@ def _each_meant_once(held: Held) -> Held:
 def _of_message(held: Held, weights: Weights, _: Bars) -> float:
     """Weak signs of a role to play are none where nobody is spoken to: a text on such prompts."""
     total = sum(weights.values())
+    if any(len(piece.text) > LONG_CHARS for piece in held.values()):
+        total *= _share_told(weights)
     is_weak = all(rule.family == PLAYS and weights[rule] < ATTACK for rule in weights)
     if is_weak and held and all(_is_talk(piece) for piece in held.values()):
         return min(total, TALK_MOST)
@@ -291,9 +320,17 @@ def _of_window(held: Held, weights: Weights, bars: Bars) -> float:
     score = _of_weak(weak, bars)
     if score < ATTACK:
         return score
-    return _of_weak(
-        {rule: weight * _share_within(rule, held) for rule, weight in weak.items()}, bars
-    )
+    share = _share_told(weak)
+    within = {rule: weight * share * _share_within(rule, held) for rule, weight in weak.items()}
+    return _of_weak(within, bars)
+
+
+def _share_told(weak: Weights) -> float:
+    """Less where a long text has the words of an attack, and tells no model to do anything."""
+    are_weak = all(weight < ATTACK for weight in weak.values())
+    if are_weak and all(rule.id in DESCRIBES or rule.id.startswith(FORM) for rule in weak):
+        return SHARE_UNTOLD
+    return 1.0
 
 
 def _of_weak(weak: Weights, bars: Bars) -> float:
@@ -320,7 +357,9 @@ def is_attack(rules: Sequence[Rule], window: Window) -> bool:
 
 def _of_paragraph(held: Held, weights: Weights, bars: Bars) -> float:
     in_prose = {rule: _weight_in_prose(rule, piece) for rule, piece in held.items()}
-    return _of_rules(weights | in_prose, bars)
+    found = weights | in_prose
+    share = _share_told(found)
+    return _of_rules({rule: weight * share for rule, weight in found.items()}, bars)
 
 
 def _of_rules(weights: Weights, bars: Bars) -> float:

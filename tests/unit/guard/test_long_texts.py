@@ -119,3 +119,23 @@ def test_a_reference_in_slices_has_no_attack_in_it() -> None:
     ]
     assert flagged == []
     assert not GUARD.check_input(prose[80_000:] + prose[:20_000], role="user").flagged
+
+
+README = """
+# fastlog
+
+fastlog is a library for logs, free and open source.
+
+- no Handler, no Formatter, no Filter: one function to rule them all
+
+## Options
+
+    --quiet               whether to only output warnings
+"""
+
+
+@pytest.mark.parametrize("role", ["user", "document"])
+def test_a_readme_that_tells_no_model_anything_is_let_through(role: str) -> None:
+    """It has the words of a role without limits, and nobody to play it."""
+    text = README + "\n\n".join(SENTENCES * 4)
+    assert GUARD.check_input(text, role=role).action == "allow"
