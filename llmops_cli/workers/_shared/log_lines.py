@@ -12,11 +12,14 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from types import TracebackType
 from typing import TextIO
 
 VARIABLE = "LLMOPS_LOG_FORMAT"
 JSON = "json"
+LONGEST_CHARS = 1 << 16
+"""Of what has no end yet: more of it is a line of its own."""
 
 
 def is_json() -> bool:
@@ -47,15 +50,33 @@ def line_of(
 
 
 class JsonLines(io.TextIOBase):
-    """A stream of which each line that is printed becomes an object."""
+    """A stream of which each line that is printed becomes an object.
+
+    A line that cannot be written, as to a full disk, is lost: nobody's work ends for its log.
+    """
 
     def __init__(self, stream: TextIO, *, level: str, logger: str) -> None:
         self._stream = stream
         self._level = level
         self._logger = logger
         self._begun = ""
-        self._lock = threading.Lock()
+        # Of one thread again: a finalizer or a signal's handler may print within a print.
+        self._lock = threading.RLock()
         self.buffer = stream.buffer
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self._stream.errors
+
+    def reconfigure(self, **options: object) -> None:
+        """As programs do with their stdout. An object is ASCII in any encoding."""
+        change = getattr(self._stream, "reconfigure", None)
+        if change is not None:
+            change(**options)
 
     def writable(self) -> bool:
         return True
@@ -65,9 +86,12 @@ class JsonLines(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         with self._lock:
-            *lines, self._begun = (self._begun + text).split("\n")
+            *lines, begun = (self._begun + text).split("\n")
             for line in lines:
                 self._put(line)
+            self._begun = _last_state(begun)
+            if len(self._begun) > LONGEST_CHARS:
+                self.finish()
         return len(text)
 
     def put_raw(self, line: str) -> None:
@@ -79,14 +103,23 @@ class JsonLines(io.TextIOBase):
     def finish(self) -> None:
         """What has no end yet."""
         with self._lock:
-            self._put(self._begun)
-            self._begun = ""
+            begun, self._begun = self._begun, ""
+            self._put(begun)
 
     def _put(self, line: str) -> None:
-        if line.strip():
-            text = line_of(line.rstrip(), level=self._level, logger=self._logger)
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+        said = _last_state(line).rstrip()
+        if said:
+            text = line_of(said, level=self._level, logger=self._logger)
+            with suppress(OSError, ValueError):  # a full disk, who reads is gone, or it is closed
+                self._stream.write(f"{text}\n")
+                self._stream.flush()
+
+
+def _last_state(line: str) -> str:
+    """Of a bar of progress, which returns to the line's beginning and writes over it."""
+    said = line.rstrip("\r")
+    end = line[len(said) :]
+    return said.rpartition("\r")[2] + end[:1]
 
 
 class JsonHandler(logging.Handler):
@@ -97,17 +130,24 @@ class JsonHandler(logging.Handler):
         self._to = stream
 
     def emit(self, record: logging.LogRecord) -> None:
-        exception = ""
-        if record.exc_info:
-            exception = "".join(traceback.format_exception(*record.exc_info))
-        line = line_of(
-            record.getMessage(),
-            level=record.levelname.lower(),
-            logger=record.name,
-            exception=exception,
-            at_s=record.created,
-        )
-        self._to.put_raw(line)
+        """A record that cannot be told is told as that, and is no failure of who logs."""
+        try:
+            self._to.put_raw(_line_of_record(record))
+        except Exception:  # noqa: BLE001 - as every handler of logging does
+            self.handleError(record)
+
+
+def _line_of_record(record: logging.LogRecord) -> str:
+    exception = ""
+    if record.exc_info:
+        exception = "".join(traceback.format_exception(*record.exc_info))
+    return line_of(
+        record.getMessage(),
+        level=record.levelname.lower(),
+        logger=record.name,
+        exception=exception,
+        at_s=record.created,
+    )
 
 
 def begin(program: str) -> None:
