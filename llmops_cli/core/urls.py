@@ -20,8 +20,10 @@ HIDDEN = "***"
 QUERY = re.compile(r"[?#]")
 AUTHORITY = re.compile(r"(?P<scheme>[^:/]+://)(?P<host>\[[^\]]*\]|[^:/\[]*):(?P<port>[^/]*)")
 PORT = re.compile(r"[0-9]{0,5}")
-USER_IN_TEXT = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://?)[^\s'"]*@""")
-"""A path that was made of a URL has lost a slash; a password may have some in it."""
+OF_HUB = r"hf://?[\w.-]+/[\w.-]+@[\w./-]+(?![\w./@-])"
+"""A model of the hub at a revision, which has no user: hf://owner/name@main."""
+USER_IN_TEXT = re.compile(rf"(?!{OF_HUB})(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]+://?)\S*@")
+"""A path that was made of a URL has lost a slash; a password may have some, and quotes, in it."""
 PARAMETER_IN_TEXT = re.compile(r"""(?P<sign>[?&])(?P<name>[\w-]+)=(?P<value>[^\s&'"]+)""")
 VARIABLE = "$"
 """Before the name of an environment variable, which is no secret."""

@@ -93,6 +93,11 @@ def test_an_address_that_is_refused_is_not_repeated_with_its_secrets(url: str) -
         *SECRET_URLS,
         f"https:/me:{SECRET}@host/x.gguf",
         f"redis://:a/{SECRET}@host",
+        f"http://u:p'w{SECRET}@h/m",
+        f"-1http://u:{SECRET}@h/m",
+        f"'http://u:\"{SECRET}\"@h/m'",
+        f"hf://owner/name:{SECRET}@main",
+        f"hf://owner/{SECRET}@main@host",
         f"'http://host/x?token={SECRET}'",
     ],
 )
@@ -105,7 +110,13 @@ def test_a_message_repeats_no_secret_of_a_url(url: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["http://h:80/v1?page=2 or a@b.org", "llmops keys create --name x", "https://h/?key=$KEY"],
+    [
+        "http://h:80/v1?page=2 or a@b.org",
+        "no 'hf://o/n.b-1@refs/pr/1'",
+        "hf:/o/n@main",
+        "llmops keys create --name x",
+        "https://h/?key=$KEY",
+    ],
 )
 def test_a_message_without_secrets_is_told_as_it_is(text: str) -> None:
     assert without_secrets(text) == text
