@@ -24,7 +24,10 @@ OF_HUB = r"hf://?[\w.-]+/[\w.-]+@[\w./-]+(?![\w./@-])"
 """A model of the hub at a revision, which has no user: hf://owner/name@main."""
 USER_IN_TEXT = re.compile(rf"(?!{OF_HUB})(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]+://?)\S*@")
 """A path that was made of a URL has lost a slash; a password may have some, and quotes, in it."""
-PARAMETER_IN_TEXT = re.compile(r"""(?P<sign>[?&])(?P<name>[\w-]+)=(?P<value>[^\s&'"]+)""")
+PARAMETER_IN_TEXT = re.compile(
+    r"""(?P<sign>[?&])(?P<name>[\w-]+)=(?P<value>(?:[^\s&'"]|['"](?![\s,;:.)}\]]|$))+)"""
+)
+"""A quote ends a value only where a sentence or a list goes on behind it."""
 VARIABLE = "$"
 """Before the name of an environment variable, which is no secret."""
 SECRET_NAME = re.compile(

@@ -99,6 +99,7 @@ def test_an_address_that_is_refused_is_not_repeated_with_its_secrets(url: str) -
         f"hf://owner/name:{SECRET}@main",
         f"hf://owner/{SECRET}@main@host",
         f"'http://host/x?token={SECRET}'",
+        f"http://host/x?token=a'b{SECRET}",
     ],
 )
 def test_a_message_repeats_no_secret_of_a_url(url: str) -> None:
@@ -222,3 +223,8 @@ def test_names_of_secrets() -> None:
     plain = ("max_tokens", "model", "monkey", "author", "signal", "tokenizer")
     assert [name for name in secret if not is_secret_name(name)] == []
     assert [name for name in plain if is_secret_name(name)] == []
+
+
+def test_a_hidden_value_ends_with_its_quote() -> None:
+    told = without_secrets(f'{{"url":"http://h/?key={SECRET}","n":1}}')
+    assert told == '{"url":"http://h/?key=***","n":1}'
