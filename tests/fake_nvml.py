@@ -1,6 +1,8 @@
 """A driver of NVIDIA's that is played: two cards, of which the second does not tell its power.
 
 `FAKE_NVML_HANGS=1` in the environment: it tells everything once and never answers again.
+`FAKE_NVML_UNREADY=FILE`: it cannot be used while that file exists. `FAKE_NVML_LOST=FILE`: while it
+does, the first card is lost.
 """
 
 from __future__ import annotations
@@ -16,10 +18,15 @@ SOURCE = r"""
 #include <string.h>
 #include <unistd.h>
 static int asked = 0;
-int nvmlInit_v2(void) { return 0; }
-int nvmlInitWithFlags(unsigned flags) { return 0; }
+static int is_there(const char *name) {
+    const char *path = getenv(name);
+    return path && !access(path, F_OK);
+}
+int nvmlInit_v2(void) { return is_there("FAKE_NVML_UNREADY") ? 9 : 0; }
+int nvmlInitWithFlags(unsigned flags) { return nvmlInit_v2(); }
 int nvmlDeviceGetCount_v2(unsigned *count) { *count = 2; return 0; }
 int nvmlDeviceGetHandleByIndex_v2(unsigned number, void **card) {
+    if (number == 0 && is_there("FAKE_NVML_LOST")) return 15;
     *card = (void *)(unsigned long)(number + 1);
     return 0;
 }

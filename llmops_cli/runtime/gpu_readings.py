@@ -9,12 +9,15 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 EVERY_S = 5.0
 STALE_S = 30.0
+AGAIN_S = 120.0
+"""A driver may not be ready when a machine starts, and a card that was lost may come back."""
 MILLIWATTS = 1000
 
 
@@ -32,11 +35,18 @@ class GpuReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GpuReadings:
-    """Those of a moment ago. The reader begins with the first question, where there are cards."""
+    """Those of a moment ago. The reader begins with the first question."""
 
-    def __init__(self, *, every_s: float = EVERY_S, stale_s: float = STALE_S) -> None:
+    def __init__(
+        self,
+        *,
+        every_s: float = EVERY_S,
+        stale_s: float = STALE_S,
+        again_s: float = AGAIN_S,
+    ) -> None:
         self._every_s = every_s
         self._stale_s = stale_s
+        self._again_s = again_s
         self._lock = threading.Lock()
         self._has_begun = False
         self._read: list[GpuReading] = []
@@ -52,26 +62,56 @@ class GpuReadings:
         return self._read if is_fresh else []
 
     def _go_on(self) -> None:
-        read = _reader()
-        while read is not None:
-            self._read = read()
-            self._read_at = time.monotonic()
-            time.sleep(self._every_s)
+        while True:
+            cards = _cards()
+            until = time.monotonic() + self._again_s
+            while cards.are_whole or (cards.handles and time.monotonic() < until):
+                self._read = cards.readings()
+                self._read_at = time.monotonic()
+                time.sleep(self._every_s)
+            if not cards.handles:
+                time.sleep(self._again_s)
+            cards.close()
 
 
-def _reader() -> Callable[[], list[GpuReading]] | None:
-    """None without a driver, its library, or cards."""
+class _Cards(msgspec.Struct, frozen=True, kw_only=True):
+    """`handles`: by number, of those that are not lost. `nvml`: None without a driver."""
+
+    nvml: Any  # Any: an untyped library
+    count: int = 0
+    handles: dict[int, object] = {}
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether there are cards, and none of them is lost."""
+        return 0 < self.count == len(self.handles)
+
+    def readings(self) -> list[GpuReading]:
+        return [_reading(self.nvml, number, each) for number, each in self.handles.items()]
+
+    def close(self) -> None:
+        """Another look may then find what this one did not."""
+        if self.nvml is not None:
+            with suppress(Exception):
+                self.nvml.nvmlShutdown()
+
+
+def _cards() -> _Cards:
+    """None of them without a driver, its library, or rights."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        count = pynvml.nvmlDeviceGetCount()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
     except Exception:  # noqa: BLE001 - no driver, no library or no rights: no card to read
-        return None
-    if not handles:
-        return None
-    return lambda: [_reading(pynvml, number, each) for number, each in enumerate(handles)]
+        return _Cards(nvml=None)
+    count = 0
+    handles = {}
+    with suppress(Exception):
+        count = pynvml.nvmlDeviceGetCount()
+    for number in range(count):
+        with suppress(Exception):  # a card that is lost hides no other
+            handles[number] = pynvml.nvmlDeviceGetHandleByIndex(number)
+    return _Cards(nvml=pynvml, count=count, handles=handles)
 
 
 def _reading(nvml: Any, number: int, handle: object) -> GpuReading:  # Any: an untyped library

@@ -50,10 +50,13 @@ class CardReading:
 
 
 class Nvml:
-    """The cards of this machine, or those that a container was given."""
+    """The cards of this machine, or those that a container was given.
+
+    One that is lost is left out, and the others keep their numbers.
+    """
 
     def __init__(self) -> None:
-        """Raises: NvmlError without a driver."""
+        """Raises: NvmlError without a driver, or with one that is not ready."""
         try:
             self._library = ctypes.CDLL(LIBRARY)
         except OSError as error:
@@ -61,14 +64,25 @@ class Nvml:
         self._call("nvmlInit_v2")
         count = ctypes.c_uint()
         self._call("nvmlDeviceGetCount_v2", ctypes.byref(count))
-        self._cards = [self._handle(number) for number in range(count.value)]
+        self._cards: dict[int, ctypes.c_void_p] = {}
+        self._lost: list[int] = []
+        for number in range(count.value):
+            try:
+                self._cards[number] = self._handle(number)
+            except NvmlError:
+                self._lost.append(number)
 
     @property
-    def has_cards(self) -> bool:
-        return bool(self._cards)
+    def is_whole(self) -> bool:
+        """Whether there are cards, and none of them is lost."""
+        return bool(self._cards) and not self._lost
+
+    def close(self) -> None:
+        """Another one may then find what this one did not."""
+        _told(lambda: self._call("nvmlShutdown"))
 
     def readings(self) -> list[CardReading]:
-        return [self._reading(str(number), each) for number, each in enumerate(self._cards)]
+        return [self._reading(str(number), each) for number, each in self._cards.items()]
 
     def _call(self, name: str, *arguments: object) -> None:
         """Raises: NvmlError."""

@@ -56,6 +56,27 @@ while readings.now() and time.monotonic() < until:
     time.sleep(0.01)
 print(len(readings.now()), time.monotonic() - begun < 5)
 """
+COMES_BACK = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from _shared.card_readings import CardReadings
+from llmops_cli.runtime.gpu_readings import GpuReadings
+both = [kind(every_s=0.01, again_s=0.05) for kind in (CardReadings, GpuReadings)]
+until = time.monotonic() + 20
+def wait_for(cards):
+    found = None
+    while found != [cards, cards] and time.monotonic() < until:
+        time.sleep(0.01)
+        found = [[each.gpu for each in readings.now()] for readings in both]
+    print(found)
+if "FAKE_NVML_LOST" in os.environ:
+    wait_for(["1"])
+else:
+    wait_for([])
+    time.sleep(0.1)
+os.remove(os.environ.get("FAKE_NVML_LOST") or os.environ["FAKE_NVML_UNREADY"])
+wait_for(["0", "1"])
+"""
 
 
 def printed(program: str, folder: Path, **variables: str) -> str:
@@ -89,6 +110,20 @@ def test_cards_are_told_as_the_gateway_tells_them(tmp_path: Path) -> None:
 
 def test_a_driver_that_hangs_keeps_no_scrape_waiting(tmp_path: Path) -> None:
     assert printed(HANGS, tmp_path, FAKE_NVML_HANGS="1").split() == ["2", "0", "True"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "before"),
+    [("FAKE_NVML_LOST", "[['1'], ['1']]"), ("FAKE_NVML_UNREADY", "[[], []]")],
+)
+def test_a_lost_card_hides_no_other_and_a_late_driver_is_found(
+    trouble: str, before: str, tmp_path: Path
+) -> None:
+    """By engines and by the gateway: none of their cards was told any more."""
+    file = tmp_path / "trouble"
+    file.touch()
+    told = printed(COMES_BACK, tmp_path, **{trouble: str(file)}).splitlines()
+    assert told == [before, "[['0', '1'], ['0', '1']]"]
 
 
 def test_without_cards_there_are_the_gateways_gauges_of_processes() -> None:
