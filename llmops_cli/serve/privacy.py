@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.context import Asked
 
 _PERCENT = re.compile("%[0-9A-Fa-f]{2}")
@@ -98,7 +99,7 @@ def may_be_personal(asked: Asked) -> bool:
         return True  # a body of another kind than JSON
     try:
         return holds_unread(asked) or is_personal(APART.join(_strings_of(asked)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return True  # JSON that an upstream may read, and we cannot
 
 
@@ -144,7 +145,7 @@ def _unescaped(text: str) -> Iterator[str]:
     """A call's arguments are JSON in a string, where an escape may stand for a character."""
     try:
         value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return
     yield from _strings_in(value)
 

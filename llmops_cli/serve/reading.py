@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.api_words import API_WORDS, KINDS, ROLES, STRUCTURE
 from llmops_cli.serve.fields import CHOICES, FURTHER, READ, Carries, Field, FieldTable
 from llmops_cli.serve.media import MEDIA, MediaData, Medium, texts_of_data, texts_of_media
@@ -290,7 +291,7 @@ def _decoded(arguments: str) -> object:
     """A template may write a call's arguments without the escapes in which they are sent."""
     try:
         return msgspec.json.decode(arguments)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.answers.dialects.sse import END, data_of
 
 PENDING_BYTES = 16 << 10
@@ -243,7 +244,7 @@ def _texts_of_whole(raw: bytes) -> list[str]:
     """Every string of it, however it is nested."""
     try:
         answer = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return [raw.decode("utf-8", "replace")]
     return list(_strings_in(answer))
 

@@ -6,16 +6,17 @@ Each holds a lock that ends with it: numbers of processes are another container'
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 
 from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.serve.accounts.process_slots import ProcessSlots
+from llmops_cli.serve.accounts.process_slots import ProcessSlots, is_held
 
 FILE = "owners"
 
 
 class Owners:
-    """`mine` is this process's name: its slot, and what tells it from others that had the slot."""
+    """Who reserves takes a slot; who only looks at budgets needs none."""
 
     def __init__(self, folder: Path) -> None:
         """Raises: EnvironmentMissing."""
@@ -27,21 +28,33 @@ class Owners:
                 f"cannot keep budgets in {folder / FILE}: {error.strerror}",
                 hint="move it away, or set LLMOPS_STATE_DIR",
             ) from error
-        self._slots = ProcessSlots(self._file)
-        pid = os.getpid()
-        self.mine = f"{self._slots.mine}-{pid}-{_started(pid)}"
+        self._slots: ProcessSlots | None = None
 
     def close(self) -> None:
         """Ends the lock of each that this process has there."""
         os.close(self._file)
 
+    @cached_property
+    def mine(self) -> str:
+        """This process's name: its slot, and what tells it from others that had the slot.
+
+        Raises: EnvironmentMissing if every slot is taken.
+        """
+        self._slots = ProcessSlots(self._file)
+        return f"{self._slots.mine}-{_process(os.getpid())}"
+
     def is_alive(self, owner: str) -> bool:
-        if owner == self.mine:
-            return True
-        slot, *others_name = owner.split("-")
-        if len(others_name) != 2 or int(slot) == self._slots.mine:  # the slot is ours by now
-            return False
-        return self._slots.is_alive(int(slot))
+        slot, _, process = owner.partition("-")
+        if "-" not in process:  # of a gateway before slots
+            return _process(int(slot)) == owner
+        if self._slots is not None and int(slot) == self._slots.mine:
+            return owner == self.mine  # the slot is ours by now
+        return is_held(self._file, int(slot))
+
+
+def _process(pid: int) -> str:
+    """Its number, and what tells it from a later one with the same."""
+    return f"{pid}-{_started(pid)}"
 
 
 def _started(pid: int) -> str:

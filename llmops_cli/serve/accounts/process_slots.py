@@ -18,26 +18,30 @@ class ProcessSlots:
         self.mine = self._first_free()
 
     def is_alive(self, slot: int) -> bool:
-        if slot == self.mine:
-            return True
-        if not self._locks(slot):
-            return True
-        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, slot)
-        return False
+        return slot == self.mine or is_held(self._file, slot)
 
     def _first_free(self) -> int:
         for slot in range(SLOTS):
-            if self._locks(slot):
+            if _locks(self._file, slot):
                 return slot
         raise EnvironmentMissing(
             f"{SLOTS} gateways share this state already",
             hint="set another LLMOPS_STATE_DIR",
         )
 
-    def _locks(self, slot: int) -> bool:
-        """Whether nobody else had the slot; then it is ours."""
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
-        except OSError:
-            return False
+
+def is_held(file: int, slot: int) -> bool:
+    """By another process."""
+    if not _locks(file, slot):
         return True
+    fcntl.lockf(file, fcntl.LOCK_UN, 1, slot)
+    return False
+
+
+def _locks(file: int, slot: int) -> bool:
+    """Whether nobody else had the slot; then it is ours."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
+    except OSError:
+        return False
+    return True

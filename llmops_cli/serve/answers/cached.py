@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.gateway_file.model import CacheConfig, SemanticConfig
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.cache import ENTRY_MOST, Question, Store, question
@@ -233,7 +234,7 @@ def _question_of(
     fields = request.decided.fields
     try:
         body = {name: msgspec.json.decode(value) for name, value in fields.items()}
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return question(
         body,
@@ -272,7 +273,7 @@ async def _vector_of(
         charge(request, exchange.candidate, _used(raw, inner))
     try:
         return unit(msgspec.json.decode(raw)["data"][0]["embedding"])
-    except (msgspec.DecodeError, KeyError, IndexError, TypeError, ValueError):
+    except (*UNREADABLE, KeyError, IndexError, TypeError, ValueError):
         return None
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, OddAnswer, assembled
 from llmops_cli.serve.answers.dialects.sse import COMMENT, DONE, END, HEAVY_BYTES, data_of
 from llmops_cli.serve.answers.stream_guard import StreamGuard
@@ -191,7 +192,7 @@ class ChoicesStream:
 def _decoded(data: bytes) -> dict[str, Any]:  # Any: OpenAI's fields
     try:
         chunk = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise MalformedAnswer("an event is no JSON") from None
     if not isinstance(chunk, dict):
         raise MalformedAnswer("an event is no object")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.answers.dialects.choices import OddAnswer
 from llmops_cli.serve.answers.dialects.sse import (
     COMMENT,
@@ -159,7 +160,7 @@ def _cut_off(response: Json) -> Json:
 def _decoded(data: bytes) -> Json:
     try:
         chunk = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise MalformedAnswer("an event is no JSON") from None
     if not isinstance(chunk, dict):
         raise MalformedAnswer("an event is no object")

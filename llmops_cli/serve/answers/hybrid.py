@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.gateway_file.model import HybridConfig
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.relay import OK, Relay
@@ -68,7 +69,7 @@ def sure_answer(
         whole = msgspec.json.decode(raw)
         choice = whole["choices"][0]
         probability = _mean_probability(choice)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, IndexError, TypeError):
+    except (*UNREADABLE, KeyError, IndexError, TypeError):
         return None
     if choice.get("finish_reason") != "stop" or probability < sure:
         return None

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.endpoints import EMBEDDINGS, Endpoint
 
 Json = dict[str, Any]  # Any: OpenAI's fields
@@ -24,7 +25,7 @@ def is_worth_keeping(
     """`copies`: how many answers were asked for."""
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
     if not isinstance(answer, dict) or not answer or answer.get("error"):
         return False

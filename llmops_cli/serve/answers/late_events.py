@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.answers.dialects.choices import OddAnswer
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.dialects.sse import event, named_event
@@ -52,7 +53,7 @@ def _error_of(body: bytes) -> Json:
         error = msgspec.json.decode(body)["error"]
         if isinstance(error["message"], str):
             return dict(error)
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+    except (*UNREADABLE, KeyError, TypeError):
         pass
     said = body[:MESSAGE_CHARS].decode("utf-8", "replace")
     return {"message": said, "type": "server_error", "code": "upstream_error"}

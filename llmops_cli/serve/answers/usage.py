@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.answers.dialects.sse import END, data_of
 from llmops_cli.serve.context import Usage
 from llmops_cli.serve.endpoints import Endpoint, no_places
@@ -50,6 +51,19 @@ class _Counts(msgspec.Struct):
     completion_tokens_details: _Details | None = None
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
+    input_token_details: _Details | None = None
+    output_token_details: _Details | None = None
+
+    @property
+    def of_input(self) -> _Details:
+        """As chats, as responses, and as transcriptions have them."""
+        told = self.prompt_tokens_details or self.input_tokens_details or self.input_token_details
+        return told or _Details()
+
+    @property
+    def of_output(self) -> _Details:
+        told = self.completion_tokens_details or self.output_tokens_details
+        return told or self.output_token_details or _Details()
 
 
 class _Response(msgspec.Struct):
@@ -68,7 +82,7 @@ def usage_in(raw: bytes) -> Usage | None:
     """Of an answer, or an event; None if it tells nothing."""
     try:
         found = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     counts = found.usage
     if counts is None and found.response is not None:
@@ -106,31 +120,26 @@ def _usage_of(counts: _Counts) -> Usage | None:
 
 
 def _cached(counts: _Counts) -> int:
-    details = counts.prompt_tokens_details or counts.input_tokens_details
-    told = details.cached_tokens if details else None
-    return _first(told, counts.prompt_cache_hit_tokens) or 0
+    return _first(counts.of_input.cached_tokens, counts.prompt_cache_hit_tokens) or 0
 
 
 def _written(counts: _Counts) -> int:
     """To a cache that is paid for, as Anthropic's."""
-    details = counts.prompt_tokens_details or counts.input_tokens_details or _Details()
+    details = counts.of_input
     told = _first(details.cache_write_tokens, details.cache_creation_tokens)
     return _first(told, counts.cache_creation_input_tokens) or 0
 
 
 def _reasoned(counts: _Counts) -> int:
-    details = counts.completion_tokens_details or counts.output_tokens_details
-    return (_count(details.reasoning_tokens) if details else None) or 0
+    return _count(counts.of_output.reasoning_tokens) or 0
 
 
 def _heard(counts: _Counts) -> int:
-    details = counts.prompt_tokens_details or counts.input_tokens_details
-    return (_count(details.audio_tokens) if details else None) or 0
+    return _count(counts.of_input.audio_tokens) or 0
 
 
 def _spoken(counts: _Counts) -> int:
-    details = counts.completion_tokens_details or counts.output_tokens_details
-    return (_count(details.audio_tokens) if details else None) or 0
+    return _count(counts.of_output.audio_tokens) or 0
 
 
 def _first(*values: AnyCount) -> int | None:
@@ -176,7 +185,7 @@ def guessed_tokens(raw: bytes, endpoint: Endpoint) -> int:
     try:
         places = endpoint.places(msgspec.json.decode(raw))
         texts = [place.text for place in places]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+    except (*UNREADABLE, KeyError, TypeError, AttributeError):
         return len(raw) // BYTES_PER_TOKEN if endpoint.bound else 0
     return sum(map(estimated_tokens, texts))
 

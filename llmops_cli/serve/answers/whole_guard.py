@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.messages_words import SIGNED_THOUGHTS
 from llmops_cli.serve.answers.dialects.choice_texts import TextPlace, taken_thoughts
 from llmops_cli.serve.answers.dialects.slots import slots_in, without_spelling
@@ -34,7 +35,7 @@ def guarded_answer(
 ) -> GuardedAnswer:
     try:
         answer = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         answer = None
     if endpoint.answers is AnswerKind.TEXT and not isinstance(answer, dict):
         return _guarded_text(guard, raw, endpoint)
@@ -61,7 +62,7 @@ def words_size(raw: bytes, endpoint: Endpoint) -> int:
         return len(raw)
     try:
         answer = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return len(raw)
     return sum(len(place.text) for place in _places_of(answer, endpoint))
 

@@ -7,7 +7,7 @@ import sys
 import msgspec
 
 from llmops_cli.core.misfit import misfit_of
-from llmops_cli.core.wrong_json import wrong_body
+from llmops_cli.core.wrong_json import UNREADABLE, wrong_body
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.disconnect import ClientGone
 from llmops_cli.serve.context import Asked, Fields
@@ -84,7 +84,7 @@ def parse(
         asked.fields = decode_fields(plain)
     except msgspec.ValidationError:
         raise Refusal(400, _misfit(asked.values), code="invalid_body") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise Refusal(400, wrong_body(body), code="invalid_json") from None
     except RecursionError:
         raise Refusal(400, "the body is nested too deep", code="invalid_json") from None

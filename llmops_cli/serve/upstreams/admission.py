@@ -34,32 +34,40 @@ async def admit(
     until = time.monotonic() + _patience_s(asked, config)
     urgent = asked.urgency is Urgency.INTERACTIVE
     waited = False
-    while True:
-        usable = [each for each in candidates if each.upstream.usable(asked.who)]
-        usable = _willing(usable, asked.endpoint.target.path)
-        if not usable:
-            return None
-        free = _with_place(usable)
-        if free and (waited or not queues.depth(alias)):
-            return _first_untried(free, tried)
-        expected_s = queues.expected_s(alias, asked.who, urgent=urgent)
-        left_s = until - time.monotonic()
-        if left_s <= 0 or (asked.deadline and expected_s > left_s):
-            raise _overloaded("there is no place in time", expected_s)
-        is_full = not waited and queues.depth(alias) >= config.depth
-        if is_full and not queues.make_room(alias, asked.who):
-            raise _overloaded("too many requests wait already", expected_s)
-        ended = await queues.wait(
-            alias,
-            asked.who,
-            urgent=urgent,
-            again=waited,
-            seconds=left_s,
-        )
-        if ended is Waited.DISPLACED:
-            raise _overloaded("too many requests of this key wait already", expected_s)
-        waited = ended is Waited.WOKEN or bool(free)
-        candidates = current()
+    woken = False
+    try:
+        while True:
+            usable = [each for each in candidates if each.upstream.usable(asked.who)]
+            usable = _willing(usable, asked.endpoint.target.path)
+            if not usable:
+                return None
+            free = _with_place(usable)
+            if free and (waited or not queues.depth(alias)):
+                woken = False
+                return _first_untried(free, tried)
+            expected_s = queues.expected_s(alias, asked.who, urgent=urgent)
+            left_s = until - time.monotonic()
+            if left_s <= 0 or (asked.deadline and expected_s > left_s):
+                raise _overloaded("there is no place in time", expected_s)
+            is_full = not waited and queues.depth(alias) >= config.depth
+            if is_full and not queues.make_room(alias, asked.who, urgent=urgent):
+                raise _overloaded("too many requests wait already", expected_s)
+            woken = False
+            ended = await queues.wait(
+                alias,
+                asked.who,
+                urgent=urgent,
+                again=waited,
+                seconds=left_s,
+            )
+            if ended is Waited.DISPLACED:
+                raise _overloaded("too many requests of this key wait already", expected_s)
+            woken = ended is Waited.WOKEN
+            waited = woken or bool(free)
+            candidates = current()
+    finally:
+        if woken:
+            queues.pass_on(alias)
 
 
 def _is_ready(

@@ -28,7 +28,7 @@ from llmops_cli.serve.upstreams.statuses import (
     is_redirect,
     meaning_of,
 )
-from llmops_cli.serve.upstreams.upstream import EVERYWHERE
+from llmops_cli.serve.upstreams.upstream import EVERYWHERE, Upstream
 from llmops_cli.serve.upstreams.whole import check_whole, says_nothing
 from llmops_cli.serve.watch.metrics import Metrics
 
@@ -62,10 +62,8 @@ class Attempts:
         upstream may win it meanwhile. `fresh`: on a new connection. Raises: UpstreamError.
         """
         left_s = request.context.asked.left_s()
-        if left_s is not None and left_s <= 0:
-            raise ClientDeadline
         upstream = candidate.upstream
-        unsent = await unsent_to(upstream.config, request)
+        unsent = await self._unsent(upstream, request, left_s)
         start = time.monotonic()
         slot = UpstreamSlot(upstream, request.tokens, self.queues, who=request.who)
         observed = request.context.observed
@@ -97,6 +95,24 @@ class Attempts:
         request.context.observed.model_digest = upstream.digest_of(candidate.model)
         request.context.observed.side = candidate.side
         return exchange
+
+    async def _unsent(
+        self,
+        upstream: Upstream,
+        request: RoutedRequest,
+        left_s: float | None,
+    ) -> tuple[str, ...]:
+        """Fields that it is not sent. Whose place is not taken leaves it to the next that waits.
+
+        Raises: ClientDeadline; Refusal for what cannot be said in its dialect.
+        """
+        try:
+            if left_s is not None and left_s <= 0:
+                raise ClientDeadline
+            return await unsent_to(upstream.config, request)
+        except BaseException:
+            self.queues.pass_on(request.alias)
+            raise
 
     def _exchange(
         self,

@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.upstreams.errors import EndedEarly, ErrorInStream, MalformedAnswer
 from llmops_cli.serve.upstreams.reply import Reply
 
@@ -107,7 +108,7 @@ def error_in(data: bytes) -> ErrorInStream | None:
     """The error that an event, or an answer, tells; None if it tells none."""
     try:
         told = _decode(data).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return ErrorInStream(500, data)
     if told is None:
         return None

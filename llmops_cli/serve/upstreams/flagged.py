@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
+
 FORBIDDEN = 403
 
 
@@ -31,7 +33,7 @@ def is_flagged(status: int, body: bytes | None) -> bool:
         return False
     try:
         error = _decode(body).error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
     told = error.metadata if error is not None else None
     return told is not None and (told.flagged_input is not None or told.reasons is not None)

@@ -26,26 +26,47 @@ class Waited(Enum):
 Turn = asyncio.Future[Waited]
 
 
+class Line:
+    """Requests of one urgency. Those `again` were woken for nothing, and come first."""
+
+    def __init__(self) -> None:
+        self.again = deque[Turn]()
+        self.turns = Turns[Turn]()
+
+    def __len__(self) -> int:
+        return len(self.again) + len(self.turns)
+
+    def before(self, who: str) -> int:
+        return len(self.again) + self.turns.before(who)
+
+    def next(self) -> Turn | None:
+        if self.again:
+            return self.again.popleft()
+        return self.turns.next()
+
+    def remove(self, who: str, turn: Turn) -> None:
+        if turn in self.again:
+            self.again.remove(turn)
+        self.turns.remove(who, turn)
+
+
 class Queue:
     """Of one model. Interactive requests go first, and of them one of each key in turn."""
 
     def __init__(self) -> None:
-        self._again = deque[Turn]()
-        self._interactive = Turns[Turn]()
-        self._batch = Turns[Turn]()
+        self._interactive = Line()
+        self._batch = Line()
         self._woken = 0
 
     def depth(self) -> int:
         """Those that were woken and have not run yet stand in it still."""
-        waiting = len(self._again) + len(self._interactive) + len(self._batch)
-        return waiting + self._woken
+        return len(self._interactive) + len(self._batch) + self._woken
 
     def before(self, who: str, *, urgent: bool) -> int:
         """How many come before one more of this key."""
-        first = len(self._again) + self._woken
         if urgent:
-            return first + self._interactive.before(who)
-        return first + len(self._interactive) + self._batch.before(who)
+            return self._woken + self._interactive.before(who)
+        return self._woken + len(self._interactive) + self._batch.before(who)
 
     def wake(self) -> None:
         """The first that still waits."""
@@ -56,21 +77,24 @@ class Queue:
                 return
 
     def _next(self) -> Turn | None:
-        if self._again:
-            return self._again.popleft()
         return self._interactive.next() or self._batch.next()
 
-    def make_room(self, who: str) -> bool:
-        """Whether the last that came of the key with most has given its place to this one."""
-        counts = Counter(self._interactive.counts())
-        counts.update(self._batch.counts())
+    def make_room(self, who: str, *, urgent: bool) -> bool:
+        """Whether the last that came of the key with most has given its place to this one.
+
+        What waits in batch gives way first, and to others in batch nobody else does.
+        """
+        counts = Counter(self._batch.turns.counts())
+        if urgent:
+            counts.update(self._interactive.turns.counts())
         if not counts:
             return False
         key, most = counts.most_common(1)[0]
-        if most <= counts[who] + 1:
+        own = self._interactive.turns.count(who) + self._batch.turns.count(who)
+        if most <= own + 1:
             return False
-        line = self._batch if self._batch.count(key) else self._interactive
-        turn = line.last(key)
+        line = self._batch if self._batch.turns.count(key) else self._interactive
+        turn = line.turns.last(key)
         if not turn.done():
             turn.set_result(Waited.DISPLACED)
         return True
@@ -86,9 +110,9 @@ class Queue:
         line = self._interactive if urgent else self._batch
         turn: Turn = asyncio.get_running_loop().create_future()
         if again:
-            self._again.appendleft(turn)
+            line.again.appendleft(turn)
         else:
-            line.put(who, turn)
+            line.turns.put(who, turn)
         try:
             async with asyncio.timeout(seconds):
                 await turn
@@ -99,8 +123,6 @@ class Queue:
                 self.wake()
             raise
         finally:
-            if turn in self._again:
-                self._again.remove(turn)
             line.remove(who, turn)
             if _ending(turn) is Waited.WOKEN:
                 self._woken -= 1
@@ -135,10 +157,16 @@ class Queues:
         before = 0 if queue is None else queue.before(who, urgent=urgent)
         return self.interval_s * (before + 1)
 
-    def make_room(self, name: str, who: str) -> bool:
+    def make_room(self, name: str, who: str, *, urgent: bool) -> bool:
         """In a full one, for a key that has less in it than another."""
         queue = self._queues.get(name)
-        return queue is not None and queue.make_room(who)
+        return queue is not None and queue.make_room(who, urgent=urgent)
+
+    def pass_on(self, name: str) -> None:
+        """Who was woken has taken no place: the next may have it."""
+        queue = self._queues.get(name)
+        if queue is not None:
+            queue.wake()
 
     def freed(self) -> None:
         """An upstream has a place again."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.gateway_file.credentials import credentials_of, files_of
 from llmops_cli.gateway_file.upstream import TimeoutsConfig, UpstreamConfig
 from llmops_cli.gateway_file.variables import resolved
@@ -237,7 +238,7 @@ class Upstream:
             self.models = frozenset(str(entry["id"]) for entry in entries)
             self.contexts = contexts_in(entries)
             self.digests = digests_in(entries)
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        except (*UNREADABLE, KeyError, TypeError):
             return
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.errors import MalformedAnswer
 from llmops_cli.serve.upstreams.first_words import error_in
@@ -44,14 +45,13 @@ class _Choices(msgspec.Struct):
 _decode = msgspec.json.Decoder(_WholeAnswer).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_choices = msgspec.json.Decoder(_Choices).decode
-_WRONG = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 def check_whole(body: bytes, headers: Headers, *, has_choices: bool) -> None:
     """Raises: UpstreamError for what is no answer."""
     try:
         answer = _decode(body)
-    except _WRONG:
+    except UNREADABLE:
         if not has_choices and _is_list(body):
             return
         raise MalformedAnswer(_kind_of(body, headers)) from None
@@ -68,7 +68,7 @@ def _is_list(body: bytes) -> bool:
     """As text-embeddings-inference answers /rerank."""
     try:
         _decode_list(body)
-    except _WRONG:
+    except UNREADABLE:
         return False
     return True
 
@@ -87,7 +87,7 @@ def says_nothing(body: bytes) -> bool:
     """Choices without a word, a call or anything else in them."""
     try:
         choices = _decode_choices(body).choices
-    except _WRONG:
+    except UNREADABLE:
         return False
     return all(_is_empty(choice) for choice in choices)
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from llmops_cli.core.misfit import misfit_of
+from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.answers.dialects.unsent import Unsent
 from llmops_cli.serve.refusal import Refusal
 
@@ -313,7 +314,7 @@ def typed(raw: msgspec.Raw, kind: type[T], where: str) -> T:
     """A value of that type. Raises: Refusal, which says where it stands."""
     try:
         return _decoder(kind).decode(raw)  # type: ignore[no-any-return,arg-type]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         said = _unlike(raw, kind)
         raise Refusal(400, f"{where}: {said}", code="invalid_body") from None
 
@@ -322,7 +323,7 @@ def _unlike(raw: msgspec.Raw, kind: Any) -> str:  # Any: whatever type is asked 
     """In the client's words, without its values."""
     try:
         value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return "it is not JSON"
     found = misfit_of(value, kind, shows_values=False)
     return "it is not what belongs here" if found is None else found.told

@@ -231,6 +231,16 @@ def test_sound_has_a_price_and_is_bounded_where_there_may_be_some() -> None:
     assert rates.at_most(100, 50) == pytest.approx((100 * 10 + 50 * 25) / 1e6)
 
 
+def test_sound_of_a_transcription_is_read() -> None:
+    """OpenAI's has another name there."""
+    details = {"text_tokens": 0, "audio_tokens": 14_000}
+    usage = {"type": "tokens", "input_tokens": 14_000, "input_token_details": details}
+    usage |= {"output_tokens": 45, "total_tokens": 14_045}
+    found = usage_in(json.dumps({"text": "Hi", "usage": usage}).encode())
+    assert found is not None
+    assert found.audio_input_tokens == 14_000
+
+
 def test_sound_is_read_as_openai_tells_it_and_is_no_more_than_the_rest() -> None:
     details = {"prompt_tokens_details": {"audio_tokens": 70, "cached_tokens": 50}}
     details["completion_tokens_details"] = {"audio_tokens": 30, "reasoning_tokens": 5}

@@ -98,10 +98,10 @@ def test_the_key_with_most_gives_a_place_to_another_and_never_to_itself() -> Non
     async def go() -> tuple[bool, bool, bool, list[str]]:
         queues = Queues()
         tasks = await standing(queues, "many", "many", "many", "one")
-        for_itself = queues.make_room("m", "many")
-        for_new = queues.make_room("m", "new")
+        for_itself = queues.make_room("m", "many", urgent=True)
+        for_new = queues.make_room("m", "new", urgent=True)
         tasks += await standing(queues, "new")
-        for_one = queues.make_room("m", "one")
+        for_one = queues.make_room("m", "one", urgent=True)
         for _ in tasks:
             queues.freed()
         ended = await asyncio.gather(*tasks)
@@ -135,6 +135,55 @@ def test_who_leaves_in_its_turn_gives_it_on() -> None:
         first, second = await standing(queues, "one", "two")
         queues.freed()
         first.cancel()
+        return (await second).name
+
+    assert asyncio.run(go()) == "WOKEN"
+
+
+def test_batch_gives_way_first_and_displaces_batch_alone() -> None:
+    async def go() -> list[str]:
+        queues = Queues()
+        urgent = await standing(queues, "a", "a")
+        assert not queues.make_room("m", "b", urgent=False)
+        slow = [
+            asyncio.create_task(queues.wait("m", "a", urgent=False, again=False, seconds=5.0))
+            for _ in range(2)
+        ]
+        await asyncio.sleep(0)
+        assert queues.make_room("m", "b", urgent=False)
+        assert queues.make_room("m", "b", urgent=True)
+        for _ in range(2):
+            queues.freed()
+        ended = await asyncio.gather(*urgent, *slow)
+        return [each.name for each in ended]
+
+    assert asyncio.run(go()) == ["WOKEN", "WOKEN", "DISPLACED", "DISPLACED"]
+
+
+def test_batch_that_is_woken_for_nothing_comes_behind_interactive_requests() -> None:
+    async def go() -> list[bool]:
+        queues = Queues()
+        batch = queues.wait("m", "us", urgent=False, again=True, seconds=5.0)
+        waiting = asyncio.create_task(batch)
+        await asyncio.sleep(0)
+        (urgent,) = await standing(queues, "us")
+        queues.freed()
+        await asyncio.sleep(0.001)
+        done = [waiting.done(), urgent.done()]
+        queues.freed()
+        await waiting
+        return done
+
+    assert asyncio.run(go()) == [False, True]
+
+
+def test_who_takes_no_place_leaves_it_to_the_next() -> None:
+    async def go() -> str:
+        queues = Queues()
+        first, second = await standing(queues, "one", "two")
+        queues.freed()
+        assert await first is Waited.WOKEN
+        queues.pass_on("m")
         return (await second).name
 
     assert asyncio.run(go()) == "WOKEN"
