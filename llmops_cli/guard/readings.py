@@ -31,8 +31,10 @@ READ_TIMES = 2
 of ten ciphers would read the whole text anew.
 """
 EXCERPT_CHARS = 80
-LAST = (LEET, JOINED, PIG_LATIN, MENDED, ARRANGED)
+LAST = (LEET, JOINED, PIG_LATIN, MENDED)
 """Readings that lose too much for another layer below them."""
+ARRANGED_MOST = 2_000
+"""Characters of words in another order that are read further: of a long text it would cost much."""
 
 SAME_WORDS = (JOINED, MENDED, ARRANGED, NUMBERED)
 """Readings of words that were read already: only a whole attack tells something new."""
@@ -55,12 +57,18 @@ def best_reading(text: str, plain: set[str]) -> Scan:
             found = _read(view, path, span, plain)
             if found.score > best.score:
                 best = found
-            is_last = view.name in LAST and (view.name != JOINED or " " in view.text)
-            if len(path) < DEPTH and not is_last:
+            if len(path) < DEPTH and not _is_last(view):
                 queue.append((view.text, path, span))
             if seen >= MOST_VIEWS or left <= 0:
                 return best
     return best
+
+
+def _is_last(view: View) -> bool:
+    """Whether nothing is looked for below it."""
+    if view.name == ARRANGED:
+        return len(view.text) > ARRANGED_MOST
+    return view.name in LAST and (view.name != JOINED or " " in view.text)
 
 
 def _read(
