@@ -15,6 +15,9 @@ from llmops_cli.guard.meanings import Meanings
 from llmops_cli.guard.rules import Rule
 
 DATA = Path(__file__).with_name("data") / "planted.yaml"
+NAMED = " . model . "
+CALLED = " . xmodel"
+"""Where it stands by itself: it is called if an order follows, `Model: X200` is a machine."""
 
 
 @cache
@@ -28,4 +31,8 @@ def planted_in(text: str, words: str) -> list[Rule]:
 
 
 def _clauses(text: str) -> Iterator[str]:
-    return (clause.words for clause in clauses_of(text))
+    is_called = False
+    for clause in clauses_of(text):
+        words = clause.words
+        yield CALLED + words if is_called else words
+        is_called = words == NAMED
