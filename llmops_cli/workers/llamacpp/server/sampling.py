@@ -161,6 +161,7 @@ class NativeSampling:
     ) -> None:
         stages = stages_of(params, vocabulary_size=vocabulary.size, window=window)
         self._chain = samplers.chain(stages)
+        self._last = last_stage_of(params)
         self._candidates = Candidates(vocabulary.size)
 
     def draw(self, row_V: LogitsRow, tokens: TokenIds | None) -> int:
@@ -170,13 +171,17 @@ class NativeSampling:
         else:
             candidates.fill_some(tokens, row_V)
         self._chain.apply(candidates)
+        candidates.order_by_token()
+        self._last.apply(candidates)
         return candidates.selected
 
     def accept(self, token: int) -> None:
         self._chain.accept(token)
+        self._last.accept(token)
 
     def close(self) -> None:
         self._chain.close()
+        self._last.close()
 
 
 def bias_of(params: SamplingParams, vocabulary: Vocabulary) -> dict[int, float]:
@@ -192,7 +197,7 @@ def stages_of(
     vocabulary_size: int,
     window: int,
 ) -> list[NativeSampler]:
-    """In llama.cpp's order; the last one chooses."""
+    """Those that change or cut the candidates, in llama.cpp's order."""
     stages: list[NativeSampler] = []
     if params.penalizes:
         penalties = samplers.penalties(
@@ -204,7 +209,6 @@ def stages_of(
         )
         stages.append(penalties)
     if params.is_greedy:
-        stages.append(samplers.greedy())
         return stages
     if params.top_k > 0:
         stages.append(samplers.top_k(params.top_k))
@@ -213,9 +217,15 @@ def stages_of(
     if params.min_p > 0:
         stages.append(samplers.min_p(params.min_p))
     stages.append(samplers.temperature(params.temperature))
-    seed = seed_of(params)
-    stages.append(samplers.draw(seed))
     return stages
+
+
+def last_stage_of(params: SamplingParams) -> NativeSampler:
+    """The one that chooses."""
+    if params.is_greedy:
+        return samplers.greedy()
+    seed = seed_of(params)
+    return samplers.draw(seed)
 
 
 def seed_of(params: SamplingParams) -> int:

@@ -101,6 +101,21 @@ def test_a_seed_and_a_place_decide_whoever_is_beside() -> None:
     assert share_of(11, place=2) == share_of(11, place=2)
 
 
+@pytest.mark.parametrize("cut", [{"top_k": 40}, {"top_p": 0.95}, {"min_p": 0.01}, {}])
+def test_roundings_between_even_tokens_move_no_draw(cut: dict[str, float]) -> None:
+    """One row of a batch is computed by other kernels than several."""
+    pairs_V = -0.1 * (torch.arange(WORDS) // 2)
+    wanted = Sampling(temperature=1.5, seed=3, **cut)  # type: ignore[arg-type]
+
+    def drawn(seed: int) -> list[int]:
+        noise = torch.Generator().manual_seed(seed)
+        rows = (pairs_V + 1e-6 * torch.randn(WORDS, generator=noise) for _ in range(100))
+        return [draw(row, wanted, share=place / 100) for place, row in enumerate(rows)]
+
+    unlike = [one != other for one, other in zip(drawn(1), drawn(2), strict=True)]
+    assert sum(unlike) <= 10
+
+
 def test_rows_that_want_the_largest_cost_no_copy() -> None:
     scores_BV = torch.stack([scores(1), scores(2)])
     assert picked(scores_BV, [row(temperature=0), None], ends=[0]) is scores_BV

@@ -61,6 +61,23 @@ def test_a_seed_gives_the_same_tokens_again() -> None:
     assert picks(1) != picks(2)
 
 
+@pytest.mark.parametrize("cut", [{"top_k": 40}, {"top_p": 0.95}, {"min_p": 0.01}, {}])
+def test_roundings_between_even_tokens_move_no_draw(cut: dict[str, float]) -> None:
+    """One row of a batch is computed by other kernels than several."""
+    made = np.random.default_rng(7)
+    pairs = -0.1 * (np.arange(SIZE, dtype=np.float32) // 2)
+
+    def picks(spread: float) -> list[int]:
+        drawing = sampler(temperature=1.5, seed=3, **cut)
+        noise = made.normal(0, spread, (100, SIZE)).astype(np.float32)
+        tokens = [drawing.pick(pairs + row)[0] for row in noise]
+        drawing.close()
+        return tokens
+
+    unlike = [one != other for one, other in zip(picks(1e-6), picks(1e-6), strict=True)]
+    assert sum(unlike) <= 10
+
+
 @pytest.mark.parametrize(
     "params", [{"top_k": 1}, {"top_p": 0.01}, {"min_p": 1.0}, {"temperature": 1e-3}]
 )
