@@ -18,6 +18,7 @@ from llmops_cli.bench.chunks import (
 )
 from llmops_cli.bench.events import split_events
 from llmops_cli.bench.failure import ErrorKind, RequestFailure, detailed_failure, plain_failure
+from llmops_cli.core.cut_characters import with_whole_characters
 from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.wire import HttpResponse
 
@@ -107,7 +108,7 @@ def _chunk_of(raw: bytes) -> Chunk:
     try:
         return _CHUNK.decode(raw)
     except (UnicodeDecodeError, msgspec.DecodeError):  # by versions of msgspec
-        return _CHUNK.decode(raw.decode(errors="replace"))
+        return _CHUNK.decode(with_whole_characters(raw))
 
 
 def refusal_of(response: HttpResponse) -> RequestFailure:

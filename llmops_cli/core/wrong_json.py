@@ -13,6 +13,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for such bytes."""
 SEARCHED_BYTES = 64 << 10
 """Of a stranger's bytes: where a longer text stops being JSON is not looked for."""
+CUT_CHARACTER = "half of a surrogate pair stands alone: a text was cut inside a character"
 
 
 class NoJson(Exception):
@@ -39,9 +40,12 @@ def wrong_body(raw: bytes) -> str:
         return "the body is empty"
     if len(raw) <= SEARCHED_BYTES:
         try:
-            _value_of(raw)
+            value = _value_of(raw)
+            json.dumps(value, ensure_ascii=False).encode()
         except NoJson as error:
             return f"the body cannot be read: {error}"
+        except UnicodeEncodeError:
+            return f"the body cannot be read: {CUT_CHARACTER}"
     return "the body is not JSON"
 
 

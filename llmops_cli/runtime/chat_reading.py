@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.core.cut_characters import with_whole_characters
 from llmops_cli.runtime.chat_dialects import ChatReply, Spelling
 from llmops_cli.runtime.chat_errors import Retry, Unanswered, error_in
 from llmops_cli.runtime.chat_request import CHARS_PER_TOKEN, ChatRequest, chars_of
@@ -63,7 +64,7 @@ def heard(raw: bytes, spelling: Spelling, request: ChatRequest) -> HeardReply:
 def decoded_reply(raw: bytes) -> dict[str, Any]:  # Any: JSON
     """Raises: Retry, Unanswered for what is no reply, or is an error."""
     try:
-        decoded = msgspec.json.decode(raw)
+        decoded = _decoded(raw)
     except UNREADABLE:
         raise Unanswered(NO_ANSWER) from None
     if not isinstance(decoded, dict):
@@ -74,6 +75,14 @@ def decoded_reply(raw: bytes) -> dict[str, Any]:  # Any: JSON
             raise Retry(error.type, detail=error.text, is_busy=True)
         raise Unanswered("error in the reply", error.text)
     return decoded
+
+
+def _decoded(raw: bytes) -> object:
+    """Also of servers that cut an answer inside a character."""
+    try:
+        return msgspec.json.decode(raw)
+    except (UnicodeDecodeError, msgspec.DecodeError):  # by versions of msgspec
+        return msgspec.json.decode(with_whole_characters(raw))
 
 
 def _refusal(decoded: dict[str, Any]) -> Filtered | None:  # Any: JSON

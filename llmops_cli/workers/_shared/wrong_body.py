@@ -4,6 +4,7 @@ import json
 
 SEARCHED_BYTES = 64 << 10
 """Where a longer body stops being JSON is not looked for."""
+CUT_CHARACTER = "half of a surrogate pair stands alone: a text was cut inside a character"
 
 
 def wrong_body(raw: bytes) -> str:
@@ -11,7 +12,10 @@ def wrong_body(raw: bytes) -> str:
         return "the body is empty"
     is_whole = len(raw) <= SEARCHED_BYTES
     try:
-        json.loads(raw[: SEARCHED_BYTES + 1])
+        value = json.loads(raw[: SEARCHED_BYTES + 1])
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return f"the body is not JSON: {CUT_CHARACTER}"
     except json.JSONDecodeError as error:
         if is_whole:
             return f"the body is not JSON: line {error.lineno}, column {error.colno}"

@@ -186,11 +186,15 @@ def test_nothing_that_a_server_says_ends_the_load_worker(
     assert answer.failure is not None or answer.text
 
 
-def test_a_character_that_was_cut_between_two_tokens_loses_none_of_them() -> None:
-    cut = "é".encode()
+@pytest.mark.parametrize(
+    ("first", "second"), [(b"\xc3", b"\xa9"), (rb"\ud83d", rb"\ude00")], ids=["bytes", "pair"]
+)
+def test_a_character_that_was_cut_between_two_tokens_loses_none_of_them(
+    first: bytes, second: bytes
+) -> None:
     events = [
-        b'data: {"choices":[{"delta":{"content":"caf%b"}}]}\n\n' % cut[:1],
-        b'data: {"choices":[{"delta":{"content":"%b!"}}]}\n\n' % cut[1:],
+        b'data: {"choices":[{"delta":{"content":"caf%b"}}]}\n\n' % first,
+        b'data: {"choices":[{"delta":{"content":"%b!"}}]}\n\n' % second,
         b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n',
     ]
     answer = answered(b"".join(events) + DONE)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.wrong_json import wrong_body
+from llmops_cli.core.wrong_json import CUT_CHARACTER, wrong_body
 from llmops_cli.guard.learnt.model import MODEL, load_stage
 from llmops_cli.models.servable import require_servable
 from llmops_cli.models.tensors import tensors_of
@@ -99,13 +99,14 @@ def test_a_field_of_a_message_is_told_in_its_writers_words(
         (b'{"a": 1,\n  b}', "the body cannot be read: line 2, column 3 is not JSON"),
         (b'{"a": "\xff"}', "the body cannot be read: it is no text in UTF-8"),
         (b'{"a": NaN}', "the body is not JSON"),
+        (rb'{"a": "\ud83d"}', f"the body cannot be read: {CUT_CHARACTER}"),
         (b"{" + b" " * 100_000 + b"b}", "the body is not JSON"),
         pytest.param(
             b"[" * 60_000, "the body cannot be read: it is nested too deeply", marks=STOPS_EARLY
         ),
         (b"1" * 5_000, "the body cannot be read: it holds a number that is too long"),
     ],
-    ids=["empty", "broken", "bytes", "NaN", "long", "deep", "a long number"],
+    ids=["empty", "broken", "bytes", "NaN", "half a character", "long", "deep", "a long number"],
 )
 def test_a_body_is_told_to_whoever_sent_it(raw: bytes, said: str) -> None:
     assert wrong_body(raw) == said

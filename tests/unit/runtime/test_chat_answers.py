@@ -99,6 +99,12 @@ def test_a_question_has_its_own_settings() -> None:
     }
 
 
+def test_an_answer_that_was_cut_inside_a_character_is_one() -> None:
+    with serving(lambda _: says("well \ud83d")) as server:
+        found = ask_with(server)
+    assert found.text == "well \ufffd"
+
+
 def test_calls_of_tools_are_beside_the_text() -> None:
     call = {"id": "1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
     said = {"role": "assistant", "content": None, "tool_calls": [call]}

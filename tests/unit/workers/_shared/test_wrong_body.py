@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from _shared.wrong_body import wrong_body
+from _shared.wrong_body import CUT_CHARACTER, wrong_body
 
 STOPS_EARLY = pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="Python 3.14 reads on, and names the place"
@@ -20,6 +20,7 @@ STOPS_EARLY = pytest.mark.skipif(
         (b'{"a": 1,\n  b}', "the body is not JSON: line 2, column 3"),
         (b'{"a": "\xff"}', "the body is no text in UTF-8"),
         (b'{"a": NaN}', "the body is not JSON"),
+        (rb'{"a": "\ud83d"}', f"the body is not JSON: {CUT_CHARACTER}"),
         (b"{" + b" " * 100_000 + b"b}", "the body is not JSON"),
         (('{"a": "' + "é" * 40_000 + '"').encode(), "the body is not JSON"),
         (('{"ab": "' + "é" * 40_000 + '"').encode(), "the body is not JSON"),
@@ -31,6 +32,7 @@ STOPS_EARLY = pytest.mark.skipif(
         "broken",
         "bytes",
         "NaN",
+        "half a character",
         "long",
         "cut",
         "cut one further",
