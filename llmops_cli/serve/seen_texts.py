@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from llmops_cli.core.wrong_json import UNREADABLE
-from llmops_cli.serve.answers.dialects.sse import END, data_of
+from llmops_cli.serve.answers.dialects.sse import (
+    DONE,
+    END,
+    count_of_objects,
+    data_of,
+    list_of_objects,
+)
 
 PENDING_BYTES = 16 << 10
 """Of a stream's events, from which the words are taken then: they are a fiftieth of it."""
@@ -18,25 +24,25 @@ WORDS_MOST = 1 << 20
 """Characters of an answer that are kept; an answer of a million tokens is beyond all models."""
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     arguments: str | None = None
 
 
-class _Custom(msgspec.Struct):
+class _Custom(msgspec.Struct, gc=False):
     input: str | None = None
 
 
-class _Call(msgspec.Struct):
+class _Call(msgspec.Struct, gc=False):
     index: int = 0
     function: _Function | None = None
     custom: _Custom | None = None
 
 
-class _Audio(msgspec.Struct):
+class _Audio(msgspec.Struct, gc=False):
     transcript: str | None = None
 
 
-class _Detail(msgspec.Struct):
+class _Detail(msgspec.Struct, gc=False):
     """Of OpenRouter's reasoning."""
 
     index: int = 0
@@ -44,7 +50,7 @@ class _Detail(msgspec.Struct):
     summary: str | None = None
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -54,8 +60,21 @@ class _Delta(msgspec.Struct):
     audio: _Audio | None = None
     reasoning_details: list[_Detail] | None = None
 
+    @property
+    def has_more(self) -> bool:
+        """Than content."""
+        return (
+            self.reasoning_content is not None
+            or self.reasoning is not None
+            or self.refusal is not None
+            or self.tool_calls is not None
+            or self.function_call is not None
+            or self.audio is not None
+            or self.reasoning_details is not None
+        )
 
-class _Choice(msgspec.Struct):
+
+class _Choice(msgspec.Struct, gc=False):
     """`message`: where a server says all of it in one event."""
 
     index: int = 0
@@ -64,7 +83,7 @@ class _Choice(msgspec.Struct):
     message: _Delta | None = None
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, gc=False):
     """Of a stream of choices, or of typed events, where `delta` is the words themselves."""
 
     choices: list[_Choice] | None = None
@@ -102,7 +121,7 @@ class _Whole(msgspec.Struct):
     content: list[_Block] | None = None
 
 
-DONE = b"[DONE]"
+DONE_DATA = b"[DONE]"
 NO_EVENT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(_Event).decode
 _decode_all = msgspec.json.Decoder(list[_Event]).decode
@@ -137,46 +156,90 @@ class SaidText:
         self._read()
         return self._chars + sum(map(len, self._pending)) + len(self._raw)
 
+    def join(self) -> None:
+        """Each text is one string then, to be sent on: of its thousand pieces each has a cost."""
+        self._note_rest()
+        self._words = {place: ["".join(pieces)] for place, pieces in self._words.items()}
+
     def texts(self) -> list[str]:
-        self._note(b"".join(self._pending).split(END))
-        self._pending = []
+        self._note_rest()
         found = ["".join(pieces) for pieces in self._words.values()]
         return [*found, *_texts_of_whole(self._raw)] if self._raw else found
 
     def answers(self) -> list[str]:
         """What was said to whoever asked: no thoughts, no calls, no names of fields."""
-        self._note(b"".join(self._pending).split(END))
-        self._pending = []
+        self._note_rest()
         found = ["".join(pieces) for place, pieces in self._words.items() if _is_spoken(place)]
         return [*found, *_answers_of_whole(self._raw)] if self._raw else found
+
+    def _note_rest(self) -> None:
+        """All that has come, also an event that has no end."""
+        self._note(b"".join(self._pending))
+        self._pending = []
 
     def _read(self) -> None:
         """The events that are whole; what follows waits."""
         raw = b"".join(self._pending)
-        whole, _, rest = raw.rpartition(END)
+        whole, end, rest = raw.rpartition(END)
         self._pending = [rest[-EVENT_MOST:]]
         self._new_bytes = 0
         if self._chars < WORDS_MOST:
-            self._note(whole.split(END))
+            self._note(whole + end)
 
-    def _note(self, events: Sequence[bytes]) -> None:
-        datas = [data for data in map(data_of, events) if data and data != DONE]
-        for place, words in _words_of(datas):
+    def _note(self, events: bytes) -> None:
+        try:
+            heard = _decode_all(_list_of(events))
+        except NO_EVENT:
+            for data in _datas_of(events):
+                self._add(_words_of_one(data))
+        else:
+            self._hear(heard)
+
+    def _hear(self, events: Sequence[_Event]) -> None:
+        """A generator for each event would take longer than to decode it."""
+        index = -1
+        pieces: list[str] = []
+        for event in events:
+            choices = event.choices
+            if choices is None or len(choices) != 1 or event.delta is not None:
+                self._add(_words_of_event(event))
+                continue
+            choice = choices[0]
+            delta = choice.delta
+            if (
+                delta is None
+                or choice.text is not None
+                or choice.message is not None
+                or delta.has_more
+            ):
+                self._add(_words_of_event(event))
+                continue
+            words = delta.content
+            if not words:
+                continue
+            if choice.index != index:
+                index = choice.index
+                pieces = self._words.setdefault((index, "content"), [])
+            pieces.append(words)
+            self._chars += len(words)
+
+    def _add(self, found: Iterable[tuple[object, str]]) -> None:
+        """(which text they belong to, the words)."""
+        for place, words in found:
             self._words.setdefault(place, []).append(words)
             self._chars += len(words)
 
 
-def _words_of(datas: Sequence[bytes]) -> Iterator[tuple[object, str]]:
-    """(which text they belong to, the words).
+def _datas_of(events: bytes) -> list[bytes]:
+    return [data for data in map(data_of, events.split(END)) if data and data != DONE_DATA]
 
-    All are decoded as one list, which takes half as long as one by one.
-    """
-    try:
-        for event in _decode_all(b"[%b]" % b",".join(datas)):
-            yield from _words_of_event(event)
-    except NO_EVENT:
-        for data in datas:
-            yield from _words_of_one(data)
+
+def _list_of(events: bytes) -> bytes:
+    """As one JSON list, which is decoded in half the time."""
+    objects = events.removesuffix(DONE)
+    if count_of_objects(objects):
+        return list_of_objects(objects)
+    return b"[%b]" % b",".join(_datas_of(events))
 
 
 def _words_of_one(data: bytes) -> Iterator[tuple[object, str]]:

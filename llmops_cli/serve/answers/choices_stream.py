@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.answers.dialects.choices import ChoiceFormat, OddAnswer, assembled
-from llmops_cli.serve.answers.dialects.sse import COMMENT, DONE, END, HEAVY_BYTES, data_of
+from llmops_cli.serve.answers.dialects.sse import (
+    COMMENT,
+    DONE,
+    END,
+    HEAVY_BYTES,
+    count_of_objects,
+    data_of,
+    list_of_objects,
+)
 from llmops_cli.serve.answers.stream_guard import StreamGuard
 from llmops_cli.serve.answers.usage import UsageEvents, tokens_of_events, usage_in
 from llmops_cli.serve.context import GuardVerdict, Usage
@@ -21,6 +30,16 @@ if TYPE_CHECKING:
 EVENT_MOST = 8 << 20
 KEPT_MOST = 8 << 20
 """Of the events of an answer that may be given again: forty thousand tokens, mostly."""
+
+TELLING = (b'"error"', b"data: [DONE]")
+COUNT = re.compile(rb'"usage"(?!: ?null)')
+
+
+class _Object(msgspec.Struct, gc=False):
+    """Whatever it has."""
+
+
+_decode_objects = msgspec.json.Decoder(list[_Object]).decode
 
 
 class ChoicesStream:
@@ -66,25 +85,30 @@ class ChoicesStream:
             self._held = b""
         if not piece.endswith(END):
             piece = self._hold_back(piece)
-        count = piece.count(END)
-        # The way of nearly all events, once a token: nothing is decoded.
-        if (
-            count == 1
-            and self._guard is None
-            and piece.startswith(b"data: {")
-            and piece.endswith(b"}\n\n")
-            and (b'"usage"' not in piece or b'"usage":null' in piece)
-            and b'"error"' not in piece
-        ):
-            self._events += 1
-            self._bytes += len(piece)
-            self._last = piece
+        plain = 0 if self._guard is not None else self._plain_end(piece)
+        if plain == len(piece):
             shown = piece
         else:
-            shown = b"".join([self._event(event) for event in piece.split(END)[:-1]])
+            events = piece[plain:].split(END)[:-1]
+            shown = b"".join([piece[:plain], *map(self._event, events)])
         if self._kept is not None:
             self._keep(piece if self._guard is None else shown)
         return shown
+
+    def _plain_end(self, piece: bytes) -> int:
+        """Where the events end that are only counted: nearly all, one for each token.
+
+        Of one that comes alone nothing is decoded; several are by one call of C.
+        """
+        end = _first_told(piece)
+        events = piece if end == len(piece) else piece[:end]
+        count = count_of_objects(events)
+        if not count or (count > 1 and not _are_objects(events, count)):
+            return 0
+        self._last = events[_begin_of_event(events, end - len(END)) : -len(END)]
+        self._bytes += end - count * len(END)
+        self._events += count
+        return end
 
     def _keep(self, events: bytes) -> None:
         if self._kept is None:
@@ -187,6 +211,33 @@ class ChoicesStream:
             return None
         found = assembled(b"".join(self._kept), self._form)
         return None if found is None else msgspec.json.encode(found)
+
+
+def _first_told(piece: bytes) -> int:
+    """Where the first event begins that tells a count, an error or the end."""
+    end = len(piece)
+    for sign in TELLING:
+        place = piece.find(sign, 0, end)
+        if place >= 0:
+            end = _begin_of_event(piece, place)
+    if b'"usage"' in piece:
+        count = COUNT.search(piece, 0, end)
+        if count is not None:
+            end = _begin_of_event(piece, count.start())
+    return end
+
+
+def _begin_of_event(piece: bytes, place: int) -> int:
+    before = piece.rfind(END, 0, place)
+    return 0 if before < 0 else before + len(END)
+
+
+def _are_objects(events: bytes, count: int) -> bool:
+    """Whether each of these, of which each is one line, is a JSON object."""
+    try:
+        return len(_decode_objects(list_of_objects(events))) == count
+    except UNREADABLE:
+        return False
 
 
 def _decoded(data: bytes) -> dict[str, Any]:  # Any: OpenAI's fields

@@ -44,6 +44,8 @@ class Wire(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._patience: Patience | None = None
+        self._come: list[bytes] = []
+        self.on_body = self._come.append
         self.reset()
 
     def reset(self, translation: AnswerTranslation | None = None) -> None:
@@ -63,6 +65,7 @@ class Wire(asyncio.Protocol):
         self.content_type = b""
         self._unpacker: Unpacker | None = None
         self._lines: EventLines | None = None
+        self._come.clear()
         self._translated: AnswerTranslation | None = None
         self._head_bytes = 0
         self._kept = False
@@ -113,6 +116,7 @@ class Wire(asyncio.Protocol):
         self.last = asyncio.get_running_loop().time()
         try:
             self._parser.feed_data(data)
+            self._take_come()
         except httptools.HttpParserUpgrade:
             self._break(MalformedAnswer("it changes to another protocol"))
         except httptools.HttpParserError as error:
@@ -124,6 +128,8 @@ class Wire(asyncio.Protocol):
         self._wake()
 
     def _break(self, why: UpstreamError) -> None:
+        """What had come before is still good."""
+        self._take_come()
         if self.broken is None:
             self.broken = why
         self.close()
@@ -185,17 +191,35 @@ class Wire(asyncio.Protocol):
         except MalformedAnswer as error:
             self._break(error)
 
-    def on_body(self, body: bytes) -> None:
+    # A stream's read has a hundred pieces, one for each token: `on_body` of the parser does nothing
+    # but put them into a list of C, and they are looked at together.
+
+    def _take_come(self) -> None:
+        if not self._come:
+            return
+        come = tuple(self._come)
+        self._come.clear()
         if self.complete or self.broken:
             return
         self.begun = True
+        if self._unpacker is None and self._translated is None:
+            body = come[0] if len(come) == 1 else b"".join(come)
+            self._hold(body if self._lines is None else self._lines.feed(body))
+            return
+        for body in come:
+            if self.broken:
+                return
+            self._hold(self._meant(body))
+
+    def _meant(self, body: bytes) -> bytes:
+        """A piece of a body that is packed, or in another dialect."""
         if self._unpacker is not None:
             body = self._unpacked(self._unpacker, body)
         if self._lines is not None:
             body = self._lines.feed(body)
         if self._translated is not None:
             body = self._in_chat(self._translated.feed, body)
-        self._hold(body)
+        return body
 
     def _in_chat(self, translate: Callable[..., bytes], *events: bytes) -> bytes:
         try:
@@ -222,6 +246,7 @@ class Wire(asyncio.Protocol):
             return b""
 
     def on_message_complete(self) -> None:
+        self._take_come()
         if self.status >= 200 and not self.complete and not self.broken:
             self._end()
             self._kept = self._parser.should_keep_alive()

@@ -80,6 +80,15 @@ def test_of_a_long_stream_only_the_words_are_kept() -> None:
     assert said.texts() == ["word " * 2000]
 
 
+def test_words_are_the_same_when_they_were_joined_to_be_sent() -> None:
+    said = SaidText()
+    said.feed(choice(0, content="one") + choice(1, content="1") + choice(0, content=" two"))
+    said.feed(b'data: {"choices": [{"delta": {"content": " three"}}]}')
+    said.join()
+    said.feed(b"\n\n" + choice(0, content=" four"))
+    assert said.texts() == ["one two three four", "1"]
+
+
 def test_an_event_without_end_costs_no_more_than_its_bytes() -> None:
     """Each piece was joined with all before it: a megabyte byte by byte took minutes."""
     said = SaidText()

@@ -51,6 +51,45 @@ def test_a_count_that_nobody_asked_for_is_read_and_hidden(
     assert stream.usage.output_tokens == 7
 
 
+@settings(max_examples=60)
+@given(pieces=words, places=places)
+def test_a_stream_without_a_count_has_the_same_estimate_wherever_it_is_cut(
+    pieces: list[str], places: list[int]
+) -> None:
+    raw = stream_of(pieces, usage=False)
+    once = chat_stream()
+    several = chat_stream()
+    assert passed(once, [raw]) == passed(several, cut(raw, places))
+    assert once.usage.output_tokens == several.usage.output_tokens
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"data: {oops}\n\n",
+        b'data: {"choices": []},{"choices": []}\n\n',
+        b'data: {"error": {"message": "no"}}\n\n',
+        b"data: []\n\n",
+    ],
+)
+@pytest.mark.parametrize("before", [1, 5])
+def test_an_odd_event_among_many_in_one_read_is_no_part_of_an_answer(
+    odd: bytes, before: int
+) -> None:
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+    with pytest.raises(UpstreamError):
+        chat_stream().feed(event * before + odd + event)
+
+
+def test_many_events_in_one_read_are_passed_without_those_that_nobody_asked_for() -> None:
+    stream = chat_stream(hides_usage=True)
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}],"usage":null}\n\n'
+    count = b'data: {"choices":[],"usage":{"prompt_tokens":2,"completion_tokens":9}}\n\n'
+    end = b"data: [DONE]\n\n"
+    assert passed(stream, [event * 9 + count + end]) == event * 9 + end
+    assert stream.usage.output_tokens == 9
+
+
 @settings(max_examples=60, deadline=None)
 @given(pieces=words, places=places)
 def test_a_guarded_stream_says_the_same_wherever_it_is_cut(

@@ -78,6 +78,12 @@ def test_garbage_for_an_answer_is_complete_or_broken_but_never_an_exception(
         assert not complete or status >= 200
 
 
+def test_what_came_before_an_odd_end_in_the_same_read_can_be_read() -> None:
+    status, body, complete, broken = received([FINE[:-5] + b"x\r\n"], closed=False)
+    assert (status, body, complete) == (200, b"Hello...", False)
+    assert broken
+
+
 class Shouting:
     """Words in capitals; an answer ends with a full stop."""
 
