@@ -31,13 +31,20 @@ PRINTABLE_SHARE = 0.9
 WORDS_SHARE = 0.8
 LOOKED_AT = 512
 """Characters of a decoded text that tell whether it is one."""
-SAMPLE = 2048
-"""Characters of a long run that are decoded before all of it is."""
+SAMPLE = 16
+"""Characters of a run that are decoded before all of it is: whole octets in each of its forms."""
+SAMPLE_85 = 20
+"""The same where five characters are four octets."""
 BASE32 = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789abcdefghijklmnopqrstuv")
 """To the digits that int() reads."""
 BASE32_RUN = re.compile("[A-Z2-7]*")
 BASE85_MOST = 2000
 """Characters: Python's decoder is slow, and long runs without frame are something else."""
+WORDS_OF_ADDRESSES = re.compile(
+    r"\s*+(?:(?:[A-Z]?[a-z]{3,}+[-_/]{0,2}+|[0-9]{1,4}+[-_/]{1,2}+))++\s*+", re.ASCII
+)
+"""A long word, names put together, a path: in what base64 says a capital is alone."""
+ADDRESS = "://"
 PACKED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 """How what gzip or zlib packed begins."""
 EITHER_FORM = zlib.MAX_WBITS | 32
@@ -108,6 +115,8 @@ def read_hex(run: str) -> str | None:
 
 
 def _base85(run: str) -> str | None:
+    if ADDRESS in run:
+        return None
     is_framed = run.startswith("<~")
     if not is_framed and (
         len(run) > BASE85_MOST or run.replace("/", "").replace("+", "").isalnum()
@@ -119,6 +128,8 @@ def _base85(run: str) -> str | None:
     body = run.removeprefix("<~").removesuffix("~>").encode()
     for decode in decoders:
         try:
+            if not _may_be_readable(decode(body[:SAMPLE_85])):
+                continue
             found = _readable(decode(body))
         except ValueError:
             continue
@@ -174,7 +185,7 @@ def _sampled(decode: Callable[[str], bytes], run: str) -> str | None:
     `decode` raises ValueError.
     """
     try:
-        if len(run) > 2 * SAMPLE and not _may_be_readable(decode(run[:SAMPLE])):
+        if len(run) > SAMPLE and not _may_be_readable(decode(run[:SAMPLE])):
             return None
         return _readable(decode(run))
     except ValueError:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator
+from functools import lru_cache
 
 import msgspec
 
 ALPHABET = string.ascii_lowercase
 EVERY_CASE = ALPHABET + string.ascii_uppercase
+SUBSTITUTIONS = 128
+"""That are remembered: there are 104."""
 LETTERS = len(ALPHABET)
 ANCHORS = (
     "ignore",
@@ -90,6 +93,7 @@ class Cipher(msgspec.Struct, frozen=True):
         return said[::-1] if self.backwards else said
 
 
+@lru_cache(SUBSTITUTIONS)
 def _substitution(step: int, shift: int) -> dict[int, int]:
     """Each letter's place in the alphabet times `step` (1, or -1 as in atbash) plus `shift`."""
     turned = "".join(ALPHABET[(step * place + shift) % LETTERS] for place in range(LETTERS))

@@ -18,7 +18,6 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.guard.rules import Rule, RuleSet
-from llmops_cli.guard.skeleton import skeleton
 from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "meanings.yaml"
@@ -44,6 +43,14 @@ class Combination(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return Rule(id=self.id, family=self.family, weight=self.weight, any=(), says_again=True)
 
 
+class _Choice(msgspec.Struct, frozen=True):
+    """A combination, with its rule and all that has to be said for it."""
+
+    combination: Combination
+    rule: Rule
+    parts: frozenset[str]
+
+
 class _MeaningsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     macros: dict[str, str]
     meanings: dict[str, tuple[str, ...]]
@@ -54,36 +61,47 @@ class _MeaningsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Meanings:
     """A file of them, compiled. `reach`: how many sentences before and after are near.
 
-    What combinations begin with is looked for in all of the text, the rest beside it.
+    What a combination needs is looked for in all of the text, which has most of it nowhere.
     """
 
     def __init__(self, path: Path, *, reach: int) -> None:
         file = msgspec.convert(load_yaml(path.read_bytes()), _MeaningsFile)
-        begins = {each.all[0] for each in file.combinations}
-        self._begins = _rule_set(file, begins)
-        self._each = _rule_set(file, file.meanings.keys())
-        self._combinations = [(each, each.rule) for each in file.combinations]
+        self._each = _rule_set(file)
+        self._combinations = [
+            _Choice(each, each.rule, each.near.union(each.all)) for each in file.combinations
+        ]
         self._cancels = file.cancels
         self._reach = reach
         self._meant_in = lru_cache(REMEMBERED)(self._look)
+
+    @property
+    def patterns(self) -> Sequence[str]:
+        """Of all meanings, by number."""
+        return self._each.patterns
 
     def held(
         self,
         words: str,
         sentences: Callable[[], Iterable[str]],
+        possible_patterns: AbstractSet[int] | None = None,
     ) -> list[Rule]:
-        """The weightiest combination of each id that holds somewhere. `words`: of all sentences."""
-        begun = self._begins.matches(words)
-        if not begun:
-            return []
-        said = {rule.id for rule in self._each.matches(words)}
-        possible = [
-            (combination, rule)
-            for combination, rule in self._combinations
-            if said.issuperset(combination.all) and said.issuperset(combination.near)
-        ]
+        """The weightiest combination of each id that holds somewhere. `words`: of all sentences.
+
+        `possible_patterns`: those that these have the words for, where that is known.
+        """
+        numbers = possible_patterns
+        if numbers is None:
+            numbers = self._each.possible(words)
+        possible = _complete(self._combinations, self._each.owners_of(numbers))
+        begun = self._begun(words, numbers, possible)
+        said = {rule.id for rule in begun}
+        possible = [each for each in possible if each.combination.all[0] in said]
+        said |= self._said(words, numbers, _names_in(possible) - said)
+        possible = _complete(possible, said)
         if not possible:
             return []
+        begins = {each.combination.all[0] for each in possible}
+        begun = {rule: patterns for rule, patterns in begun.items() if rule.id in begins}
         every = list(sentences())
         found: dict[str, Rule] = {}
         for place in self._places(words, begun, every):
@@ -93,39 +111,67 @@ class Meanings:
                     found[rule.id] = rule
         return list(found.values())
 
+    def _begun(
+        self,
+        words: str,
+        numbers: AbstractSet[int],
+        possible: Sequence[_Choice],
+    ) -> dict[Rule, list[int]]:
+        """What combinations begin with, where the text has it."""
+        begins = {each.combination.all[0] for each in possible}
+        return self._each.matches_of(words, self._each.of_rules(numbers, begins))
+
+    def _said(
+        self,
+        words: str,
+        numbers: AbstractSet[int],
+        names: AbstractSet[str],
+    ) -> set[str]:
+        """Those of the meanings that the text has."""
+        held = self._each.matches_of(words, self._each.of_rules(numbers, names))
+        return {rule.id for rule in held}
+
     def _places(
         self,
         words: str,
         begun: dict[Rule, list[int]],
         sentences: Sequence[str],
     ) -> list[int]:
-        """Numbers of the sentences that something begins in, by where it stands in the words."""
+        """Numbers of the sentences that something stands in.
+
+        What is found over the end of one may as well stand in the next by itself.
+        """
         ends = list(itertools.accumulate(len(sentence) - 1 for sentence in sentences))
         if not ends or ends[-1] != len(words) - 1:
             return list(range(len(sentences)))
-        starts = {
-            start
+        spans = {
+            span
             for patterns in begun.values()
             for pattern in patterns
-            for start, _ in self._begins.spans(pattern, words)
+            for span in self._each.spans(pattern, words)
         }
-        return sorted({bisect.bisect_right(ends, start) for start in starts})
+        places: set[int] = set()
+        for start, end in spans:
+            first = bisect.bisect_right(ends, start)
+            places.update(range(first, bisect.bisect_left(ends, end - 1) + 1))
+        return sorted(places)
 
     def _held_at(
         self,
         sentences: Sequence[str],
         place: int,
-        possible: Sequence[tuple[Combination, Rule]],
+        possible: Sequence[_Choice],
     ) -> Iterator[Rule]:
         here = self._meant_in(sentences[place])
         around: set[str] | None = None
-        for combination, rule in possible:
+        for choice in possible:
+            combination = choice.combination
             if not here.issuperset(combination.all) or not here.isdisjoint(combination.unless):
                 continue
             if around is None:
                 around = self._meant_around(sentences, place)
             if around.issuperset(combination.near):
-                yield rule
+                yield choice.rule
 
     def _meant_around(self, sentences: Sequence[str], place: int) -> set[str]:
         near = sentences[max(place - self._reach, 0) : place + self._reach + 1]
@@ -138,21 +184,27 @@ class Meanings:
         return said.difference(*cancelled)
 
 
-def _rule_set(file: _MeaningsFile, names: AbstractSet[str]) -> RuleSet:
+def _complete(possible: Sequence[_Choice], said: AbstractSet[str]) -> list[_Choice]:
+    """Those of which all meanings are said somewhere."""
+    return [each for each in possible if each.parts <= said]
+
+
+def _names_in(possible: Sequence[_Choice]) -> set[str]:
+    return {name for each in possible for name in each.parts}
+
+
+def _rule_set(file: _MeaningsFile) -> RuleSet:
     rules = [
-        Rule(id=name, family="", weight=0.0, any=file.meanings[name]) for name in sorted(names)
+        Rule(id=name, family="", weight=0.0, any=file.meanings[name])
+        for name in sorted(file.meanings)
     ]
     return RuleSet(rules, file.macros)
 
 
 @cache
-def _meanings() -> Meanings:
+def builtin_meanings() -> Meanings:
+    """Those of data/meanings.yaml."""
     return Meanings(DATA, reach=3)
-
-
-def meanings_held(text: str, words: str) -> list[Rule]:
-    """`words`: the text's skeleton."""
-    return _meanings().held(words, lambda: map(skeleton, sentences_of(text)))
 
 
 def sentences_of(text: str) -> Iterator[str]:

@@ -17,8 +17,8 @@ import msgspec
 from llmops_cli.guard.pattern_forms import Gap, Line, lines_of
 from llmops_cli.guard.skeleton import words_of
 
-START_CHARS = 4
-"""Of a word whose end is open."""
+START_SIZES = (2, 3, 4)
+"""Characters of a word whose end is open: as many as are known, up to the last of these."""
 KINDS = 3
 """Kinds of words that are asked for, the rarest of a pattern."""
 SEEN_MOST = 50_000
@@ -56,6 +56,7 @@ class NeededWords:
         self._free = 0
         for place, (_, line) in enumerate(lines):
             self._ask(place, sorted(_needs(line), key=_commonness)[:KINDS])
+        self._seconds = frozenset(word for pair in self._pairs.values() for word in pair)
         self._bits = _WordBits(self._words, self._starts)
 
     def _ask(self, place: int, needs: Sequence[_Need]) -> None:
@@ -72,6 +73,12 @@ class NeededWords:
                 known[second or first] = known.get(second or first, 0) | bit
             for start in needs[kind].starts:
                 self._starts[start] = self._starts.get(start, 0) | bit
+
+    def asks_for_one_of(self, words: frozenset[str]) -> bool:
+        """Whether some pattern needs one of the words, by itself or in a pair."""
+        return any(
+            self._bits[word] or word in self._pairs or word in self._seconds for word in words
+        )
 
     def possible(self, skeleton: str) -> set[int]:
         """Numbers of the patterns that it may hold."""
@@ -105,7 +112,9 @@ class _WordBits(dict[str, int]):
         return words - self._without
 
     def __missing__(self, word: str) -> int:
-        bits = self._words.get(word, 0) | self._starts.get(word[:START_CHARS], 0)
+        bits = self._words.get(word, 0)
+        for size in START_SIZES:
+            bits |= self._starts.get(word[:size], 0)
         if len(word) > SEEN_CHARS:
             return bits
         if not bits and len(self._without) < SEEN_MOST:
@@ -152,8 +161,8 @@ def _need_of(parts: Iterable[str]) -> _Need | None:
         rarest = max(pairs or whole, key=len, default="")
         if rarest and len(rarest) + 2 >= len(end):
             words.add(rarest)
-        elif len(end) >= START_CHARS:
-            starts.add(end[:START_CHARS])
+        elif len(end) >= START_SIZES[0]:
+            starts.add(end[: START_SIZES[-1]])
         else:
             return None
     return _Need(frozenset(words), frozenset(starts))

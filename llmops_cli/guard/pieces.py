@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from llmops_cli.guard.evidence import Span
-from llmops_cli.guard.meanings import meanings_held
+from llmops_cli.guard.phrases import meanings_held, rules_held
 from llmops_cli.guard.rules import Rule, builtin
 from llmops_cli.guard.skeleton import lookalike_skeleton, skeleton, words_of
 from llmops_cli.guard.structure import REPEATED, structure_of
@@ -102,7 +102,7 @@ def _piece(
 
 def held_in(text: str, words: str) -> tuple[Held, ...]:
     """The rules that hold for the words, and for the text's structure."""
-    held = list(builtin().rules.matches(words).items())
+    held = list(rules_held(words).items())
     may_be_glued = words_of(words).longest >= LONG_LEAST
     if may_be_glued and LONG_WORD.search(
         words
@@ -125,5 +125,5 @@ def _disguised(
     if lookalikes is None or lookalikes == words:
         return ()
     plain = {rule for rule, _ in held}
-    found = builtin().rules.matches(lookalikes)
+    found = rules_held(lookalikes)
     return tuple(rule for rule in found if rule not in plain)

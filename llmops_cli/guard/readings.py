@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from llmops_cli.guard.evidence import ATTACK, DISGUISE, HIDDEN_TEXT, Evidence, Scan, Span
-from llmops_cli.guard.meanings import meanings_held
 from llmops_cli.guard.normalise import normalise
+from llmops_cli.guard.phrases import meanings_held, rules_held, says_new_words
 from llmops_cli.guard.pieces import WINDOW_CHARS, pieces_of
 from llmops_cli.guard.rules import Rule, builtin
 from llmops_cli.guard.skeleton import skeleton
@@ -54,6 +54,8 @@ def best_reading(text: str, plain: set[str]) -> Scan:
             left -= len(view.text)
             path = (*names, view.name)
             span = where if names else view.span
+            if view.name == LEET and not says_new_words(view.text, here):
+                continue
             found = _read(view, path, span, plain)
             if found.score > best.score:
                 best = found
@@ -102,7 +104,7 @@ def _rules_of(view: View, text: str) -> list[Rule]:
         worst = next((suspects[0] for suspects in groups if suspects), None)
         return [] if worst is None else list(worst.held)
     words = skeleton(text)
-    held = list(builtin().rules.matches(words))
+    held = list(rules_held(words))
     if view.glued or " " not in words.strip():
         held += [rule for rule in builtin().glued.matches(words) if rule not in held]
     return [*held, *structure_of(text, words), *meanings_held(text, words)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import msgspec
@@ -28,11 +28,8 @@ SOME_CHARS = re.compile(r"\[\^ \]\{0,(\d+)\}")
 LANGUAGES = "languages."
 """Ids of the rules for languages other than English."""
 TOGETHER = 64
-"""Patterns in one automaton: with all, its states overflow RE2's cache: ten times slower."""
+"""Patterns in other scripts in one automaton: hardly any of them begins in a text."""
 TOGETHER_GLUED = 24
-GAP = re.compile(r"\)\{0,(\d+)\}")
-FREE_WORDS_MOST = 4
-"""A pattern that leaves open more words is in none with others: their states would multiply."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,14 +53,41 @@ class _RulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     carry_out: list[str]
 
 
-class _Group(msgspec.Struct, frozen=True):
-    """Patterns by number, and what looks for them all at once."""
+class _Automata:
+    """Patterns, each by itself, made when a text first may hold it.
 
-    numbers: tuple[int, ...]
-    automaton: PatternSet
+    Of few states each, they are read ten times faster than in one: its states are every mixture
+    of theirs. Those in other scripts, which no word tells of beforehand, are together.
+    """
 
-    def match(self, raw: bytes) -> list[int]:
-        return [self.numbers[index] for index in self.automaton.match(raw)]
+    def __init__(self, patterns: list[str], *, glued: bool) -> None:
+        self._patterns = patterns
+        numbers = range(len(patterns))
+        many = [number for number in numbers if glued or not patterns[number].isascii()]
+        size = TOGETHER_GLUED if glued else TOGETHER
+        self._groups = [tuple(many[at : at + size]) for at in range(0, len(many), size)]
+        self._in_groups = frozenset(many)
+        self._made: dict[tuple[int, ...], PatternSet] = {}
+
+    def match(self, raw: bytes, possible: AbstractSet[int]) -> list[int]:
+        """Those of the possible ones that the text holds."""
+        alone = possible - self._in_groups
+        held = [number for number in alone if self._of((number,)).match(raw)]
+        if len(alone) == len(possible):
+            return held
+        for group in self._groups:
+            if not possible.isdisjoint(group):
+                matched = self._of(group).match(raw)
+                held += [group[index] for index in matched if group[index] in possible]
+        return held
+
+    def _of(self, numbers: tuple[int, ...]) -> PatternSet:
+        made = self._made.get(numbers)
+        if made is None:
+            written = [self._patterns[number] for number in numbers]
+            made = PatternSet(written, together=len(written), options=_options())
+            self._made[numbers] = made
+        return made
 
 
 class RuleSet:
@@ -83,13 +107,18 @@ class RuleSet:
             for pattern in rule.any:
                 self._owners.append(rule)
                 self._patterns.append(expand(pattern, macros, glued=glued))
-        together = TOGETHER_GLUED if glued else TOGETHER
-        self._groups = list(_groups(self._owners, self._patterns, together))
-        self._group_of = {
-            number: place for place, group in enumerate(self._groups) for number in group.numbers
-        }
+        self._automata = _Automata(self._patterns, glued=glued)
         self._ranks = {number: self._rank_of(number) for number in range(len(self._patterns))}
-        self._needed = None if glued else NeededWords(self._patterns)
+        self._is_glued = glued
+
+    @property
+    def patterns(self) -> Sequence[str]:
+        """By number."""
+        return self._patterns
+
+    @cached_property
+    def _needed(self) -> NeededWords:
+        return NeededWords(self._patterns)
 
     def _rank_of(self, number: int) -> tuple[bool, int]:
         """Where it is told of: other languages' last."""
@@ -97,20 +126,29 @@ class RuleSet:
 
     def matches(self, skeleton: str) -> dict[Rule, list[int]]:
         """Rule -> numbers of its patterns that are in the skeleton."""
-        possible = self._possible(skeleton)
+        return self.matches_of(skeleton, self.possible(skeleton))
+
+    def matches_of(self, skeleton: str, possible: AbstractSet[int]) -> dict[Rule, list[int]]:
+        """The same, of patterns with these numbers."""
         if not possible:
             return {}
-        raw = skeleton.encode()
-        held: list[int] = []
-        for place in {self._group_of[number] for number in possible}:
-            held += self._groups[place].match(raw)
+        held = self._automata.match(skeleton.encode(), possible)
         found: dict[Rule, list[int]] = {}
         for number in sorted(held, key=self._ranks.__getitem__):
             found.setdefault(self._owners[number], []).append(number)
         return found
 
-    def _possible(self, skeleton: str) -> AbstractSet[int]:
-        if self._needed is None:
+    def owners_of(self, numbers: Iterable[int]) -> set[str]:
+        """Ids of the rules that have them."""
+        return {self._owners[number].id for number in numbers}
+
+    def of_rules(self, numbers: Iterable[int], ids: AbstractSet[str]) -> set[int]:
+        """Those of the patterns that belong to these rules."""
+        return {number for number in numbers if self._owners[number].id in ids}
+
+    def possible(self, skeleton: str) -> AbstractSet[int]:
+        """Numbers of the patterns that it has the words for."""
+        if self._is_glued:
             return dict.fromkeys(range(len(self._patterns))).keys()
         return self._needed.possible(skeleton)
 
@@ -125,33 +163,6 @@ class RuleSet:
             chars = start + len(match[0].decode(errors="ignore"))
             done = match.end()
             yield start, chars
-
-
-def _groups(
-    owners: list[Rule],
-    patterns: list[str],
-    together: int,
-) -> Iterator[_Group]:
-    """The patterns with what looks for them: other languages' in passes of their own.
-
-    Hardly any of those begins in a text, so that together they make few states.
-    """
-    numbers = range(len(patterns))
-    others = [number for number in numbers if owners[number].id.startswith(LANGUAGES)]
-    usual = sorted(set(numbers) - set(others))
-    alone = [number for number in usual if _free_words(patterns[number]) > FREE_WORDS_MOST]
-    usual = [number for number in usual if number not in alone]
-    groups: list[tuple[int, ...]] = [(number,) for number in alone]
-    for kind in (usual, others):
-        groups += [tuple(kind[at : at + together]) for at in range(0, len(kind), together)]
-    for group in groups:
-        written = [patterns[number] for number in group]
-        yield _Group(group, PatternSet(written, together=together, options=_options()))
-
-
-def _free_words(pattern: str) -> int:
-    """Words that it leaves open, at most, counted over all of its alternatives."""
-    return sum(int(most) for most in GAP.findall(pattern))
 
 
 @cache

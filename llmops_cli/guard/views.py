@@ -6,14 +6,22 @@ import re
 import string
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import msgspec
 import re2
 
 from llmops_cli.guard.arranged import arranged, numbered
 from llmops_cli.guard.automata import PatternSet, without_surrogates
-from llmops_cli.guard.carriers import BY_NAME, CARRIERS, Carrier, read_base32, read_base64, read_hex
+from llmops_cli.guard.carriers import (
+    BY_NAME,
+    CARRIERS,
+    WORDS_OF_ADDRESSES,
+    Carrier,
+    read_base32,
+    read_base64,
+    read_hex,
+)
 from llmops_cli.guard.ciphers import (
     ANCHORS,
     CIPHERS,
@@ -34,6 +42,7 @@ MOST = 32
 CIPHERS_TOGETHER = 6
 LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 ANCHOR_LEAST = 6
+BASE64 = "base64"
 LEET = "leet"
 PIG_LATIN = "pig latin"
 JOINED = "joined"
@@ -58,12 +67,18 @@ OWN_SIGNS = (
     Sign(name=JOINED, pattern=JOINED_SIGN, least=Least(marks=tuple("\"'“”"), count=3)),
     Sign(name=NUMBERED, pattern=NUMBERED_SIGN, least=Least(marks=DIGITS, count=3)),
 )
+PART = re.compile(r"\S+")
+PARTS_MOST = 8
 PIECE = re.compile(r"[\"“]([^\"“”\n]{1,200})[\"”]|'([^'\n]{1,200})'")
 ASSIGNED = re.compile(r"\b(\w{1,20})\s{0,2}:?=\s{0,2}[\"']([^\"'\n]{1,200})[\"']")
 SUM = re.compile(r"\b\w{1,20}(?:\s?\+\s?\w{1,20}){1,31}\b")
 PIECES_MOST = 64
 DISGUISES = ("rot13", "atbash", "reversed")
-DISGUISED = (("base64", read_base64), ("base32", read_base32), ("hex", read_hex))
+DISGUISED = (
+    (BASE64, read_base64, re.compile(r"[\w+/=\s\\-]+", re.ASCII)),
+    ("base32", read_base32, re.compile(r"[A-Za-z2-7=\s]+")),
+    ("hex", read_hex, re.compile(r"(?:0x|\\x|[0-9a-fA-F\s:,-])+")),
+)
 """Carriers that are tried again once the letters of a run are exchanged."""
 
 
@@ -183,20 +198,36 @@ def _carried(
     for number, found in enumerate(pattern.finditer(text)):
         if number >= MOST:
             break
-        name = carrier.name
+        if carrier.name == BASE64:
+            yield from _coded(found[0], found.start())
+            continue
         said = carrier.decode(found[0])
-        if said is None and name == "base64":
-            name, said = _disguised(found[0])
         if said and said != found[0]:
-            yield View(name, said, found.span(), carrier.glued)
+            yield View(carrier.name, said, found.span(), carrier.glued)
+
+
+def _coded(run: str, start: int) -> Iterator[View]:
+    """What base64 says in one run, or in its lines if names and paths stand beside it."""
+    if WORDS_OF_ADDRESSES.fullmatch(run):
+        return
+    name = BASE64
+    said = read_base64(run)
+    if said is None:
+        name, said = _disguised(run)
+    if said and said != run:
+        yield View(name, said, (start, start + len(run)))
+    elif not said:
+        parts = list(islice(PART.finditer(run), PARTS_MOST))
+        for part in parts if len(parts) > 1 else ():
+            yield from _coded(part[0], start + part.start())
 
 
 def _disguised(run: str) -> tuple[str, str | None]:
     """A run that is base64, base32 or hex once its letters are exchanged, or read from the end."""
     for name in DISGUISES:
         plain = CIPHERS[name].decode(run)
-        for inner, decode in DISGUISED:
-            said = decode(plain)
+        for inner, decode, written in DISGUISED:
+            said = decode(plain) if written.fullmatch(plain) else None
             if said:
                 return f"{name}, {inner}", said
     return "", None
@@ -207,7 +238,7 @@ def _joined(text: str) -> Iterator[str]:
 
     In the order of a sum, where one names them.
     """
-    named = dict(ASSIGNED.findall(text))
+    named = dict(ASSIGNED.findall(text)) if "=" in text else {}
     for found in SUM.findall(text) if len(named) > 1 else ():
         names = [name.strip() for name in found.split("+")]
         if named.keys() >= set(names):
