@@ -6,6 +6,7 @@ logits and tokens are from those of Transformers: the table of docs/CONVERT.md.
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -117,12 +118,40 @@ LLAMA3_SCALED = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 1e4,
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+    "attention_factor": 1.3,
+}
+PLAIN_ROPE = {"rope_type": "default", "rope_theta": 1e4}
+SLIDES = "sliding_attention"
+MELLUM = {
+    **NARROW_EXPERTS,
+    "num_hidden_layers": 4,
+    "head_dim": 16,
+    "sliding_window": 16,
+    "layer_types": [SLIDES, SLIDES, SLIDES, "full_attention"],
+    "rope_parameters": {"full_attention": YARN, SLIDES: PLAIN_ROPE},
+}
+LAGUNA = {
+    **MELLUM,
+    "shared_expert_intermediate_size": 64,
+    "layer_types": ["full_attention", SLIDES, SLIDES, SLIDES],
+    "rope_parameters": {
+        "full_attention": {**YARN, "partial_rotary_factor": 0.5},
+        SLIDES: PLAIN_ROPE,
+    },
+}
 MODELS: dict[str, Tiny] = {
     "afmoe": Tiny(
         "Afmoe", "llama-bpe", {**SLIDING_EXPERTS, "num_dense_layers": 1, "mup_enabled": True}
     ),
     "apertus": Tiny("Apertus", "tekken", {}),
+    "apertus-tied": Tiny("Apertus", "tekken", {"tie_word_embeddings": True}),
     "arcee": Tiny("Arcee", "llama-bpe", {}),
+    "arcee-biased": Tiny("Arcee", "llama-bpe", {"attention_bias": True}),
     "bamba": Tiny(
         "Bamba", "llama-bpe", {"num_hidden_layers": 4, "attn_layer_indices": [1, 3], **MAMBA_HEADS}
     ),
@@ -136,6 +165,9 @@ MODELS: dict[str, Tiny] = {
     "deepseek-v2": Tiny("DeepseekV2", "deepseek-llm", {**LATENT, **ROUTED_EXPERTS}),
     "deepseek-v2-whole": Tiny(
         "DeepseekV2", "deepseek-llm", {**LATENT, **ROUTED_EXPERTS, "q_lora_rank": None}
+    ),
+    "deepseek-v3-unscaled": Tiny(
+        "DeepseekV3", "deepseek-v3", {**LATENT, **ROUTED_EXPERTS, "rope_parameters": YARN}
     ),
     "deepseek-v3": Tiny(
         "DeepseekV3",
@@ -219,6 +251,8 @@ MODELS: dict[str, Tiny] = {
         {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]]},
     ),
     "gpt-neox": Tiny("GPTNeoX", "gpt-2", {}),
+    "gpt-neox-scaled": Tiny("GPTNeoX", "gpt-2", {"rope_parameters": YARN}),
+    "gpt-neox-tied": Tiny("GPTNeoX", "gpt-2", {"tie_word_embeddings": True}),
     "gpt-oss": Tiny("GptOss", "gpt-4o", {**FOUR_EXPERTS, "head_dim": 64, "sliding_window": 16}),
     "gpt2": Tiny("GPT2", "gpt-2", GPT2),
     "gpt2-inner": Tiny("GPT2", "gpt-2", {**GPT2, "n_inner": 96}),
@@ -272,6 +306,7 @@ MODELS: dict[str, Tiny] = {
             "block_auto_adjust_ff_dim": False,
         },
     ),
+    "laguna": Tiny("Laguna", "qwen2", LAGUNA),
     "llama4": Tiny(
         "Llama4Text",
         "gpt-4o",
@@ -288,6 +323,8 @@ MODELS: dict[str, Tiny] = {
     "mamba2": Tiny(
         "Mamba2", "gpt-2", {"state_size": 16, "num_heads": 8, "head_dim": 16, "n_groups": 1}
     ),
+    "mellum": Tiny("Mellum", "gpt-2", MELLUM),
+    "mellum-full": Tiny("Mellum", "gpt-2", {**MELLUM, "layer_types": ["full_attention"] * 4}),
     "minimax-m2": Tiny("MiniMaxM2", "gpt-4o", {**FOUR_EXPERTS, "head_dim": 16}),
     "ministral3": Tiny(
         "Ministral3",
@@ -301,11 +338,17 @@ MODELS: dict[str, Tiny] = {
         "gpt-2",
         {"d_model": 64, "n_layers": 2, "n_heads": 4, "max_seq_len": 256, "expansion_ratio": 4},
     ),
+    "mpt-scaled": Tiny(
+        "Mpt",
+        "gpt-2",
+        {"d_model": 64, "n_layers": 2, "n_heads": 4, "attn_config": {"softmax_scale": 0.5}},
+    ),
     "nemotron": Tiny("Nemotron", "pieces", {}),
     "nemotron-h": Tiny("NemotronH", "tekken", NEMOTRON_H),
     "olmo": Tiny("Olmo", "gpt-2", {}),
     "olmo2": Tiny("Olmo2", "dbrx", {}),
     "olmo3": Tiny("Olmo3", "dbrx", {"num_hidden_layers": 4, "sliding_window": 16}),
+    "olmo2-scaled": Tiny("Olmo2", "dbrx", {"rope_parameters": YARN}),
     "olmoe": Tiny(
         "Olmoe", "gpt-2", {"num_key_value_heads": 4, "num_experts": 4, "num_experts_per_tok": 2}
     ),
@@ -433,7 +476,7 @@ def make_model(folder: Path, name: str) -> Any:
     tiny = MODELS[name]
     torch.manual_seed(0)
     kind = getattr(transformers, f"{tiny.kind}Config")
-    config = kind(**{**SIZE, **tiny.fields})
+    config = kind(**copy.deepcopy({**SIZE, **tiny.fields}))  # it changes what it is given
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():  # norms and biases must not hide behind ones and zeros

@@ -20,6 +20,8 @@ class NoticeKind(StrEnum):
     """Text that begins with a space, and what follows special tokens, becomes other tokens."""
     MATRIX_LACKS = "matrix-lacks"
     """The importance matrix says nothing of some tensors; they are rounded without one."""
+    ROPE_ROUNDED = "rope-rounded"
+    """The copy turns some positions by an angle that is a little off."""
     TAKEN_AS_SPECIAL = "taken-as-special"
     """Ordinary pieces of text that the copy takes for special tokens."""
     TOKENS_LEFT_OUT = "tokens-left-out"

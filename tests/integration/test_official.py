@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.slow]
 EXACT = (
     *("mixtral", "deepseek-v3", "gpt-oss", "gpt2", "falcon", "qwen3-next", "phi", "minimax-m2"),
     *("stablelm-normed", "nemotron-h", "glm4-moe-lite", "granite-hybrid-turning", "gpt2-inner"),
-    *("afmoe", "exaone-moe", "mixtral-window", "falcon-h1-gated-norm"),
+    *("afmoe", "exaone-moe", "mixtral-window", "falcon-h1-gated-norm", "apertus-tied"),
+    *("gpt-neox-scaled", "gpt-neox-tied", "olmo2-scaled", "laguna", "mellum"),
 )
 NEAR = {"gemma3n": 1e-5, "gemma4": 2e-6}
 """llama.cpp takes a variance by one less, and reads GELU from a table: KL that is allowed."""
@@ -28,6 +29,10 @@ REFUSED = {
     "gemma3n-narrow": "lacks Gemma 3n of other sizes than its own: 256 inputs a layer",
     "seed-oss-llama3": "has no frequency factors (rope scaling 'llama3')",
     "falcon-h1-normed-gate": "lacks Falcon H1's norm before its gate",
+    "arcee-biased": "lacks biases of attention",
+    "deepseek-v3-unscaled": "lacks any but a yarn whose mscale and mscale_all_dim are one number",
+    "mellum-full": "lacks Mellum without a layer that has a sliding window",
+    "mpt-scaled": "attn_config: softmax_scale",
     "phi-grouped": "lacks grouped key and value heads",
 }
 

@@ -18,6 +18,18 @@ from llamacpp.tokenizer_form import read_tokenizer
 WITH_BOS = ("gpt2", "llama")
 """Kinds of tokenizers that may put BOS first, as GGUF names them."""
 
+HEAD_IS_NEEDED = frozenset(
+    {
+        *("apertus", "dots1", "gpt-oss", "gptneox", "minimax-m2", "nemotron"),
+        *("olmo2", "olmoe", "phi2", "qwen2moe", "stablelm"),
+    }
+)
+"""In these llama.cpp does not take the embeddings for a head that is missing."""
+HEADS = {
+    "model.embed_tokens.weight": "lm_head.weight",
+    "gpt_neox.embed_in.weight": "embed_out.weight",
+}
+
 VOCABULARY_SIZES = ("vocab_size_per_layer_input", "vocab_size")
 """Where config.json tells it, the first that is there."""
 
@@ -153,6 +165,16 @@ def fill_shared_caches(model: Converter) -> None:
             )
             name = of_first.replace(".0.self_attn.", f".{layer}.self_attn.")
             tensors.setdefault(name, _zeros_like(tensors[of_first]))
+
+
+def repeat_tied_head(model: Converter) -> None:
+    """Where llama.cpp looks for a head of its own, and Transformers keeps the embeddings alone."""
+    if model.gguf_writer.arch not in HEAD_IS_NEEDED or not model.hparams.get("tie_word_embeddings"):
+        return
+    tensors: dict[str, Callable[[], Any]] = model.model_tensors
+    for embeddings, head in HEADS.items():
+        if embeddings in tensors:
+            tensors.setdefault(head, tensors[embeddings])
 
 
 def _zeros_like(load: Callable[[], Any]) -> Callable[[], Any]:

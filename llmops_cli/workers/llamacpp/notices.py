@@ -12,6 +12,7 @@ COMPOSED = "composed"
 END_LEFT_OUT = "end-left-out"
 FIRST_SPACE = "first-space"
 MATRIX_LACKS = "matrix-lacks"
+ROPE_ROUNDED = "rope-rounded"
 TAKEN_AS_SPECIAL = "taken-as-special"
 TOKENS_LEFT_OUT = "tokens-left-out"
 

@@ -27,6 +27,7 @@ from llamacpp.mended import (
     name_ends_of_answers,
     name_splits_by_structure,
     read_pieces_of_tokenizer_json,
+    repeat_tied_head,
     run_no_code_of_the_folder,
     say_whether_bos_is_added,
     take_template_of_its_file,
@@ -40,6 +41,7 @@ from llamacpp.mended_keys import (
     stack_head_norms,
 )
 from llamacpp.published import add_missing_fields
+from llamacpp.scaled_rope import tell_scaled_rope
 from llamacpp.sentence import add_own_keys, sentence_model_of
 from llamacpp.written import figures_of, tensors_beyond_f16
 
@@ -174,11 +176,13 @@ def write_widening(
         stack_head_norms(model)
         require_rope_factors(model)
         fill_shared_caches(model)
+        repeat_tied_head(model)
         name_splits_by_structure(model)
         read_pieces_of_tokenizer_json(model)
         say_whether_bos_is_added(model)
         notices: list[Json] = []
         name_ends_of_answers(model, notices)
+        tell_scaled_rope(model, notices)
         cut_at_window(model, notices, architecture=architecture, beyond_window=beyond_window)
         add_own_keys(model.gguf_writer, sentence)
         left_out = left_out_of(kind, names)

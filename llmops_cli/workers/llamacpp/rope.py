@@ -97,16 +97,21 @@ def rope_of(
     if kind in ("default", "dynamic"):
         # dynamic scaling begins beyond max_position_embeddings, where the context ends
         return plain
-    if kind == "linear":
-        return plain._replace(scaling=gguf.RopeScalingType.LINEAR, factor=float(rope["factor"]))
     if kind == "longrope":
         return _of_longrope(config, rope, plain, architecture, beyond_window=beyond_window)
-    rotation = rotation_of(rope, dimensions, config)
-    if kind == "yarn":
-        native = _of_yarn(config, rope, plain, rotation)
+    if kind in ("linear", "yarn"):
+        native = scaled_rope(config, rope, dimensions)
         if native is not None:
             return native
-    return _of_factors(rotation, plain, kind, architecture)
+    return _of_factors(rotation_of(rope, dimensions, config), plain, kind, architecture)
+
+
+def scaled_rope(config: ModelFields, rope: ModelFields, dimensions: int) -> Rope | None:
+    """One scaled as `linear` or `yarn`, in llama.cpp's own way; None if that is another."""
+    plain = Rope(float(rope["rope_theta"]), dimensions)
+    if rope["rope_type"] == "linear":
+        return plain._replace(scaling=gguf.RopeScalingType.LINEAR, factor=float(rope["factor"]))
+    return _of_yarn(config, rope, plain, rotation_of(rope, dimensions, config))
 
 
 def _dimensions(
@@ -243,6 +248,10 @@ def add_rope(writer: gguf.GGUFWriter, rope: Rope) -> None:
     writer.add_rope_freq_base(rope.theta)
     if rope.local_theta is not None:
         writer.add_rope_freq_base_swa(rope.local_theta)
+    add_scaling(writer, rope)
+
+
+def add_scaling(writer: gguf.GGUFWriter, rope: Rope) -> None:
     if rope.scaling is not None:
         writer.add_rope_scaling_type(rope.scaling)
     if rope.factor is not None:

@@ -28,6 +28,7 @@ from llamacpp.notices import (
     END_LEFT_OUT,
     FIRST_SPACE,
     MATRIX_LACKS,
+    ROPE_ROUNDED,
     TAKEN_AS_SPECIAL,
     TOKENS_LEFT_OUT,
 )
@@ -248,7 +249,7 @@ def test_a_file_that_is_no_sentencepiece_model_is_refused(tmp_path: Path) -> Non
 
 def test_the_kinds_of_notices_are_those_that_reports_know() -> None:
     told = (
-        *(CONTEXT_CUT, BEYOND_WINDOW, COMPOSED, END_LEFT_OUT),
+        *(CONTEXT_CUT, BEYOND_WINDOW, COMPOSED, END_LEFT_OUT, ROPE_ROUNDED),
         *(FIRST_SPACE, MATRIX_LACKS, TAKEN_AS_SPECIAL, TOKENS_LEFT_OUT),
     )
     assert {NoticeKind(kind) for kind in told} == set(NoticeKind)

@@ -15,6 +15,9 @@ FULL = "full_attention"
 HEADS = {"num_attention_heads": 4, "hidden_size": 64}
 GROUPS = {"q_lora_rank": 8, "num_hidden_layers": 2, "n_group": 4, "topk_group": 2}
 LONG = {"rope_type": "longrope", "original_max_position_embeddings": 32}
+LAGUNA = [FULL, SLIDES, SLIDES, SLIDES, FULL]
+ONE_BASE = {FULL: {"rope_theta": 5e5}, SLIDES: {"rope_theta": 5e5}}
+TWO_BASES = {FULL: {"rope_theta": 5e5}, SLIDES: {"rope_theta": 1e4}}
 NORMED = {"mamba_rms_norm": True}
 LLAMA4 = {
     "max_position_embeddings": 131072,
@@ -81,6 +84,38 @@ LLAMA4 = {
         ("FalconH1ForCausalLM", {"mamba_rms_norm": True}, "before its gate"),
         ("FalconH1ForCausalLM", {**NORMED, "mamba_norm_before_gate": True}, "before its gate"),
         ("FalconH1ForCausalLM", {**NORMED, "mamba_norm_before_gate": False}, None),
+        ("ArceeForCausalLM", {"attention_bias": True}, "attention_bias"),
+        ("ArceeForCausalLM", {"mlp_bias": True}, "mlp_bias"),
+        ("ArceeForCausalLM", {"attention_bias": False, "mlp_bias": False}, None),
+        ("SeedOssForCausalLM", {"attention_bias": True}, None),
+        ("SeedOssForCausalLM", {"attention_bias": True, "attention_out_bias": True}, "out_bias"),
+        ("Ernie4_5ForCausalLM", {"use_bias": True}, "use_bias"),
+        ("Ernie4_5_MoeForCausalLM", {"use_bias": False, "moe_layer_interval": 2}, "interval"),
+        ("Ernie4_5_MoeForCausalLM", {"use_bias": False, "moe_layer_interval": 1}, None),
+        ("HunYuanDenseV1ForCausalLM", {"attention_bias": True}, "attention_bias"),
+        ("DeepseekV3ForCausalLM", {**GROUPS, "attention_bias": True}, "attention_bias"),
+        ("DeepseekV3ForCausalLM", {**GROUPS, "attention_bias": False}, None),
+        ("FalconH1ForCausalLM", {"projectors_bias": True}, "projections"),
+        ("MambaForCausalLM", {"use_bias": False, "use_conv_bias": True}, None),
+        ("MambaForCausalLM", {"use_bias": False, "use_conv_bias": False}, "without biases"),
+        ("MPTForCausalLM", {"attn_config": {"softmax_scale": None}}, None),
+        ("MPTForCausalLM", {"attn_config": {"softmax_scale": 0.5}}, "softmax_scale"),
+        ("MPTForCausalLM", {"attn_config": {"alibi": False}}, "alibi"),
+        ("MPTForCausalLM", {"attn_config": {"alibi_bias_max": 16}}, "alibi_bias_max"),
+        ("MPTForCausalLM", {}, None),
+        ("GptOssForCausalLM", {"swiglu_limit": 7.0, "attention_bias": True}, None),
+        ("GptOssForCausalLM", {"swiglu_limit": 5.0}, "swiglu_limit"),
+        ("GptOssForCausalLM", {"sliding_window": None}, "without a sliding window"),
+        ("GemmaForCausalLM", {"tie_word_embeddings": False}, "tie_word_embeddings"),
+        ("GemmaForCausalLM", {}, None),
+        ("LagunaForCausalLM", {"sliding_window": 16, "layer_types": LAGUNA}, None),
+        ("LagunaForCausalLM", {"sliding_window": 16, "layer_types": [FULL, FULL]}, "three after"),
+        ("LagunaForCausalLM", {"sliding_window": 0, "layer_types": [FULL, FULL]}, None),
+        ("MellumForCausalLM", {"layer_types": [SLIDES, FULL], "rope_parameters": ONE_BASE}, None),
+        ("MellumForCausalLM", {"layer_types": [FULL, FULL]}, "without a layer"),
+        ("MellumForCausalLM", {"rope_parameters": TWO_BASES}, "base of their own"),
+        ("Lfm2MoeForCausalLM", {"routed_scaling_factor": 1.0, "use_expert_bias": True}, None),
+        ("Lfm2MoeForCausalLM", {"routed_scaling_factor": 2.0}, "routed_scaling_factor"),
         ("BambaForCausalLM", {}, "otherwise"),
         ("JambaForCausalLM", {}, "otherwise"),
     ],
