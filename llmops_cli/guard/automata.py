@@ -40,6 +40,11 @@ class PatternSet:
             found += [first + index for index in sorted(automaton.Match(raw) or ())]
         return found
 
+    def has_any(self, text: str) -> bool:
+        """Whether a text without surrogates has one of them: where they stand is not looked for."""
+        raw = text.encode()
+        return any(automaton.Match(raw) for _, automaton in self._sets)
+
 
 def text_options() -> re2.Options:
     """Characters are characters, and nothing is written to stderr."""

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from llmops_cli.guard.context import Span
 
-MARKS = ("\\", "%", "&")
-"""One begins each."""
+BACKSLASH = "\\"
+"""It, a percent sign or an ampersand begins each."""
 ESCAPE = re.compile(
     r"[\\%&](?:(?<=\\)\\{0,3}(?:(?P<letter>[abfnrtv0\"'/])"
     r"|u(?P<unicode>[0-9a-fA-F]{4})|x(?P<byte>[0-9a-fA-F]{2}))"
@@ -70,9 +70,14 @@ def taken_by(spans: Iterable[Span], length: int) -> bytearray:
     return taken
 
 
+def has_marks(text: str) -> bool:
+    """Whether there may be an escape."""
+    return BACKSLASH in text or "%" in text or "&" in text
+
+
 def unescaped(text: str) -> Unescaped | None:
     """None for a text without escapes."""
-    if not any(mark in text for mark in MARKS):
+    if not has_marks(text):
         return None
     parts: list[str] = []
     places = []

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.context import Span
 from llmops_cli.guard.credentials import entropy
-from llmops_cli.guard.escapes import taken_by, unescaped
+from llmops_cli.guard.escapes import has_marks, taken_by, unescaped
 from llmops_cli.guard.recognisers import key_recognisers
 
 EXAMPLE = "example"
@@ -30,6 +30,12 @@ class KeyInText(NamedTuple):
     form: str
     key: str
     span: Span
+
+
+def may_hold_keys(text: str) -> bool:
+    """False for nearly all texts that have none, after one look at them."""
+    text = without_surrogates(text)
+    return has_marks(text) or key_recognisers().may_hold(text)
 
 
 def keys_in(text: str) -> Iterator[KeyInText]:

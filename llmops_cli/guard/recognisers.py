@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import re2
 
 from llmops_cli.guard import addresses, credentials, id_numbers
-from llmops_cli.guard.automata import PatternSet, text_options
+from llmops_cli.guard.automata import PatternSet
 from llmops_cli.guard.context import Check, after, whole
 from llmops_cli.runtime.yaml_text import load_yaml
 
@@ -99,7 +98,7 @@ def recognisers() -> tuple[PatternSet, tuple[Recogniser, ...]]:
 class KeyRecognisers(NamedTuple):
     """Of providers' keys alone. `may_hold`: looks for what every key has; takes a microsecond."""
 
-    may_hold: Callable[[str], object]
+    may_hold: Callable[[str], bool]
     signs: PatternSet
     known: tuple[Recogniser, ...]
 
@@ -109,8 +108,8 @@ def key_recognisers() -> KeyRecognisers:
     file = _file()
     known = tuple(_of_key(name, form) for name, form in file.keys.items())
     signs = PatternSet([recogniser.sign for recogniser in known], together=TOGETHER)
-    marks = re2.compile("|".join(file.key_marks), text_options())
-    return KeyRecognisers(marks.search, signs, known)
+    marks = PatternSet(["|".join(file.key_marks)], together=1)
+    return KeyRecognisers(marks.has_any, signs, known)
 
 
 def key_forms() -> list[str]:

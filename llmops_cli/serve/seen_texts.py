@@ -153,13 +153,20 @@ class SaidText:
     @property
     def size(self) -> int:
         """About how many bytes of words there are."""
-        self._read()
+        if self._pending:
+            self._read()
         return self._chars + sum(map(len, self._pending)) + len(self._raw)
 
     def join(self) -> None:
         """Each text is one string then, to be sent on: of its thousand pieces each has a cost."""
         self._note_rest()
         self._words = {place: ["".join(pieces)] for place, pieces in self._words.items()}
+
+    def glance(self) -> list[str]:
+        """All of the texts, or more: an answer's JSON, where its strings stand as they are."""
+        if self._raw and b"\\" not in self._raw and not self._words and not self._pending:
+            return [self._raw.decode("utf-8", "replace")]
+        return self.texts()
 
     def texts(self) -> list[str]:
         self._note_rest()
@@ -174,6 +181,8 @@ class SaidText:
 
     def _note_rest(self) -> None:
         """All that has come, also an event that has no end."""
+        if not self._pending:
+            return
         self._note(b"".join(self._pending))
         self._pending = []
 
@@ -309,19 +318,22 @@ def _texts_of_whole(raw: bytes) -> list[str]:
         answer = msgspec.json.decode(raw)
     except UNREADABLE:
         return [raw.decode("utf-8", "replace")]
-    return list(_strings_in(answer))
+    return _strings_in(answer)
 
 
-def _strings_in(value: Any) -> Iterator[str]:  # Any: JSON
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, str):
-            yield each
-        elif isinstance(each, list):
-            waiting.extend(each)
-        elif isinstance(each, dict):
-            waiting.extend(each.values())
+def _strings_in(answer: Any) -> list[str]:  # Any: JSON, as msgspec makes it
+    found = []
+    waiting = [[answer]]
+    for values in waiting:
+        for each in values:
+            kind = type(each)
+            if kind is str:
+                found.append(each)
+            elif kind is dict:
+                waiting.append(each.values())
+            elif kind is list:
+                waiting.append(each)
+    return found
 
 
 class SeenTexts(msgspec.Struct):

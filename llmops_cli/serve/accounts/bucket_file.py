@@ -77,7 +77,7 @@ class BucketFile:
         self._file.close()
 
     def _row(self, charge: Charge, now: float) -> BucketRow:
-        name = self._name(charge)
+        name = self._names.get((charge.subject, charge.kind)) or self._name(charge)
         if charge.kind == "streams":
             return self._streams.row(name, charge.most, now)
         return self._rates.row(name, charge.most, now)
@@ -97,14 +97,11 @@ class BucketFile:
         self._rates.write(row, left, now)
 
     def _name(self, charge: Charge) -> bytes:
-        key = (charge.subject, charge.kind)
-        found = self._names.get(key)
-        if found is None:
-            if len(self._names) > NAMES_MOST:
-                self._names.clear()
-            raw = f"{charge.kind}\0{charge.subject}".encode()
-            found = hashlib.blake2b(raw, digest_size=16).digest()
-            self._names[key] = found
+        if len(self._names) > NAMES_MOST:
+            self._names.clear()
+        raw = f"{charge.kind}\0{charge.subject}".encode()
+        found = hashlib.blake2b(raw, digest_size=16).digest()
+        self._names[charge.subject, charge.kind] = found
         return found
 
 

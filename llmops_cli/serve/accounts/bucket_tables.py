@@ -105,7 +105,9 @@ class RateTable:
         if found != name:
             offset = self._find(name)
             found, left, at = self.ROW.unpack_from(self._memory, offset)
-        if found != name or not _is_sane(left, at, now):
+        is_sane = -LEFT_MOST < left < LEFT_MOST and at <= now + MINUTE_S
+        if found != name or not is_sane:
+            # A clock that was set back, or a damaged row, must not keep somebody out for good.
             return BucketRow(name, float(most), offset)
         if now > at:
             left += (now - at) * most / MINUTE_S
@@ -126,11 +128,6 @@ class RateTable:
         offset = self._table.find(name)
         self._offsets[name] = offset
         return offset
-
-
-def _is_sane(left: float, at: float, now: float) -> bool:
-    """A clock that was set back, or a damaged row, must not keep somebody out for good."""
-    return -LEFT_MOST < left < LEFT_MOST and at <= now + MINUTE_S
 
 
 class StreamTable:

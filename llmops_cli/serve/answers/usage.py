@@ -39,6 +39,9 @@ class _Details(msgspec.Struct):
     audio_tokens: AnyCount = None
 
 
+NO_DETAILS = _Details()
+
+
 class _Counts(msgspec.Struct):
     prompt_tokens: AnyCount = None
     completion_tokens: AnyCount = None
@@ -55,15 +58,25 @@ class _Counts(msgspec.Struct):
     output_token_details: _Details | None = None
 
     @property
+    def has_no_parts(self) -> bool:
+        """Whether it is two numbers and their sum, as from most engines."""
+        return (
+            self.of_input is NO_DETAILS
+            and self.of_output is NO_DETAILS
+            and self.prompt_cache_hit_tokens is None
+            and self.cache_creation_input_tokens is None
+        )
+
+    @property
     def of_input(self) -> _Details:
         """As chats, as responses, and as transcriptions have them."""
         told = self.prompt_tokens_details or self.input_tokens_details or self.input_token_details
-        return told or _Details()
+        return told or NO_DETAILS
 
     @property
     def of_output(self) -> _Details:
         told = self.completion_tokens_details or self.output_tokens_details
-        return told or self.output_token_details or _Details()
+        return told or self.output_token_details or NO_DETAILS
 
 
 class _Response(msgspec.Struct):
@@ -103,43 +116,41 @@ def _usage_of(counts: _Counts) -> Usage | None:
         return None
     read = prompt or 0
     said = answer or 0
-    cached = min(_cached(counts), read)
-    written = min(_written(counts), read - cached)
-    thought = min(_reasoned(counts), said)
+    if counts.has_no_parts:
+        return Usage(
+            input_tokens=read,
+            output_tokens=said,
+            tells_input=prompt is not None,
+            tells_output=answer is not None,
+        )
+    of_input = counts.of_input
+    of_output = counts.of_output
+    cached = min(_cached(counts, of_input), read)
+    written = min(_written(counts, of_input), read - cached)
+    thought = min(_count(of_output.reasoning_tokens) or 0, said)
+    heard = min(_count(of_input.audio_tokens) or 0, read - cached - written)
+    spoken = min(_count(of_output.audio_tokens) or 0, said - thought)
     return Usage(
         input_tokens=read,
         output_tokens=said,
         cached_tokens=cached,
         cache_write_tokens=written,
         reasoning_tokens=thought,
-        audio_input_tokens=min(_heard(counts), read - cached - written),
-        audio_output_tokens=min(_spoken(counts), said - thought),
+        audio_input_tokens=heard,
+        audio_output_tokens=spoken,
         tells_input=prompt is not None,
         tells_output=answer is not None,
     )
 
 
-def _cached(counts: _Counts) -> int:
-    return _first(counts.of_input.cached_tokens, counts.prompt_cache_hit_tokens) or 0
+def _cached(counts: _Counts, of_input: _Details) -> int:
+    return _first(of_input.cached_tokens, counts.prompt_cache_hit_tokens) or 0
 
 
-def _written(counts: _Counts) -> int:
+def _written(counts: _Counts, of_input: _Details) -> int:
     """To a cache that is paid for, as Anthropic's."""
-    details = counts.of_input
-    told = _first(details.cache_write_tokens, details.cache_creation_tokens)
+    told = _first(of_input.cache_write_tokens, of_input.cache_creation_tokens)
     return _first(told, counts.cache_creation_input_tokens) or 0
-
-
-def _reasoned(counts: _Counts) -> int:
-    return _count(counts.of_output.reasoning_tokens) or 0
-
-
-def _heard(counts: _Counts) -> int:
-    return _count(counts.of_input.audio_tokens) or 0
-
-
-def _spoken(counts: _Counts) -> int:
-    return _count(counts.of_output.audio_tokens) or 0
 
 
 def _first(*values: AnyCount) -> int | None:
@@ -153,7 +164,9 @@ def _first(*values: AnyCount) -> int | None:
 
 def _count(value: AnyCount) -> int | None:
     """None for what is no number of tokens."""
-    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, int | float)):
+    if type(value) is int:
+        return value if 0 <= value <= COUNT_MOST else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if not 0 <= value <= COUNT_MOST:
         return None

@@ -148,10 +148,14 @@ class TimedProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """uvicorn's, without a second call for each header."""
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > HEAD_MOST:
             raise ValueError(TOO_MUCH)
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._heading = False

@@ -51,6 +51,9 @@ class Looks(NamedTuple):
     suspected: Suspected | None
 
 
+NO_LOOKS = Looks(None, None, None)
+
+
 class RequestLog:
     def __init__(
         self,
@@ -88,11 +91,11 @@ class RequestLog:
         looks = _looks(context)
         if looks.searched is not None and looks.searched.size <= KEY_SEARCH_BYTES:
             entry = self._searched_here(entry, looks.searched)
-            looks = looks._replace(searched=None)
-        if any(each is not None for each in looks):
-            self._write_later(entry, looks)
-        else:
+            looks = Looks(looks.bodies, None, looks.suspected)
+        if looks == NO_LOOKS:
             self._write(entry)
+        else:
+            self._write_later(entry, looks)
         if self._tracer is not None:
             self._tracer.end(context)
 

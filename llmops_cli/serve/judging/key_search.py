@@ -28,6 +28,11 @@ class FoundKey(NamedTuple):
 
 def search_keys(seen: SeenTexts) -> list[FoundKey]:
     """Each once, as far as they are looked up."""
+    from llmops_cli.guard.keys import may_hold_keys
+
+    together = "\n".join([*seen.asked, *seen.said.glance()])
+    if len(together) <= PIECE_CHARS and not may_hold_keys(together):
+        return []
     asked = _found("input", seen.asked)
     said = _found("output", seen.said.texts())
     return [*_first_of(asked), *_first_of(said)]

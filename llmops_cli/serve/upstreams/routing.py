@@ -51,6 +51,7 @@ class Router:
         self._config = config
         self._upstreams = upstreams
         self._changing = [each for each in upstreams.values() if each.discovery is not None]
+        self._fixed = None if self._changing else self._members()
         self._canaries = canaries
         self._routes = _routes(config)
         self._plain = {name: PoolMember(upstream=name) for name in upstreams}
@@ -60,10 +61,16 @@ class Router:
     @property
     def generation(self) -> int:
         """Another one: members have come or gone."""
+        if not self._changing:
+            return 0
         return sum(members.generation for members in self._changing)
 
     @property
     def _all(self) -> list[Upstream]:
+        """A list for each request is made only where members come and go."""
+        return self._members() if self._fixed is None else self._fixed
+
+    def _members(self) -> list[Upstream]:
         return [upstream for members in self._upstreams.values() for upstream in members]
 
     def joined(self, candidates: list[RoutingCandidate]) -> list[RoutingCandidate]:

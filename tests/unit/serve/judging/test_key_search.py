@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import time
 
@@ -65,3 +66,23 @@ def test_a_key_that_stands_there_often_hides_no_other() -> None:
 def test_a_key_behind_an_escape_of_json_in_a_text_is_found() -> None:
     (found,) = search_keys(SeenTexts(asked=[f'{{"text": "KEY:\\n{KEY}"}}']))
     assert found.digest == DIGEST
+
+
+@pytest.mark.parametrize("before", ["", "a\nb: ", "\U0001f600 "])
+@pytest.mark.parametrize("is_escaped", [False, True])
+def test_a_key_in_a_whole_answer_is_found_however_its_json_is_written(
+    before: str, is_escaped: bool
+) -> None:
+    content = f"{before}{KEY}"
+    raw = json.dumps({"choices": [{"message": {"content": content}}]}, ensure_ascii=is_escaped)
+    if is_escaped:
+        raw = raw.replace("sk-", "s\\u006b-")
+    seen = SeenTexts(asked=["Hello"])
+    seen.said.whole(raw.encode())
+    assert [each.digest for each in search_keys(seen)] == [DIGEST]
+
+
+def test_what_is_no_text_of_an_answer_is_no_key() -> None:
+    seen = SeenTexts()
+    seen.said.whole(json.dumps({KEY: "the name of a field"}).encode())
+    assert search_keys(seen) == []
