@@ -95,6 +95,14 @@ class Usage(msgspec.Struct):
             audio_output_tokens=self.audio_output_tokens + other.audio_output_tokens,
         )
 
+    def without_zeros(self) -> Usage:
+        """Of a count that was told before there was anything to count: its zeros say nothing."""
+        return msgspec.structs.replace(
+            self,
+            tells_input=self.tells_input and self.input_tokens > 0,
+            tells_output=self.tells_output and self.output_tokens > 0,
+        )
+
     def heard(self, later: Usage | None) -> Usage:
         """Of one answer, as its events tell it: each what there is so far, or a part."""
         if later is None:

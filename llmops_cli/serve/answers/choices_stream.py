@@ -19,19 +19,21 @@ from llmops_cli.serve.answers.dialects.sse import (
     list_of_objects,
 )
 from llmops_cli.serve.answers.stream_guard import StreamGuard
-from llmops_cli.serve.answers.usage import UsageEvents, tokens_of_events, usage_in
+from llmops_cli.serve.answers.usage import UsageEvents, has_words, tokens_of_events, usage_in
 from llmops_cli.serve.context import GuardVerdict, Usage
-from llmops_cli.serve.upstreams.errors import EndedEarly, MalformedAnswer
+from llmops_cli.serve.upstreams.errors import EndedEarly, ErrorInStream, MalformedAnswer
 from llmops_cli.serve.upstreams.first_words import error_in
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
 
+NAMED_ERROR = re.compile(rb"^event: ?error$", re.MULTILINE)
 EVENT_MOST = 8 << 20
+FINISHED = re.compile(rb'"finish_reason": ?"[^"]')
 KEPT_MOST = 8 << 20
 """Of the events of an answer that may be given again: forty thousand tokens, mostly."""
 
-TELLING = (b'"error"', b"data: [DONE]")
+TELLING = (b'"error"', b"data: [DONE]", b'"choices":[]', b'"choices": []')
 COUNT = re.compile(rb'"usage"(?!: ?null)')
 
 
@@ -62,11 +64,22 @@ class ChoicesStream:
         self.kept_bytes = 0
         self._held = b""
         self._last = b""
+        self._before_last = b""
         self._events = 0
+        self._counted_at = 0
         self._bytes = 0
         self._unseen = UsageEvents()
         self._blocked = False
         self._done = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self._done
+
+    @property
+    def failure(self) -> ErrorInStream | None:
+        """Never one: an error among choices is raised."""
+        return None
 
     @property
     def verdict(self) -> GuardVerdict | None:
@@ -105,7 +118,12 @@ class ChoicesStream:
         count = count_of_objects(events)
         if not count or (count > 1 and not _are_objects(events, count)):
             return 0
-        self._last = events[_begin_of_event(events, end - len(END)) : -len(END)]
+        last = _begin_of_event(events, end - len(END))
+        self._before_last = self._last
+        if count > 1:
+            before = _begin_of_event(events, last - len(END))
+            self._before_last = events[before : last - len(END)]
+        self._last = events[last : -len(END)]
         self._bytes += end - count * len(END)
         self._events += count
         return end
@@ -134,29 +152,47 @@ class ChoicesStream:
         if self._blocked or not event:
             return b""
         data = data_of(event)
+        if self._done:
+            self._hear_late(data)
+            return b""
         if not data:
             # A comment that keeps the connection open; what it says nobody judges.
             return event + END if self._guard is None else COMMENT
         if data == b"[DONE]":
+            if not self._events:
+                raise MalformedAnswer("there are no choices in it")
             self._done = True
             return self._rest() + event + END
         chunk = _decoded(data)
-        if chunk.get("error"):
-            raise error_in(data) or MalformedAnswer("an error of no form")
+        if _tells_error(event, chunk):
+            raise error_in(data) or ErrorInStream(500, data)
         choices = chunk.get("choices")
         counts = chunk.get("usage")
-        if choices or not counts:
+        if choices:
+            self._before_last = self._last
             self._last = event
             self._events += 1
-        if not counts:  # a count says no words, however long it is
-            self._bytes += len(event)
-        else:
-            self.usage = self.usage.heard(usage_in(data))
+            if not counts:  # a count says no words, however long it is
+                self._bytes += len(event)
+        if counts:
+            self.hear(data)
         hides = bool(counts) and self._hides_usage and not choices
         if self._guard is None:
             return b"" if hides else event + END
         shown = self._guarded(self._guard, chunk)
         return self._hidden(shown) if hides else shown
+
+    def hear(self, data: bytes) -> None:
+        """What an event, or its upstream besides, tells of the tokens so far."""
+        found = usage_in(data)
+        if found is not None:
+            self.usage = self.usage.heard(found)
+            self._counted_at = self._events
+
+    def _hear_late(self, data: bytes) -> None:
+        """Behind its end a stream says nothing more; some tell their tokens there."""
+        if b'"usage"' in data:
+            self.hear(data)
 
     def _hidden(self, count: bytes) -> bytes:
         """Nothing for who did not ask for it; who is given the answer again may have."""
@@ -195,16 +231,24 @@ class ChoicesStream:
 
     def _has_ended(self) -> bool:
         """Some servers end without saying so; a reason to finish is an end too."""
-        return b'"finish_reason":"' in self._last.replace(b": ", b":")
+        return FINISHED.search(self._last) is not None
 
     def estimate(self) -> None:
         """An upstream that did not count: what it said stands for tokens."""
         self.usage = self.usage.heard(self._unseen.usage)
+        if not self.usage.output_tokens and self._events > self._counted_at + 1:
+            self.usage = self.usage.without_zeros()  # told before there was a word
         if not self.usage.tells_output:
             self._unseen.estimate()
-            said = tokens_of_events(self._events, self._bytes, sample=self._last)
-            said = max(0, said - 1)  # the last has a reason to end, and no words
-            self.usage.output_tokens = said + self._unseen.usage.output_tokens
+            self.usage.output_tokens = self._said_tokens() + self._unseen.usage.output_tokens
+
+    def _said_tokens(self) -> int:
+        """By an event like most. The last may have a reason to end, and no words."""
+        if has_words(self._last):
+            return tokens_of_events(self._events, self._bytes, sample=self._last)
+        events = max(0, self._events - 1)
+        size = self._bytes - len(self._last)
+        return tokens_of_events(events, size, sample=self._before_last)
 
     def whole(self) -> bytes | None:
         if self._kept is None or (self.verdict is not None and self.verdict.action == "block"):
@@ -214,7 +258,7 @@ class ChoicesStream:
 
 
 def _first_told(piece: bytes) -> int:
-    """Where the first event begins that tells a count, an error or the end."""
+    """Where the first event begins that has no choices, or tells a count, an error or the end."""
     end = len(piece)
     for sign in TELLING:
         place = piece.find(sign, 0, end)
@@ -238,6 +282,13 @@ def _are_objects(events: bytes, count: int) -> bool:
         return len(_decode_objects(list_of_objects(events))) == count
     except UNREADABLE:
         return False
+
+
+def _tells_error(event: bytes, chunk: dict[str, Any]) -> bool:  # Any: OpenAI's fields
+    """By OpenAI's field, as older servers do it (`object`), or by the event's name."""
+    if chunk.get("error") or chunk.get("object") == "error":
+        return True
+    return NAMED_ERROR.search(event) is not None and not chunk.get("choices")
 
 
 def _decoded(data: bytes) -> dict[str, Any]:  # Any: OpenAI's fields

@@ -21,7 +21,7 @@ from llmops_cli.serve.answers.dialects.sse import (
 from llmops_cli.serve.answers.event_guard import EventGuard
 from llmops_cli.serve.answers.usage import UsageEvents
 from llmops_cli.serve.context import GuardVerdict, Usage
-from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
+from llmops_cli.serve.upstreams.errors import ErrorInStream, MalformedAnswer, UpstreamError
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
@@ -61,6 +61,14 @@ class GuardedEvents:
     @property
     def usage(self) -> Usage:
         return self._counted.usage
+
+    @property
+    def has_ended(self) -> bool:
+        return self._done
+
+    @property
+    def failure(self) -> ErrorInStream | None:
+        return None if self._blocked else self._counted.failure
 
     @property
     def verdict(self) -> GuardVerdict | None:
@@ -142,6 +150,10 @@ class GuardedEvents:
     def estimate(self) -> None:
         """An upstream that did not count: what it said stands for tokens."""
         self._counted.estimate()
+
+    def hear(self, data: bytes) -> None:
+        """What its upstream has told of its tokens besides."""
+        self._counted.hear(data)
 
     def whole(self) -> bytes | None:
         return None

@@ -10,7 +10,7 @@ from llmops_cli.serve.answers.guarded_events import GuardedEvents
 from llmops_cli.serve.answers.usage import UsageEvents
 from llmops_cli.serve.context import GuardVerdict, Usage
 from llmops_cli.serve.endpoints import RESPONSES, Endpoint
-from llmops_cli.serve.upstreams.errors import EndedEarly
+from llmops_cli.serve.upstreams.errors import EndedEarly, ErrorInStream
 
 if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
@@ -32,6 +32,14 @@ class StreamReader(Protocol):
     @property
     def verdict(self) -> GuardVerdict | None: ...
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it said so: what follows is no part of the answer."""
+
+    @property
+    def failure(self) -> ErrorInStream | None:
+        """What it told of itself as its end, which the client has read."""
+
     def feed(self, piece: bytes) -> bytes:
         """What of it may go on now. Raises: UpstreamError for what is malformed."""
 
@@ -43,6 +51,9 @@ class StreamReader(Protocol):
 
     def estimate(self) -> None:
         """An upstream that did not count: what it said stands for tokens."""
+
+    def hear(self, data: bytes) -> None:
+        """What its upstream has told of its tokens besides: `usage`, as in an event."""
 
     def whole(self) -> bytes | None:
         """The answer as one object, for the cache; None if it is not to be kept."""
@@ -78,6 +89,15 @@ class OpaqueStream:
         self._counted = UsageEvents()
         self._last = last
         self._tail = b""
+        self._has_last = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self._has_last and not self._counted.is_amid_event
+
+    @property
+    def failure(self) -> ErrorInStream | None:
+        return self._counted.failure
 
     @property
     def usage(self) -> Usage:
@@ -101,6 +121,7 @@ class OpaqueStream:
         """It may lie across two pieces."""
         if last.search(self._tail + piece) is not None:
             self._last = None
+            self._has_last = True
         self._tail = (self._tail + piece)[-LAST_MOST:]
 
     def finish(self) -> bytes:
@@ -111,6 +132,9 @@ class OpaqueStream:
 
     def estimate(self) -> None:
         self._counted.estimate()
+
+    def hear(self, data: bytes) -> None:
+        self._counted.hear(data)
 
     def whole(self) -> bytes | None:
         return None

@@ -16,7 +16,12 @@ from llmops_cli.serve.endpoints import AnswerKind
 from llmops_cli.serve.feedback.ratable import RatableAnswers
 from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.refusal import Headers, Refusal
-from llmops_cli.serve.upstreams.errors import Blame, MalformedAnswer, UpstreamError
+from llmops_cli.serve.upstreams.errors import (
+    Blame,
+    MalformedAnswer,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from llmops_cli.serve.upstreams.exchange import Failure, UpstreamExchange
 from llmops_cli.serve.upstreams.first_words import WORDS
 from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
@@ -171,14 +176,20 @@ class Relay:
         await self._ratable.note(request)
         try:
             await self._pump(request, exchange.reply, reader, headers)
-            request.observed.answered = True
-            outcome = Outcome.GOOD
+            failure = reader.failure
+            if failure is None:
+                request.observed.answered = True
+                outcome = Outcome.GOOD
+            else:
+                outcome = outcome_of(failure)
+                self._note_failure(request, exchange, failure)
         except UpstreamError as error:
             outcome = outcome_of(error)
             self._note_failure(request, exchange, error)
             await _end_with_error(request, error)
         finally:
             if outcome is not Outcome.GOOD:
+                reader.hear(exchange.reply.usage_so_far())
                 reader.estimate()
             exchange.end(outcome, tokens=reader.usage.output_tokens)
             self.settle(request, exchange, reader.usage)
@@ -219,6 +230,8 @@ class Relay:
                 shown = dialect.feed(shown)
             if shown:
                 await say(shown)
+            if reader.has_ended:
+                reply.expect_end()
         if is_heavy is not None and is_heavy(b""):
             rest = await asyncio.to_thread(reader.finish)
         else:
@@ -236,7 +249,7 @@ class Relay:
         error: UpstreamError,
     ) -> None:
         request.observed.error = str(error)
-        is_clients = error.blame is Blame.CLIENT
+        is_clients = isinstance(error, UpstreamTimeout) and error.blame is Blame.CLIENT
         request.observed.ended = Ended.DEADLINE if is_clients else Ended.BROKEN
         if outcome_of(error) is Outcome.BAD:
             self._metrics.upstream_failed(exchange.candidate.upstream.name, error)

@@ -13,6 +13,8 @@ from llmops_cli.serve.answers.dialects.sse import END, data_of
 from llmops_cli.serve.context import Usage
 from llmops_cli.serve.endpoints import Endpoint, no_places
 from llmops_cli.serve.token_estimate import estimated_tokens
+from llmops_cli.serve.upstreams.errors import ErrorInStream
+from llmops_cli.serve.upstreams.first_words import failure_in
 
 COUNT_MOST = 1_000_000_000
 """Of one answer: nobody has computed more. A larger number is no count."""
@@ -24,7 +26,12 @@ EVENT_MOST = 1 << 20
 TAIL_BYTES = 64 << 10
 """Of an event that is larger: the count stands at its end, behind the answer's text."""
 MARK = b'"usage"'
-_WORDS = re.compile(rb'"(?:content|text|reasoning_content|arguments|delta)": ?"((?:[^"\\]|\\.)*)"')
+FAILED = re.compile(rb'"type": ?"(?:response\.failed|error)"')
+"""Of an event that tells a failure. In a text these quotes would be escaped."""
+_WORDS = re.compile(
+    rb'"(?:content|text|reasoning_content|reasoning|refusal|arguments|delta)": ?'
+    rb'"((?:[^"\\]|\\.)*)"'
+)
 """What an event says, as its JSON has it."""
 AnyCount = Any  # Any: whatever an upstream has there
 
@@ -79,6 +86,16 @@ class _Counts(msgspec.Struct):
         return told or self.output_token_details or NO_DETAILS
 
 
+DETAILS = (
+    "prompt_tokens_details",
+    "completion_tokens_details",
+    "input_tokens_details",
+    "output_tokens_details",
+    "input_token_details",
+    "output_token_details",
+)
+
+
 class _Response(msgspec.Struct):
     usage: _Counts | None = None
 
@@ -95,12 +112,42 @@ def usage_in(raw: bytes) -> Usage | None:
     """Of an answer, or an event; None if it tells nothing."""
     try:
         found = _decode(raw)
+    except msgspec.ValidationError:
+        return _usage_beside_oddities(raw)
     except UNREADABLE:
         return None
     counts = found.usage
     if counts is None and found.response is not None:
         counts = found.response.usage
     return None if counts is None else _usage_of(counts)
+
+
+def _usage_beside_oddities(raw: bytes) -> Usage | None:
+    """Of an answer whose fields have other types than OpenAI's; what has a known form counts.
+
+    Servers in PHP write `[]` for details that are empty.
+    """
+    try:
+        told = msgspec.json.decode(raw)
+    except UNREADABLE:
+        return None
+    if not isinstance(told, dict):
+        return None
+    counts = told.get("usage")
+    response = told.get("response")
+    if counts is None and isinstance(response, dict):
+        counts = response.get("usage")
+    return _usage_of(_counts_of(counts)) if isinstance(counts, dict) else None
+
+
+def _counts_of(told: dict[str, AnyCount]) -> _Counts:
+    """Details of another form tell nothing."""
+    known = {
+        name: value
+        for name, value in told.items()
+        if name not in DETAILS or isinstance(value, dict)
+    }
+    return msgspec.convert(known, _Counts)
 
 
 def _usage_of(counts: _Counts) -> Usage | None:
@@ -203,6 +250,10 @@ def guessed_tokens(raw: bytes, endpoint: Endpoint) -> int:
     return sum(map(estimated_tokens, texts))
 
 
+def has_words(event: bytes) -> bool:
+    return any(_WORDS.findall(event))
+
+
 def tokens_of_events(events: int, size: int, *, sample: bytes) -> int:
     """One each, or by their words where a server sends several at a time.
 
@@ -223,12 +274,17 @@ class UsageEvents:
 
     def __init__(self) -> None:
         self.usage = Usage()
+        self.failure: ErrorInStream | None = None
         self._held = bytearray()
         self._is_cut = False
         self._events = 0
         self._deltas = 0
         self._delta_bytes = 0
         self._delta = b""
+
+    @property
+    def is_amid_event(self) -> bool:
+        return bool(self._held)
 
     def feed(self, piece: bytes) -> None:
         held = self._held
@@ -254,8 +310,14 @@ class UsageEvents:
             self._deltas += 1
             self._delta_bytes += len(event)
             self._delta = event
+        if FAILED.search(data) is not None:
+            self.failure = failure_in(data)
         if MARK in data:
             self.usage = self.usage.heard(usage_in(data) or _usage_at_end(data))
+
+    def hear(self, data: bytes) -> None:
+        """What was told besides, as in an event."""
+        self.usage = self.usage.heard(usage_in(data))
 
     def finish(self) -> None:
         if self._held:
@@ -265,6 +327,8 @@ class UsageEvents:
 
     def estimate(self) -> None:
         """An upstream that did not count: what it said stands for tokens."""
+        if self._deltas and not self.usage.output_tokens:
+            self.usage = self.usage.without_zeros()  # told before there was a word
         if self.usage.tells_output:
             return
         self.usage.output_tokens = self._events
@@ -282,9 +346,11 @@ def _usage_at_end(data: bytes, *, is_whole: bool = False) -> Usage | None:
     text = rest.lstrip(b": \n").decode("utf-8", "replace")
     try:
         counts, end = json.JSONDecoder().raw_decode(text)
-        found = msgspec.convert(counts, _Counts)
     except (ValueError, RecursionError):
         return None
+    if not isinstance(counts, dict):
+        return None
+    found = _counts_of(counts)
     if is_whole and text[end:].strip() != "}":
         return None
     return _usage_of(found) if mark else None

@@ -7,7 +7,7 @@ import re
 import msgspec
 
 from llmops_cli.core.wrong_json import UNREADABLE
-from llmops_cli.serve.upstreams.errors import EndedEarly, ErrorInStream, MalformedAnswer
+from llmops_cli.serve.upstreams.errors import Blame, EndedEarly, ErrorInStream, MalformedAnswer
 from llmops_cli.serve.upstreams.reply import Reply
 
 PREAMBLE_MOST = 4096
@@ -32,7 +32,7 @@ WORDS = _not_empty(FIELDS)
 """The first of these that is not empty is what a client waits for."""
 ANY_SAID = _not_empty(SAID)
 ENDS = (b'"finish_reason":"', b'"finish_reason": "', b"[DONE]")
-ERRORS = (b'data:{"error"', b"event:error")
+ERRORS = (b'data:{"error"', b'data:{"object":"error"', b"event:error")
 DATA = re.compile(rb"^data: ?(.*?)$", re.MULTILINE)
 
 
@@ -42,10 +42,51 @@ class _Told(msgspec.Struct):
 
 
 class _Failure(msgspec.Struct):
+    """`object` is "error" where the error's fields stand beside it, as older servers have them."""
+
     error: _Told | str | None = None
+    object: msgspec.Raw = msgspec.Raw(b"null")
+    code: msgspec.Raw = msgspec.Raw(b"null")
+    status: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _FailedResponse(msgspec.Struct):
+    error: _Told | None = None
+
+
+class _FailedEvent(msgspec.Struct):
+    """Of a stream of responses: `error`, whose code is its own, or `response.failed`."""
+
+    code: msgspec.Raw = msgspec.Raw(b"null")
+    error: _Told | None = None
+    response: _FailedResponse | None = None
+
+
+FLAT_ERROR = b'"error"'
+REQUESTS_OWN = frozenset(
+    (
+        b"bio_policy",
+        b"data_residency_mismatch",
+        b"empty_image_file",
+        b"failed_to_download_image",
+        b"image_content_policy_violation",
+        b"image_file_not_found",
+        b"image_file_too_large",
+        b"image_parse_error",
+        b"image_too_large",
+        b"image_too_small",
+        b"invalid_base64_image",
+        b"invalid_image",
+        b"invalid_image_format",
+        b"invalid_image_mode",
+        b"invalid_image_url",
+        b"invalid_prompt",
+        b"unsupported_image_media_type",
+    )
+)
+"""Codes of a response that failed by what was asked. Source: openai 3.54, types/responses."""
 _decode = msgspec.json.Decoder(_Failure).decode
+_decode_event = msgspec.json.Decoder(_FailedEvent).decode
 
 
 async def begin_stream(
@@ -107,9 +148,12 @@ def _error_of(events: bytes) -> ErrorInStream:
 def error_in(data: bytes) -> ErrorInStream | None:
     """The error that an event, or an answer, tells; None if it tells none."""
     try:
-        told = _decode(data).error
+        found = _decode(data)
     except UNREADABLE:
         return ErrorInStream(500, data)
+    told: _Told | str | None = found.error
+    if told is None and bytes(found.object) == FLAT_ERROR:
+        told = _Told(code=found.code, status=found.status)
     if told is None:
         return None
     if isinstance(told, _Told):
@@ -118,3 +162,17 @@ def error_in(data: bytes) -> ErrorInStream | None:
             if len(digits) == 3 and digits.isdigit():
                 return ErrorInStream(int(digits), data)
     return ErrorInStream(500, data)
+
+
+def failure_in(data: bytes) -> ErrorInStream:
+    """Of an event `error` or `response.failed`, in a stream of responses."""
+    failure = ErrorInStream(500, data)
+    try:
+        found = _decode_event(data)
+    except UNREADABLE:
+        return failure
+    told = found.error or (found.response and found.response.error)
+    code = told.code if told else found.code
+    if bytes(code).strip(b'"') in REQUESTS_OWN:
+        failure.blame = Blame.CLIENT
+    return failure

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
+import msgspec
+
 from llmops_cli.serve.upstreams.errors import AnswerTooLarge, FirstByteTimeout, ReadTimeout
 from llmops_cli.serve.upstreams.event_lines import EVENT_STREAM
 from llmops_cli.serve.upstreams.patience import Patience
@@ -14,6 +16,8 @@ from llmops_cli.serve.upstreams.wire import OK, Wire
 WHOLE_MOST = 64 << 20
 """Bytes of an answer that is not streamed."""
 SLACK_S = 0.01
+END_S = 1.0
+"""Between what says that a stream has ended, and its connection's end."""
 
 
 class Reply:
@@ -29,6 +33,7 @@ class Reply:
         self.headers = wire.headers
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_told = False
         self._watch()
 
     @property
@@ -57,6 +62,20 @@ class Reply:
             return urlsplit(place).netloc.rpartition("@")[2] or "another path"
         except ValueError:
             return "another address"
+
+    def usage_so_far(self) -> bytes:
+        """What an answer in another dialect told of its tokens, as a chat's event; or nothing."""
+        translation = self._wire.translation
+        return b"" if translation is None else translation.so_far()
+
+    def expect_end(self) -> None:
+        """All of it was told: the connection's end is waited for shortly, and may be any."""
+        self._is_told = True
+        if self._wire.complete or self._patience.between_s <= END_S:
+            return
+        self._patience = msgspec.structs.replace(self._patience, between_s=END_S)
+        self.close()
+        self._watch()
 
     def last_s(self) -> float:
         """When the last byte came, by the loop's clock."""
@@ -109,7 +128,7 @@ class Reply:
                 wire.took(len(chunk))
                 yield chunk
                 continue
-            if wire.complete:
+            if wire.complete or (wire.broken and self._is_told):
                 return
             if wire.broken:
                 raise wire.broken

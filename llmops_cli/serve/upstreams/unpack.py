@@ -16,6 +16,7 @@ SLICE = 256
 """Bytes of zstd at a time, which cannot be told how much to unpack: a block of it is four."""
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 ZLIB_METHOD = 8
+GZIP_BEGINS = b"\x1f"
 _TOO_MUCH = "it unpacks to too much"
 """Of one piece: no answer is packed so tightly, so this one is meant to fill the memory."""
 
@@ -55,10 +56,11 @@ class Unpacker:
 
 
 class _Zlib:
-    """gzip and deflate."""
+    """gzip, of one member or several behind one another (RFC 1952), and deflate."""
 
     def __init__(self) -> None:
         self._begun = False
+        self._is_gzip = False
         self._unpacker = zlib.decompressobj(GZIP_OR_ZLIB)
 
     @property
@@ -69,10 +71,27 @@ class _Zlib:
         if not self._begun:
             self._begun = True
             self._settle_form(data)
-        if self._unpacker.eof:
-            return b""
+        parts = []
+        left = PIECE_MOST
+        while data:
+            if self._unpacker.eof and not self._begin_member(data):
+                break
+            found = self._unpacked(data, left)
+            left -= len(found)
+            parts.append(found)
+            data = self._unpacker.unused_data
+        return b"".join(parts)
+
+    def _begin_member(self, data: bytes) -> bool:
+        """False for what is none: that is padding."""
+        if not self._is_gzip or data[:1] != GZIP_BEGINS:
+            return False
+        self._unpacker = zlib.decompressobj(GZIP_OR_ZLIB)
+        return True
+
+    def _unpacked(self, data: bytes, most: int) -> bytes:
         try:
-            found = self._unpacker.decompress(data, PIECE_MOST)
+            found = self._unpacker.decompress(data, most)
         except zlib.error as error:
             raise MalformedAnswer(f"it cannot be unpacked: {error}") from None
         if self._unpacker.unconsumed_tail:
@@ -81,8 +100,8 @@ class _Zlib:
 
     def _settle_form(self, data: bytes) -> None:
         """Some say deflate and leave out the two bytes of zlib's header."""
-        is_gzip = data[:1] == b"\x1f"
-        if not is_gzip and data[0] & 15 != ZLIB_METHOD:
+        self._is_gzip = data[:1] == GZIP_BEGINS
+        if not self._is_gzip and data[0] & 15 != ZLIB_METHOD:
             self._unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
 
 

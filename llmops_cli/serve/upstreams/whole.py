@@ -7,7 +7,7 @@ import msgspec
 from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.refusal import Headers
 from llmops_cli.serve.upstreams.errors import MalformedAnswer
-from llmops_cli.serve.upstreams.first_words import error_in
+from llmops_cli.serve.upstreams.first_words import FLAT_ERROR, error_in
 
 NULL = b"null"
 NO_WORDS = (b'""', NULL, b"[]")
@@ -21,6 +21,11 @@ class _WholeAnswer(msgspec.Struct):
 
     choices: list[msgspec.Raw] | None = None
     error: msgspec.Raw = msgspec.Raw(b"null")
+    object: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def tells_error(self) -> bool:
+        return bytes(self.error) != NULL or bytes(self.object) == FLAT_ERROR
 
 
 class _Message(msgspec.Struct):
@@ -57,7 +62,7 @@ def check_whole(body: bytes, headers: Headers, *, has_choices: bool) -> None:
         raise MalformedAnswer(_kind_of(body, headers)) from None
     if has_choices and answer.choices:
         return
-    failure = error_in(body) if bytes(answer.error) != NULL else None
+    failure = error_in(body) if answer.tells_error else None
     if failure is not None:
         raise failure
     if has_choices:

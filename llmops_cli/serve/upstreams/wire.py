@@ -31,6 +31,9 @@ class AnswerTranslation(Protocol):
     def feed(self, events: bytes) -> bytes:
         """What these mean, which may be nothing yet. Raises: UpstreamError."""
 
+    def so_far(self) -> bytes:
+        """What its events have told of tokens, as an event of a chat has it; or nothing."""
+
     def finish(self) -> bytes:
         """At the end of what came. Raises: UpstreamError if it was not the answer's end."""
 

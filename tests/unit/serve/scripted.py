@@ -80,6 +80,12 @@ class ScriptedReply:
         else:
             self._body = translation.whole(self.status, self._body)
 
+    def usage_so_far(self) -> bytes:
+        return b""
+
+    def expect_end(self) -> None:
+        pass
+
     def last_s(self) -> float:
         return asyncio.get_running_loop().time()
 

@@ -79,6 +79,11 @@ class MessagesAnswer:
             raise EndedEarly
         return rest
 
+    def so_far(self) -> bytes:
+        """The prompt's tokens are told at the beginning, before a chat can be told of them."""
+        usage = usage_of(self._usage or None)
+        return b"" if usage is None else msgspec.json.encode({"usage": usage})
+
     def _event(self, raw: bytes) -> bytes:
         data = data_of(raw)
         if not data or self._has_ended:

@@ -50,6 +50,8 @@ def told(usage: object) -> Usage | None:
         ),
         ({"prompt_tokens": 9, "completion_tokens": 1, "prompt_cache_hit_tokens": 4}, (9, 1, 4, 0)),
         ({"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": None}, (9, 1, 0, 0)),
+        ({"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": []}, (9, 1, 0, 0)),
+        ({"input_tokens": 9, "output_tokens": 1, "output_tokens_details": "no"}, (9, 1, 0, 0)),
     ],
 )
 def test_every_way_to_tell_tokens_is_read(usage: object, counted: tuple[int, ...]) -> None:
@@ -61,6 +63,14 @@ def test_every_way_to_tell_tokens_is_read(usage: object, counted: tuple[int, ...
         found.cached_tokens,
         found.reasoning_tokens,
     ) == counted
+
+
+@pytest.mark.parametrize("response", ["a text", [1], {"usage": None}])
+def test_a_count_beside_a_field_of_another_type_is_read(response: object) -> None:
+    raw = json.dumps({"response": response, "usage": {"prompt_tokens": 9}}).encode()
+    found = usage_in(raw)
+    assert found is not None
+    assert found.input_tokens == 9
 
 
 @pytest.mark.parametrize("count", [None, -1, 1e30, 10**30, "5", True, [], {}, -0.5])

@@ -24,6 +24,7 @@ from llmops_cli.serve.upstreams.errors import (
 from llmops_cli.serve.upstreams.outcome import Outcome, outcome_of
 from llmops_cli.serve.upstreams.patience import Patience
 from llmops_cli.serve.upstreams.reply import Reply
+from llmops_cli.serve.upstreams.unpack import Unpacker
 from llmops_cli.serve.upstreams.wire import HELD_MOST, Wire
 from tests.unit.serve.streams import cut
 
@@ -277,3 +278,13 @@ def test_nor_is_what_unpacks_to_more_unless_it_is_a_bomb(
     with pytest.raises(error) as refused:
         asyncio.run(go())
     assert outcome_of(refused.value) is outcome
+
+
+@pytest.mark.parametrize("step", [1, 7, 1 << 20])
+def test_members_of_gzip_behind_one_another_are_one_answer(step: int) -> None:
+    """RFC 1952, 2.2: some servers pack each piece that they flush by itself."""
+    packed = b"".join(map(gzip.compress, (b"one ", b"", b"two ", b"three"))) + bytes(3)
+    unpacker = Unpacker(b"gzip")
+    pieces = [packed[start : start + step] for start in range(0, len(packed), step)]
+    assert b"".join(map(unpacker.feed, pieces)) == b"one two three"
+    assert unpacker.is_whole
