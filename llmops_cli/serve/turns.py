@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -38,6 +39,25 @@ class Turns(Generic[Item]):
         else:
             del self._lines[key]
         return item
+
+    def first_of(self, is_wanted: Callable[[Item], bool]) -> Item | None:
+        """Takes the first that is wanted, of the keys in turn."""
+        for key, line in self._lines.items():
+            for item in line:
+                if is_wanted(item):
+                    self._take(key, line, item)
+                    return item
+        return None
+
+    def _take(self, key: str, line: deque[Item], item: Item) -> None:
+        line.remove(item)
+        if line:
+            self._lines.move_to_end(key)
+        else:
+            del self._lines[key]
+
+    def any(self, is_wanted: Callable[[Item], bool]) -> bool:
+        return any(is_wanted(item) for line in self._lines.values() for item in line)
 
     def last(self, key: str) -> Item:
         """Takes the last that came. Raises: KeyError."""

@@ -423,6 +423,35 @@ def test_a_full_pool_queues_sheds_and_keeps_deadlines(upstreams: More, start: St
         assert {future.result()[0] for future in waiting} == {200}
 
 
+def test_who_waits_for_a_full_upstream_keeps_another_from_nobody(
+    upstreams: More, start: Starter
+) -> None:
+    """A rule leaves long prompts to one that is busy; short ones waited behind them."""
+    short, long = upstreams(2)
+    short.delay_s = 0.05
+    long.delay_s = 2.5
+    gateway = start.config(
+        f"upstreams:\n  short: {{url: '{short.url}', max_in_flight: 1}}\n"
+        f"  long: {{url: '{long.url}', max_in_flight: 1}}\n"
+        "models: {a: {pool: [{upstream: short, model: m}],"
+        " rules: [{longer_than: 200, use: [{upstream: long, model: m}]}]}}\n"
+        "queue: {depth: 20, wait_s: 20}\n"
+    )
+    ready(gateway)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(gateway.ask, said("word " * 500)) for _ in range(2)]
+        while not long.seen:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        begun = time.monotonic()
+        quick = [pool.submit(gateway.ask, said("Hi")) for _ in range(4)]
+        statuses = [job.result()[0] for job in quick]
+        took_s = time.monotonic() - begun
+        assert [job.result()[0] for job in waiting] == [200, 200]
+    assert statuses == [200] * 4
+    assert took_s < 1.5
+
+
 def test_one_key_cannot_fill_the_queue_of_all(upstreams: More, start: Starter) -> None:
     (one,) = upstreams(1)
     one.delay_s = 0.3

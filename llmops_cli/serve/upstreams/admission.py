@@ -29,20 +29,25 @@ async def admit(
     one key's, another's takes the place of the last of them.
     """
     candidates = current()
-    if candidates and not queues.depth(alias) and _is_ready(candidates[0], tried, asked):
+    if candidates and not queues.has_claims(alias) and _is_ready(candidates[0], tried, asked):
         return candidates[0]
     until = time.monotonic() + _patience_s(asked, config)
     urgent = asked.urgency is Urgency.INTERACTIVE
     waited = False
     woken = False
+
+    def fits() -> bool:
+        """Also where nobody is usable any more: then it waits in vain."""
+        usable = _usable(current(), asked)
+        return not usable or bool(_with_place(usable))
+
     try:
         while True:
-            usable = [each for each in candidates if each.upstream.usable(asked.who)]
-            usable = _willing(usable, asked.endpoint.target.path)
+            usable = _usable(candidates, asked)
             if not usable:
                 return None
             free = _with_place(usable)
-            if free and (waited or not queues.depth(alias)):
+            if free and (waited or not queues.has_claims(alias)):
                 woken = False
                 return _first_untried(free, tried)
             expected_s = queues.expected_s(alias, asked.who, urgent=urgent)
@@ -59,6 +64,7 @@ async def admit(
                 urgent=urgent,
                 again=waited,
                 seconds=left_s,
+                fits=fits,
             )
             if ended is Waited.DISPLACED:
                 raise _overloaded("too many requests of this key wait already", expected_s)
@@ -68,6 +74,11 @@ async def admit(
     finally:
         if woken:
             queues.pass_on(alias)
+
+
+def _usable(candidates: list[RoutingCandidate], asked: Asked) -> list[RoutingCandidate]:
+    usable = [each for each in candidates if each.upstream.usable(asked.who)]
+    return _willing(usable, asked.endpoint.target.path)
 
 
 def _is_ready(

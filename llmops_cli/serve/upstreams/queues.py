@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from enum import Enum, auto
 
 from llmops_cli.serve.turns import Turns
@@ -23,7 +24,29 @@ class Waited(Enum):
     """By another's request: its own key had most of those that waited."""
 
 
-Turn = asyncio.Future[Waited]
+Fits = Callable[[], bool]
+"""Whether there is a place now that the request may take."""
+
+
+class Turn:
+    """One request that waits."""
+
+    def __init__(self, fits: Fits) -> None:
+        self.fits = fits
+        self.ended: asyncio.Future[Waited] = asyncio.get_running_loop().create_future()
+
+    def end(self, how: Waited) -> None:
+        if not self.ended.done():
+            self.ended.set_result(how)
+
+    def how(self) -> Waited:
+        if not self.ended.done() or self.ended.cancelled():
+            return Waited.LATE
+        return self.ended.result()
+
+
+def _can_go(turn: Turn) -> bool:
+    return not turn.ended.done() and turn.fits()
 
 
 class Line:
@@ -40,9 +63,15 @@ class Line:
         return len(self.again) + self.turns.before(who)
 
     def next(self) -> Turn | None:
-        if self.again:
-            return self.again.popleft()
-        return self.turns.next()
+        """The first that can go. Those for whom no place is free keep nobody waiting."""
+        for turn in self.again:
+            if _can_go(turn):
+                self.again.remove(turn)
+                return turn
+        return self.turns.first_of(_can_go)
+
+    def has_next(self) -> bool:
+        return any(map(_can_go, self.again)) or self.turns.any(_can_go)
 
     def remove(self, who: str, turn: Turn) -> None:
         if turn in self.again:
@@ -69,15 +98,17 @@ class Queue:
         return self._woken + len(self._interactive) + self._batch.before(who)
 
     def wake(self) -> None:
-        """The first that still waits."""
-        while (turn := self._next()) is not None:
-            if not turn.done():
-                self._woken += 1
-                turn.set_result(Waited.WOKEN)
-                return
+        """The first that has a place now."""
+        turn = self._interactive.next() or self._batch.next()
+        if turn is not None:
+            self._woken += 1
+            turn.end(Waited.WOKEN)
 
-    def _next(self) -> Turn | None:
-        return self._interactive.next() or self._batch.next()
+    def has_claims(self) -> bool:
+        """Whether a place that is free is somebody's who waits."""
+        if self._woken:
+            return True
+        return self._interactive.has_next() or self._batch.has_next()
 
     def make_room(self, who: str, *, urgent: bool) -> bool:
         """Whether the last that came of the key with most has given its place to this one.
@@ -94,9 +125,7 @@ class Queue:
         if most <= own + 1:
             return False
         line = self._batch if self._batch.turns.count(key) else self._interactive
-        turn = line.turns.last(key)
-        if not turn.done():
-            turn.set_result(Waited.DISPLACED)
+        line.turns.last(key).end(Waited.DISPLACED)
         return True
 
     async def wait(
@@ -106,33 +135,32 @@ class Queue:
         urgent: bool,
         again: bool,
         seconds: float,
+        fits: Fits,
     ) -> Waited:
         line = self._interactive if urgent else self._batch
-        turn: Turn = asyncio.get_running_loop().create_future()
+        turn = Turn(fits)
         if again:
             line.again.appendleft(turn)
         else:
             line.turns.put(who, turn)
         try:
             async with asyncio.timeout(seconds):
-                await turn
+                await turn.ended
         except TimeoutError:
             pass
         except asyncio.CancelledError:
-            if _ending(turn) is Waited.WOKEN:
+            if turn.how() is Waited.WOKEN:
                 self.wake()
             raise
         finally:
             line.remove(who, turn)
-            if _ending(turn) is Waited.WOKEN:
+            if turn.how() is Waited.WOKEN:
                 self._woken -= 1
-        return _ending(turn)
+        return turn.how()
 
 
-def _ending(turn: Turn) -> Waited:
-    if not turn.done() or turn.cancelled():
-        return Waited.LATE
-    return turn.result()
+def _always() -> bool:
+    return True
 
 
 class Queues:
@@ -147,6 +175,11 @@ class Queues:
     def depth(self, name: str) -> int:
         queue = self._queues.get(name)
         return 0 if queue is None else queue.depth()
+
+    def has_claims(self, name: str) -> bool:
+        """Whether somebody waits for a place that is free."""
+        queue = self._queues.get(name)
+        return queue is not None and queue.has_claims()
 
     def total(self) -> int:
         return sum(queue.depth() for queue in self._queues.values())
@@ -194,11 +227,15 @@ class Queues:
         urgent: bool,
         again: bool,
         seconds: float,
+        fits: Fits = _always,
     ) -> Waited:
-        """Until a place came free. Who was woken for nothing stands first `again`."""
+        """Until a place came free that it may take. Who was woken for nothing stands first `again`.
+
+        `fits`: whether there is one now; while there is none, others are woken.
+        """
         queue = self._queues.setdefault(name, Queue())
         try:
-            return await queue.wait(who, urgent=urgent, again=again, seconds=seconds)
+            return await queue.wait(who, urgent=urgent, again=again, seconds=seconds, fits=fits)
         finally:
             if queue.depth() == 0:
                 self._queues.pop(name, None)

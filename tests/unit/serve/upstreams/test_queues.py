@@ -187,3 +187,32 @@ def test_who_takes_no_place_leaves_it_to_the_next() -> None:
         return (await second).name
 
     assert asyncio.run(go()) == "WOKEN"
+
+
+def test_who_has_no_place_keeps_nobody_waiting() -> None:
+    """Only a full upstream may be asked for the first: the place that came free is the second's."""
+
+    async def go() -> tuple[list[bool], bool, bool]:
+        queues = Queues()
+        full = {"is": True}
+        stuck = queues.wait(
+            "m", "one", urgent=True, again=False, seconds=5.0, fits=lambda: not full["is"]
+        )
+        again = queues.wait(
+            "m", "one", urgent=True, again=True, seconds=5.0, fits=lambda: not full["is"]
+        )
+        tasks = [asyncio.create_task(each) for each in (stuck, again)]
+        await asyncio.sleep(0)
+        has_claims_before = queues.has_claims("m")
+        tasks += await standing(queues, "one")
+        has_claims = queues.has_claims("m")
+        queues.freed()
+        await asyncio.sleep(0.001)
+        done = [task.done() for task in tasks]
+        full["is"] = False
+        queues.freed()
+        queues.freed()
+        await asyncio.gather(*tasks)
+        return done, has_claims_before, has_claims
+
+    assert asyncio.run(go()) == ([False, False, True], False, True)
