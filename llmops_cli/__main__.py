@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import NoReturn
+
+SERVE = "serve"
 
 
 def main() -> NoReturn:
@@ -11,6 +14,9 @@ def main() -> NoReturn:
     is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_heard:  # what was started in the background goes on not hearing it
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.argv[1:2] == [SERVE]:
+        # A gateway's signal to read its file anew, which it has not read yet.
+        signal.signal(signal.SIGHUP, lambda *_: None)
     from llmops_cli.cli.app import main as run
 
     if is_heard:

@@ -22,6 +22,7 @@ from llmops_cli.gateway_file.variables import has_variables
 NAME_MOST = 128
 HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})|[0-9a-fA-F:.]{2,45}")
 ORIGIN = "https://chat.example.org"
+RUNS_ALREADY = "remote"
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
@@ -93,6 +94,10 @@ def _in_engine(engine: str, options: Mapping[str, str]) -> Mistakes:
     names = engine_names()
     if engine not in names:
         yield misspelt(("engine",), "engine", engine, names)
+        return
+    if engine == RUNS_ALREADY:
+        message = f"{engine} is a server that runs already, so there is nothing to start"
+        yield Mistake(("engine",), message, "url: http://127.0.0.1:8000/v1 in its place")
         return
     yield from _in_options(engine, options)
 

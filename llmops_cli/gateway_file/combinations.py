@@ -75,6 +75,7 @@ def _in_upstream(upstream: UpstreamConfig) -> Mistakes:
 
 
 _NO_ENGINE = UpstreamConfig()
+BESIDE = ("cached_input", "cache_write", "reasoning", "audio_input", "audio_output", "long")
 PAIRS = (("input", "output"), ("gpu_hour", "tokens_per_s"))
 
 
@@ -91,7 +92,7 @@ def _in_price(price: Price) -> Mistakes:
             if "gpu_hour" in pair:
                 hint = "{gpu_hour: 2.5, tokens_per_s: 1800}"
             yield Mistake((here[0],), f"{here[0]} without {missing[0]} is half a price", hint)
-    for name in ("cached_input", "cache_write", "reasoning", "long"):
+    for name in BESIDE:
         if name in given and "input" not in given:
             yield Mistake((name,), f"{name} is beside a price of input and output")
     kinds = [pair for pair in PAIRS if not set(pair).isdisjoint(given)]

@@ -104,6 +104,12 @@ def one_with(field: str) -> str:
         (one_with("price: {gpu_hour: 1}"), 2, "gpu_hour without tokens_per_s"),
         (one_with("price: {tokens_per_s: 1}"), 2, "tokens_per_s without gpu_hour"),
         (one_with("price: {}"), 2, "no price in it"),
+        (one_with("price: {audio_input: 1}"), 2, "audio_input is beside a price"),
+        (
+            one_with("price: {gpu_hour: 1, tokens_per_s: 1, audio_output: 1}"),
+            2,
+            "is beside a price",
+        ),
         (one_with("price: {input: 1, output: 1, gpu_hour: 1, tokens_per_s: 1}"), 2, "not both"),
         (one_with("price: {input: .inf, output: 1}"), 2, "inf is no number"),
         (one_with("model: m"), 2, "model is for an engine"),

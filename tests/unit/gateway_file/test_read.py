@@ -79,6 +79,12 @@ def file(tmp_path: Path) -> Path:
             "unknown engine",
             "'llamacpp'",
         ),
+        (
+            FINE.replace("url: http://127.0.0.1:9/v1", "engine: remote"),
+            3,
+            "nothing to start",
+            "url:",
+        ),
         (FINE.replace("    url:", "    price: genai\n    url:"), 3, "does not know a", "price:"),
         (with_options("ctx_size: 4096"), 6, "unknown engine option 'ctx_size'", "max_model_len"),
         (with_options("max_model_len: many"), 6, "no such value", "4096"),
