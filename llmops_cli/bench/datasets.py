@@ -16,6 +16,7 @@ from llmops_cli.bench.normalized import Normalized, Spooled
 from llmops_cli.bench.rows import PromptRow, SkippedRow
 from llmops_cli.bench.traces import trace_rows
 from llmops_cli.core.errors import UsageError
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.rows import kind_of_name, text_lines
 
 PROMPT_KEYS = (
@@ -89,8 +90,9 @@ def require_file(path: Path, *, kind: str) -> None:
 
 def _absent(path: Path, kind: str) -> UsageError:
     if kind == "trace":
-        return UsageError(f"no trace at {path}", hint="a Mooncake, Azure or BurstGPT file")
-    return UsageError(f"no dataset at {path}", hint="a file, or builtin")
+        hint = near_path(path, "a Mooncake, Azure or BurstGPT file")
+        return UsageError(f"no trace at {path}", hint=hint)
+    return UsageError(f"no dataset at {path}", hint=near_path(path, "a file, or builtin"))
 
 
 def prompt_rows(path: Path) -> Iterator[Row]:

@@ -20,6 +20,7 @@ from llmops_cli.bench.saved import SavedRun, load_run
 from llmops_cli.bench.tables import (
     COMPARISON_DROPPABLE,
     LEVELS_DROPPABLE,
+    LEVELS_REPLACED,
     bench_table,
     comparison_table,
 )
@@ -132,6 +133,7 @@ def _save_csv(run: OpenedRun, target: Path) -> None:
 SHOW = Show(
     table=_table,
     droppable=LEVELS_DROPPABLE,
+    replaced=LEVELS_REPLACED,
     listed=_listed,
     figures=_figures,
     reread=reread,

@@ -48,6 +48,7 @@ COMPARED = (
     "verdict",
 )
 LEVELS_DROPPABLE = ("ITL", "measured", "input tok/s", "requests", "E2E", "req/s")
+LEVELS_REPLACED = {"goodput/s": ("tok/s",)}
 COMPARISON_DROPPABLE = ("P(faster)", "p", "baseline", "current")
 """Columns that a narrow terminal can do without, the first first."""
 LEGEND = (

@@ -76,5 +76,7 @@ def _place(recipe: BenchRecipe) -> str:
         place = urlsplit(recipe.url).netloc
         _, _, host = place.rpartition("@")
         return host
-    model = Path(recipe.model).name
+    from llmops_cli.runtime.paths import end_of
+
+    model = end_of(recipe.model)
     return f"{recipe.backend}-{model}"

@@ -84,10 +84,11 @@ def _tell(report: ConvertReport, *, as_json: bool) -> None:
     """Keeps the report and shows it."""
     from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.convert.show import convert_table
+    from llmops_cli.runtime.paths import end_of
     from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.show.runs import leave_page
 
-    name = Path(str(report.manifest.recipe["model"])).name
+    name = end_of(str(report.manifest.recipe["model"]))
     folder = RunFolder("convert", f"{name}-{report.format}")
     saved = folder.write_report(report)
     page = leave_page(folder.path)

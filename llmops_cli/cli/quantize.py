@@ -88,12 +88,13 @@ def _tell(report: QuantizeReport, *, as_json: bool) -> None:
     """Keeps the report and shows it."""
     from llmops_cli.cli.screen import print_json, print_table, say
     from llmops_cli.quantize.plot import PLOT, save_quantize_plot
+    from llmops_cli.runtime.paths import end_of
     from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.show.runs import leave_page, table_of
 
     recipe = report.manifest.recipe
     kind = "sweep" if recipe["sweep"] else recipe["method"]
-    model = Path(str(recipe["model"])).name
+    model = end_of(str(recipe["model"]))
     folder = RunFolder("quantize", f"{model}-{kind}")
     saved = folder.write_report(report)
     plot = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -63,9 +64,12 @@ def width_of(stream: TextIO) -> int:
 
 
 def _fixed_width(stream: TextIO) -> int | None:
-    """None for a terminal, which has its own width."""
+    """None for a terminal, which has its own width; elsewhere what COLUMNS asks for."""
     if stream.isatty():
         return None
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isascii() and asked.isdigit() and int(asked) > 0:
+        return int(asked)
     return WIDEST_TABLE
 
 

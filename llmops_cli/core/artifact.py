@@ -19,6 +19,8 @@ FORMATS = (
     "ct2",
     "remote",
 )
+PATH_BEGINS = ("/", ".", "~")
+"""No name of a hub begins so."""
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,3 +47,17 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if end.strip("."):
             return end
         return PurePath(self.path or "model").name
+
+    @property
+    def served_name(self) -> str:
+        """What clients call it: its own name where the reference is a path, not where it lies."""
+        if self.reference.startswith(PATH_BEGINS):
+            return self.name
+        return self.reference
+
+
+def name_of_path(reference: str) -> str | None:
+    """What an engine of ours calls the model at a path; None for what is no path by its looks."""
+    if not reference.startswith(PATH_BEGINS):
+        return None
+    return PurePath(reference).name

@@ -79,14 +79,20 @@ NAME_MOST = 200
 def nearest_name(name: str, known: Iterable[str], *, listed_by: str = "") -> str:
     """A hint: the name of the table that looks most like it, or all of a table of some length."""
     names = sorted(known)
-    nearest = _nearest(name, names)
-    if nearest is not None:
-        return f"did you mean '{nearest}'?"
+    nearest = close_name(name, names)
+    if nearest:
+        return nearest
     if len(names) > MOST_LISTED:
         none = f"none of {len(names)} known names is like it"
         return f"{none}: {listed_by}" if listed_by else none
     listed = ", ".join(names) or "none yet"
     return f"known: {listed}"
+
+
+def close_name(name: str, known: Iterable[str]) -> str:
+    """A hint: the name of the table that looks most like it; empty where none does."""
+    nearest = _nearest(name, sorted(known))
+    return "" if nearest is None else f"did you mean '{nearest}'?"
 
 
 def _nearest(name: str, names: list[str]) -> str | None:

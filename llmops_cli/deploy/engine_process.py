@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.artifact import Artifact, name_of_path
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.spec import Env
 from llmops_cli.deploy.model_place import place_of
@@ -187,7 +187,8 @@ def foreign_process(kind: str, model: str) -> EngineProcess:
         raise unknown_name("foreign engine", kind, FOREIGN)
     found = FOREIGN[kind]
     path = place_of(model, wants_gguf=False)
-    argv = [each.format(path=path, model=model) for each in found.argv]
+    served = name_of_path(model) or model
+    argv = [each.format(path=path, model=served) for each in found.argv]
     return EngineProcess(
         engine=kind,
         model=model,

@@ -64,7 +64,7 @@ class Ctranslate2:
             "--model",
             artifact.path,
             "--name",
-            artifact.reference,
+            artifact.served_name,
             "--port",
             str(port),
             "--max-num-seqs",
@@ -78,6 +78,6 @@ class Ctranslate2:
             engine="ctranslate2",
             argv=tuple(argv),
             url=f"http://127.0.0.1:{port}",
-            model=artifact.reference,
+            model=artifact.served_name,
             env=environment,
         )

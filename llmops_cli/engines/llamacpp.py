@@ -96,7 +96,7 @@ class Llamacpp:
             engine="llamacpp",
             argv=tuple(argv),
             url=f"http://127.0.0.1:{port}",
-            model=artifact.reference,
+            model=artifact.served_name,
         )
 
 
@@ -136,7 +136,7 @@ def _own_server(
         "--model",
         path,
         "--name",
-        artifact.reference,
+        artifact.served_name,
         "--port",
         str(port),
         "--parallel",
@@ -163,7 +163,7 @@ def _llama_server(
         "--model",
         path,
         "--alias",
-        artifact.reference,
+        artifact.served_name,
         "--host",
         "127.0.0.1",
         "--port",

@@ -90,7 +90,7 @@ class Transformers:
             "--model",
             artifact.path,
             "--name",
-            artifact.reference,
+            artifact.served_name,
             "--port",
             str(port),
             "--batching",
@@ -103,6 +103,6 @@ class Transformers:
             engine="transformers",
             argv=tuple(argv),
             url=f"http://127.0.0.1:{port}",
-            model=artifact.reference,
+            model=artifact.served_name,
             env=QUIET,
         )

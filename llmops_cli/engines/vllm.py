@@ -99,7 +99,7 @@ class Vllm:
             "--model",
             artifact.path,
             "--served-model-name",
-            artifact.reference,
+            artifact.served_name,
             "--host",
             "127.0.0.1",
             "--port",
@@ -114,7 +114,7 @@ class Vllm:
             engine="vllm",
             argv=tuple(argv),
             url=f"http://127.0.0.1:{port}",
-            model=artifact.reference,
+            model=artifact.served_name,
             env=environment,
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from llmops_cli.core.artifact import name_of_path
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, Place, below
 from llmops_cli.gateway_file.model import (
@@ -29,6 +30,8 @@ def contradictions_in(config: GatewayConfig) -> Mistakes:
     yield from numbers_without_end((), config)
     for name, upstream in config.upstreams.items():
         yield from below(("upstreams", name), _in_upstream(upstream))
+    if not config.models:
+        yield from _of_one_name(config.upstreams)
     for name, model in config.models.items():
         yield from below(("models", name), _in_model(name, model, config))
     if config.cache is not None and config.cache.semantic is not None:
@@ -54,6 +57,21 @@ def numbers_without_end(place: Place, value: object) -> Mistakes:
 
 
 # Upstreams.
+
+
+def _of_one_name(upstreams: dict[str, UpstreamConfig]) -> Mistakes:
+    """Models of two folders that clients could not tell apart."""
+    first: dict[str, UpstreamConfig] = {}
+    for name, upstream in upstreams.items():
+        path = upstream.model
+        served = name_of_path(path) if path else None
+        if served is None:
+            continue
+        other = first.setdefault(served, upstream).model
+        if other != path:
+            message = f"{path} and {other} would both be served as {served}, as if they were one"
+            hint = f"models: {{{served}: {{pool: [{name}]}}, ...}} gives each a name of its own"
+            yield Mistake(("upstreams", name, "model"), message, hint)
 
 
 def _in_upstream(upstream: UpstreamConfig) -> Mistakes:

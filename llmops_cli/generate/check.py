@@ -15,6 +15,7 @@ from llmops_cli.generate.asking import Asker
 from llmops_cli.generate.row_keys import row_key
 from llmops_cli.generate.rows import FORMS_HINT, BadRow, Fields, Form, RawRow, Row, RowFile
 from llmops_cli.runtime.chat_request import TokenBound
+from llmops_cli.runtime.near_path import near_path
 
 NAMED = 5
 """Bad rows whose lines are told."""
@@ -44,7 +45,8 @@ def require_file(path: Path) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder", hint="name a file of rows")
     if not path.exists():
-        raise UsageError(f"no file {path}", hint="llmops generate IN.jsonl -o OUT.jsonl")
+        hint = near_path(path, "llmops generate IN.jsonl -o OUT.jsonl")
+        raise UsageError(f"no file {path}", hint=hint)
 
 
 def check_rows(file: RowFile, asker: Asker, *, progress: Progress) -> Contents:

@@ -10,6 +10,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.misfit import misfit_of
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.rows import rows_in
 
 Row = TypeVar("Row")
@@ -39,4 +40,5 @@ def _raw_rows(path: Path) -> Iterator[tuple[int, Any]]:  # Any: as above
     try:
         yield from rows_in(path)
     except OSError as error:
-        raise UsageError(f"no data at {path}: {error.strerror}") from None
+        hint = near_path(path) or None
+        raise UsageError(f"no data at {path}: {error.strerror}", hint=hint) from None

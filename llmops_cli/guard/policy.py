@@ -13,6 +13,7 @@ from llmops_cli.core.misfit import misfit_of
 from llmops_cli.core.urls import SCHEMES, refuse_secrets
 from llmops_cli.guard.personal import KINDS
 from llmops_cli.guard.skeleton import skeleton
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
@@ -209,7 +210,9 @@ def load_policy(path: Path) -> Policy:
         raw = load_yaml(text)
     except OSError as error:
         hint = "default, or a YAML file with the keys input, output, routes, roles, message"
-        raise UsageError(f"no policy at {path}: {error.strerror}", hint=hint) from error
+        raise UsageError(
+            f"no policy at {path}: {error.strerror}", hint=near_path(path, hint)
+        ) from error
     except UNREADABLE as error:
         raise UsageError(f"{path} is not YAML: {reason_of(error)}") from error
     if not isinstance(raw, dict):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from llmops_cli.core.artifact import FORMATS, Artifact
-from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.errors import EnvironmentMissing, UsageError, close_name
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.python_json import object_in
 from llmops_cli.core.wrong_json import UNREADABLE
@@ -17,6 +17,7 @@ from llmops_cli.models.quantized import refuse_adapter
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_value
 from llmops_cli.runtime.files import size_of
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.paths import at_home, is_there
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -52,9 +53,10 @@ def require_reference(reference: str) -> None:
 
 def _no_model(reference: str) -> UsageError:
     names = ", ".join(model_names())
+    otherwise = f"a folder, a .gguf file, owner/name of the Hugging Face hub, or {names}"
     return UsageError(
         f"no model at {reference}",
-        hint=f"a folder, a .gguf file, owner/name of the Hugging Face hub, or {names}",
+        hint=close_name(reference, model_names()) or near_path(at_home(reference), otherwise),
     )
 
 

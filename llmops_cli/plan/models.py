@@ -12,6 +12,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.core.urls import shown_url
 from llmops_cli.models.config import read_config
 from llmops_cli.models.gguf.type_names import file_type_name
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.sizing.cache_rules import cache_bits
 from llmops_cli.sizing.format_bits import GGUF, KNOWN, RARE_GGUF, scheme_named
 from llmops_cli.sizing.load import ServingLoad
@@ -75,10 +76,11 @@ def read_load(source: str, *, scheme: str | None, cache_type: str) -> ServingLoa
         return _of_config(config, name=source, scheme=wanted, cache_type=cache_type)
     named = split_name(source)
     if path.suffix in {".gguf", ".json"} and not is_named(named.model):
-        raise UsageError(f"no file at {source}", hint="or a public model's name, such as phi-4")
+        hint = near_path(path, "or a public model's name, such as phi-4")
+        raise UsageError(f"no file at {source}", hint=hint)
     if source.startswith(PLACES):
         hint = "a folder with a config.json, a .gguf file, or a public model's name, such as phi-4"
-        raise UsageError(f"no model at {source}", hint=hint)
+        raise UsageError(f"no model at {source}", hint=near_path(path, hint))
     config = dict(config_named(named.model))
     scheme_here = wanted or named.scheme or "BF16"
     return _of_config(config, name=named.model, scheme=scheme_here, cache_type=cache_type)

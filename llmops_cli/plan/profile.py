@@ -13,6 +13,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.misfit import misfit_of
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
@@ -65,7 +66,7 @@ def read_profile(path: Path) -> Profile:
             return _of_trace(path)
         return _of_hours(path)
     except FileNotFoundError:
-        raise UsageError(f"no traffic file at {path}", hint=HINT) from None
+        raise UsageError(f"no traffic file at {path}", hint=near_path(path, HINT)) from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint=HINT) from None
     except UnicodeDecodeError:

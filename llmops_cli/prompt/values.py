@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llmops_cli.core.errors import UsageError
+from llmops_cli.runtime.near_path import near_path
 
 FROM_FILE = "@"
 
@@ -30,4 +31,6 @@ def _file(text: str, name: str) -> str:
     try:
         return read_text(path).rstrip("\n")
     except OSError as error:
-        raise UsageError(f"--var {name}: no file at {path}: {error.strerror}") from error
+        raise UsageError(
+            f"--var {name}: no file at {path}: {error.strerror}", hint=near_path(path) or None
+        ) from error

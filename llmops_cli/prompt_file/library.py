@@ -8,6 +8,7 @@ from pathlib import Path
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.prompt_file.prompt import Prompt
 from llmops_cli.prompt_file.read import read_prompt
+from llmops_cli.runtime.near_path import near_path
 
 SUFFIXES = frozenset({".md", ".txt", ".prompt"})
 FOLDER = Path("prompts")
@@ -75,6 +76,6 @@ def find_prompt(wanted: str, *, folder: Path = FOLDER) -> Prompt:
     if looks_like_file or not folder.is_dir():
         raise UsageError(
             f"no prompt at {wanted}",
-            hint=f"a file, or a name in the folder {folder}",
+            hint=near_path(path, f"a file, or a name in the folder {folder}"),
         )
     return named_prompt(read_library(folder), wanted)

@@ -17,6 +17,7 @@ from llmops_cli.prompt_file.prompt import Prompt, PromptMessage
 from llmops_cli.prompt_file.sections import sections_of
 from llmops_cli.prompt_file.template import require_template
 from llmops_cli.runtime.digests import digest_value
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.rows import decoded
 from llmops_cli.runtime.yaml_text import UNREADABLE, fault_of, load_yaml
 
@@ -53,7 +54,8 @@ def read_prompt(path: Path) -> Prompt:
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder", hint="name a prompt's file") from None
     except OSError as error:
-        raise UsageError(f"no prompt at {path}: {error.strerror}") from error
+        hint = near_path(path) or None
+        raise UsageError(f"no prompt at {path}: {error.strerror}", hint=hint) from error
     if len(raw) > MOST_BYTES:
         raise UsageError(f"{path} has {len(raw):,} bytes, a prompt at most {MOST_BYTES:,}")
     text = decoded(raw, str(path)).replace("\r\n", "\n")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from llmops_cli.quantize.provenance import Provenance
 from llmops_cli.quantize.variants import Variant
+from llmops_cli.runtime.paths import end_of
 
 
 def model_card(
@@ -35,7 +34,7 @@ def _head(
         f"tags: [{variant.spec.format}, {variant.method}]",
         "---",
         "",
-        f"# {Path(base).name}, {variant.name}",
+        f"# {end_of(base)}, {variant.name}",
         "",
         f"Made by llmops with {variant.quantizer} from `{base}` ({digest}).",
         "",

@@ -58,11 +58,15 @@ class ServedCheck:
             self._progress.update(f"serving {variant.name}", done, len(variants))
             self._serve(variant, plan, kept, wanted)
 
-    def base_accuracy(self) -> dict[str, Scores]:
-        """What the evaluators find for the source model itself, once for each server of it."""
+    def base_accuracy(self, variants: Sequence[Variant]) -> dict[str, Scores]:
+        """What the evaluators find for the model that these are made from, once for each server.
+
+        GGUF files alone are held against theirs of 16 bits, by the engine that serves them.
+        """
         plan = None
         if self._evaluators:
-            plan = serving_plan(self._source, progress=self._progress)
+            source = self._makers.base_file(variants) or self._source
+            plan = serving_plan(source, progress=self._progress)
         if plan is None:
             return {}
         path = self._folder / f".base-{short(plan.key())}.json"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.models.checked import NO_CHECK, Check, require_true
@@ -77,6 +78,22 @@ class GgufMaker:
 
     def path(self, variant: Variant) -> Path:
         return self._path_of(variant.scheme)
+
+    def base_file(self) -> Artifact | None:
+        """What all are made from; None where it is no longer there."""
+        if self._first is not None:
+            return self._source
+        kept = self._load(BASE_SCHEME)
+        if kept is None:
+            return None
+        path = self._base_path()
+        return Artifact(
+            reference=path.name,
+            format="gguf",
+            path=str(path),
+            digest=kept.digest,
+            size_bytes=kept.size_bytes,
+        )
 
     def base_bytes(self) -> int:
         if self._first is not None:

@@ -23,6 +23,7 @@ from llmops_cli.runtime.closure import cache_key, code_digest
 from llmops_cli.runtime.contents import read_state
 from llmops_cli.runtime.digests import digest_file
 from llmops_cli.runtime.env import find_env
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.paths import at_home
 
 NONE = "none"
@@ -41,7 +42,9 @@ def own_matrix(wish: str) -> Path | None:
         return None
     path = at_home(wish)
     if not path.is_file():
-        raise UsageError(f"--imatrix: no file at {path}", hint=f"a file, {AUTO} or {NONE}")
+        raise UsageError(
+            f"--imatrix: no file at {path}", hint=near_path(path, f"a file, {AUTO} or {NONE}")
+        )
     check_matrix_file(path)
     return path
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from llmops_cli.core.artifact import Artifact
 from llmops_cli.core.errors import EngineFailed, UsageError
 from llmops_cli.quantize.folders import FolderMaker
 from llmops_cli.quantize.gguf_files import ENVIRONMENT, GgufMaker
@@ -55,6 +56,12 @@ class Makers:
         """Of the held-out text."""
         maker = self._gguf or self._folders or FolderMaker(self.task)
         return maker.text_digest
+
+    def base_file(self, variants: Sequence[Variant]) -> Artifact | None:
+        """The GGUF file that all of these are made from; None if one of them is no GGUF file."""
+        if self._gguf is None or any(variant.method != GGUF for variant in variants):
+            return None
+        return self._gguf.base_file()
 
     def scored_tokens(self) -> list[ScoredTokens]:
         """What quality was measured over, where a server can be asked for the same."""

@@ -59,7 +59,7 @@ def quantize(
         if recipe.verify:
             check = ServedCheck(task, makers, evaluators)
             check.serve(loading)
-            accuracy_base = check.base_accuracy()
+            accuracy_base = check.base_accuracy(made)
         artifacts = [makers.describe(variant) for variant in made]
     manifest = clock.manifest(
         recipe,

@@ -12,6 +12,7 @@ from llmops_cli.core.progress import Silent
 from llmops_cli.core.spec import JobSpec
 from llmops_cli.quantize.jobs import run_measuring
 from llmops_cli.quantize.recipe import QuantizeRecipe
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.paths import at_home, recipes_dir
 
 FEW_TOKENS = 4096
@@ -95,7 +96,9 @@ def _file(
         return path
     if path.name == value and not path.suffix:
         raise UsageError(f"{flag} {value}: no such text", hint=nearest_name(value, names))
-    raise UsageError(f"{flag}: no file at {path}", hint=f"a file, or {', '.join(names)}")
+    raise UsageError(
+        f"{flag}: no file at {path}", hint=near_path(path, f"a file, or {', '.join(names)}")
+    )
 
 
 def few_tokens_note(calibration: Facts | None) -> str | None:

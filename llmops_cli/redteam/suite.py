@@ -15,6 +15,7 @@ import msgspec
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.misfit import misfit_of
 from llmops_cli.redteam.transforms import transform
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.rows import read_text
 from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
@@ -135,7 +136,7 @@ def read_suite(path: Path) -> Suite:
         raw = load_yaml(read_text(path))
     except OSError as error:
         raise UsageError(
-            f"no suite at {path}", hint="quick, full, or a YAML file of attacks"
+            f"no suite at {path}", hint=near_path(path, "quick, full, or a YAML file of attacks")
         ) from error
     except UNREADABLE as error:
         raise UsageError(f"{path} is not YAML: {reason_of(error)}") from error

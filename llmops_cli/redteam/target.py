@@ -13,6 +13,7 @@ from llmops_cli.redteam.recipe import RedteamRecipe
 from llmops_cli.runtime.chat import chat_endpoint, require_answer
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.keys import api_key, bearer
+from llmops_cli.runtime.paths import end_of
 from llmops_cli.serving.recognise import served_model
 from llmops_cli.serving.target import EngineTarget
 
@@ -79,7 +80,7 @@ def folder_word(recipe: RedteamRecipe) -> str:
     """What a run's folder is called after."""
     if recipe.target == "guard":
         return f"guard-{Path(recipe.guard or 'default').stem}"
-    model = Path(recipe.model).name
+    model = end_of(recipe.model)
     host = target_host(msgspec.to_builtins(recipe))
     if host is None:
         return model

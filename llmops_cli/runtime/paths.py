@@ -53,6 +53,14 @@ def at_home(named: str) -> Path:
     return Path(os.path.expanduser(named))  # noqa: PTH111 - pathlib's raises for one
 
 
+def end_of(named: str) -> str:
+    """The name of a model, file or folder as a user writes it: of `.`, that of where it is."""
+    path = at_home(named)
+    if path.name.strip("."):
+        return path.name
+    return path.resolve().name or "model"
+
+
 def is_there(path: Path) -> bool:
     """Whether there is such a file or folder; nothing has a name that no system takes."""
     try:

@@ -12,7 +12,14 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.calls import call
-from llmops_cli.core.errors import EnvironmentMissing, UsageError, nearest_name, unknown_name
+from llmops_cli.core.errors import (
+    EnvironmentMissing,
+    UsageError,
+    close_name,
+    nearest_name,
+    unknown_name,
+)
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.paths import recipes_dir
 
 SUFFIX = ".yaml"
@@ -63,8 +70,9 @@ def recipe_file(
     packaged = {recipe.name: Path(recipe.path) for recipe in packaged_recipes()}
     if str(given) in packaged:
         return packaged[str(given)]
-    nearest = nearest_name(given.stem, packaged)
-    raise UsageError(f"no {kind} at {given}", hint=hint or nearest)
+    named = "" if given.suffix or len(given.parts) > 1 else close_name(str(given), packaged)
+    otherwise = hint or nearest_name(given.stem, packaged)
+    raise UsageError(f"no {kind} at {given}", hint=named or near_path(given, otherwise))
 
 
 def gateway_path(given: Path) -> Path:

@@ -17,6 +17,7 @@ from llmops_cli.runtime.files import (
     to_json,
     write_atomic,
 )
+from llmops_cli.runtime.near_path import near_path
 
 REPORT = "report.json"
 BESIDE_A_MODEL = "train-report.json"
@@ -143,13 +144,16 @@ def load_report(path: Path) -> Report:
 
     Raises: UsageError for none, or one that cannot be read.
     """
-    if path.is_dir():
-        path = _report_in(path)
+    given = path
+    if given.is_dir():
+        path = _report_in(given)
     try:
         return decode_report(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         listed = call("report", "list", *_with_runs(path.parent))
         hint = f"{listed} says which runs there are"
+        if path is given:
+            hint = near_path(path, hint)
         raise UsageError(f"no report at {path}", hint=hint) from None
     except UsageError as error:
         raise UsageError(f"{path}: {error.message}", hint=error.hint) from error

@@ -20,6 +20,7 @@ from llmops_cli.core.rating import Rating
 from llmops_cli.core.significance import SURE, holm, share_difference
 from llmops_cli.core.stats import share_interval
 from llmops_cli.core.wrong_json import UNREADABLE
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.rows import lines_in
 from llmops_cli.show.tables import MISSING, add_columns, cell, number
 
@@ -95,7 +96,8 @@ def _read(paths: Iterable[Path]) -> _Read:
     decode = msgspec.json.Decoder(Rating).decode
     for path in paths:
         if not path.is_file():
-            raise UsageError(f"no file at {path}", hint="feedback.jsonl of a gateway's state")
+            hint = near_path(path, "feedback.jsonl of a gateway's state")
+            raise UsageError(f"no file at {path}", hint=hint)
         for _, line in lines_in(path):
             try:
                 rating = decode(line)

@@ -98,6 +98,7 @@ class Show(msgspec.Struct, frozen=True, kw_only=True):
 
     table(report, word, width): `word` says what is special, such as partial.
     droppable: columns of the table that a narrow terminal can do without, the first first.
+    replaced: a column -> those that a narrow terminal can then do without as well, last of all.
     listed(report): its own fields in the list of a folder; figures(report): the best, in words.
     reread(folder, report): the report as it stands, and a word on it, where a run that was killed
     left more than its report says.
@@ -109,6 +110,7 @@ class Show(msgspec.Struct, frozen=True, kw_only=True):
 
     table: Callable[[Any, str, int], Table]  # Any: each command has its own report
     droppable: Sequence[str] = ()
+    replaced: Mapping[str, Sequence[str]] = {}
     listed: Callable[[Any], dict[str, object]] = lambda report: {}
     figures: Callable[[Any], str] = lambda report: ""
     reread: Reread | None = None
@@ -229,7 +231,11 @@ def table_of(
 ) -> Narrowed:
     """Any report."""
     shown = show_of(report)
-    return Narrowed(shown.table(report, word, width), droppable=shown.droppable)
+    table = shown.table(report, word, width)
+    droppable = list(shown.droppable)
+    for column in table.columns:
+        droppable += shown.replaced.get(str(column.header), ())
+    return Narrowed(table, droppable=droppable)
 
 
 def export_table(run: OpenedRun, width: int) -> Table:

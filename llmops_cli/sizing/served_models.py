@@ -12,6 +12,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.core.python_json import object_in
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.models.config import read_config
+from llmops_cli.runtime.paths import end_of
 from llmops_cli.sizing.architecture import Architecture, Attention, Block
 from llmops_cli.sizing.config_values import count_in
 from llmops_cli.sizing.families import (
@@ -47,9 +48,9 @@ def read_model(source: str) -> ServedModel:
 
         return served_gguf(require_model(path))
     if path.is_dir():
-        return served_model(read_config(path), name=path.name, source=source)
+        return served_model(read_config(path), name=end_of(source), source=source)
     if path.name.endswith(".json") and path.is_file():
-        return served_model(read_json(path), name=path.parent.name, source=source)
+        return served_model(read_json(path), name=end_of(str(path.parent)), source=source)
     raise UsageError(f"no model at {source}", hint="a folder, a config.json or a .gguf file")
 
 

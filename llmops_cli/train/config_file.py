@@ -11,6 +11,7 @@ from llmops_cli.core.python_json import object_in
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
 from llmops_cli.models.named import is_named, named_model
 from llmops_cli.models.prepare import unpacked
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.paths import at_home
 from llmops_cli.train.defaults import DEMO
 from llmops_cli.train.dry_run import demo_config
@@ -88,7 +89,7 @@ def _read(path: Path) -> Config:
     except FileNotFoundError:
         raise UsageError(
             f"no configuration of a model at {path}",
-            hint="a config.json, or a folder with one",
+            hint=near_path(path, "a config.json, or a folder with one"),
         ) from None
     except OSError as error:
         raise UsageError(

@@ -14,6 +14,7 @@ from llmops_cli.evaluate.demo_task import Example, evaluation_examples, training
 from llmops_cli.runtime.contents import content_digest
 from llmops_cli.runtime.digests import digest_file, digest_value
 from llmops_cli.runtime.files import write_atomic
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.paths import at_home
 from llmops_cli.train.defaults import DEMO
 from llmops_cli.train.recipe import TrainRecipe
@@ -61,7 +62,7 @@ def content_of(file: DataFile) -> str:
 def missing(file: DataFile) -> UsageError:
     return UsageError(
         f"no training data at {file.path}",
-        hint="JSONL, Parquet or text, a Hugging Face dataset folder, or demo",
+        hint=near_path(Path(file.path), "JSONL, Parquet, text, a dataset's folder, or demo"),
     )
 
 

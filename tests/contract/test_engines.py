@@ -95,6 +95,30 @@ def test_server_spec_is_the_golden_one(name: str) -> None:
     assert describe(name) == json.loads(GOLDEN.read_text())[name]
 
 
+@pytest.mark.parametrize("name", ["llamacpp", "vllm", "transformers", "ctranslate2"])
+@pytest.mark.parametrize(
+    ("reference", "served"),
+    [
+        ("./small", "small"),
+        ("/models/small/", "small"),
+        ("~/small", "small"),
+        ("../small.gguf", "small.gguf"),
+        (".", "where-it-lies"),
+        ("owner/name", "owner/name"),
+        ("demo", "demo"),
+    ],
+)
+def test_a_model_at_a_path_is_served_by_its_own_name(
+    name: str, reference: str, served: str
+) -> None:
+    artifact = Artifact(reference=reference, format="hf", path="/models/where-it-lies")
+    engine = load_engine(name)
+    options = parse_options(name, engine, {})
+    spec = engine.server(artifact, options=options, env=ENV, port=8123, parallel=4)
+    assert spec.model == served
+    assert served in spec.argv
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_options_are_common_or_its_own_and_each_is_taken_or_refused(name: str) -> None:
     engine = load_engine(name)

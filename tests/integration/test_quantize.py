@@ -362,6 +362,9 @@ def test_the_demos_questions_are_asked_of_the_base_and_of_each_artifact(
             "name"
         ]
         assert entry["served"]["output_tokens_per_s"] > 0
+    if not IS_THOROUGH:
+        logs = [path.name for path in (tmp_path / "out").glob(".served-*.log")]
+        assert logs == [".served-llamacpp.log"]  # no other engine starts for the base of a file
     assert report["recommended"].startswith("best that fits 2.00 GiB")
     (kept,) = (tmp_path / "results").iterdir()
     assert "demo average: base" in demo_cli("report", "show", str(kept)).stdout

@@ -14,6 +14,7 @@ from llmops_cli.prompt.case_file.lined import LinedDict, LinedList, Where, plain
 from llmops_cli.prompt.case_file.pointed import SCHEME, is_code, pointed_files
 from llmops_cli.prompt.case_file.suite import PromptSource
 from llmops_cli.prompt.transforms import as_text
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.rows import read_text
 
 SEPARATOR = re.compile(r"^---\s*$", re.MULTILINE)
@@ -86,7 +87,7 @@ def prompts_of_file(
     try:
         text = read_text(path)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise UsageError(f"no prompt at {path}") from None
+        raise UsageError(f"no prompt at {path}", hint=near_path(path) or None) from None
     if path.suffix == ".csv":
         parts = _csv_prompts(text)
     elif path.suffix == ".jsonl":

@@ -11,6 +11,7 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError, nearest_name
 from llmops_cli.prompt.techniques.technique import Example
+from llmops_cli.runtime.near_path import near_path
 from llmops_cli.runtime.rows import kind_of_name, rows_in, text_lines
 
 FIELDS = ("question", "answer", "reasoning", "id")
@@ -34,7 +35,8 @@ class _Row(NamedTuple):
 def read_cases(path: Path, *, flag: str, most: int | None = None) -> list[Case]:
     """In the file's order. Raises: UsageError with the line for a row that is none."""
     if not path.is_file():
-        raise UsageError(f"{flag}: no file at {path}", hint="JSONL or CSV with question and answer")
+        hint = near_path(path, "JSONL or CSV with question and answer")
+        raise UsageError(f"{flag}: no file at {path}", hint=hint)
     cases: list[Case] = []
     for row in _rows(path):
         if most is not None and len(cases) >= most:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +15,7 @@ from llmops_cli.prompt_file.prompt import Prompt
 from llmops_cli.runtime.chat import chat_endpoint, require_answer
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.keys import api_key, bearer
+from llmops_cli.runtime.paths import end_of
 from llmops_cli.serving.recognise import served_model
 from llmops_cli.serving.target import EngineTarget
 
@@ -96,4 +96,4 @@ def target_title(recipe: Mapping[str, object]) -> str:
 
 def folder_word(recipe: PromptRunRecipe) -> str:
     """What a run's folder is called after."""
-    return f"{recipe.technique[0]}-{Path(recipe.model).name}"
+    return f"{recipe.technique[0]}-{end_of(recipe.model)}"

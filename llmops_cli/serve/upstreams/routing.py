@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 from msgspec.structs import replace
 
+from llmops_cli.core.artifact import name_of_path
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.model import ModelConfig, Pool, PoolMember
 from llmops_cli.gateway_file.privacy import asking_for_privacy
@@ -306,13 +307,16 @@ def _their_name(
     """What an upstream calls the model.
 
     An adapter has its own name everywhere. A model that the file does not translate has the same
-    name there, or that of the only one that the upstream has.
+    name there, or that of the only one that the upstream has. A path is what an engine of ours has
+    its model from, and not what it calls it.
     """
     if name != alias:
         return name
-    if member.model:
-        return member.model
     models = upstream.models
+    if member.model:
+        of_path = name_of_path(member.model)
+        is_listed = models is not None and of_path in models
+        return of_path if of_path is not None and is_listed else member.model
     if models is not None and name not in models and len(models) == 1:
         return next(iter(models))
     return name

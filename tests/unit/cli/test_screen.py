@@ -49,6 +49,22 @@ def test_a_stage_that_says_nothing_itself_has_its_eta(
     ]
 
 
+def test_columns_asks_for_a_width_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Table("what", "words")
+    table.add_row("one", " ".join(["word"] * 40))
+    widths = {}
+    for columns in ("60", "", "wide", "0"):
+        monkeypatch.setenv("COLUMNS", columns)
+        print_table(table)
+        lines = capsys.readouterr().out.splitlines()
+        widths[columns] = max(map(len, lines))
+    assert widths["60"] <= 60
+    assert 100 < widths[""] <= 180
+    assert widths["wide"] == widths["0"] == widths[""]
+
+
 def test_a_table_that_is_too_wide_is_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
     figures = [f"{number:,}.123456" for number in range(1_000_000, 1_000_020)]
     table = Table(*[f"figure {number}" for number in range(20)])

@@ -22,7 +22,8 @@ upstreams:
     headers: {X-On: on, X-E: 1e3, X-No: ~.~, X-Tag: "1.10", X-Y: y}
 """
 PRICES = "upstreams: {a: {url: http://h/v1, price: {input: 12.3456789, output: 0.00001}}}\n"
-ODD = './my "m" $HOME $(HOME) %h \\x it\'s.gguf'
+SERVED = 'my "m" $HOME $(HOME) %h \\x it\'s.gguf'
+ODD = f"./{SERVED}"
 ENGINES = f"""
 upstreams:
   one: {{engine: llamacpp, model: demo}}
@@ -87,16 +88,16 @@ def test_a_port_takes_no_other_numbers_place(rendered: Render) -> None:
 
 def test_a_name_with_signs_reaches_every_engine(rendered: Render) -> None:
     unit = of_unit(rendered(ENGINES, target="systemd")["systemd/llmops-odd.service"])
-    assert arguments("--name", unit) == ODD
+    assert arguments("--name", unit) == SERVED
 
     compose = yaml.safe_load(rendered(ENGINES, target="compose")["compose/compose.yaml"])
     argv = compose["services"]["odd"]["command"]
-    assert arguments("--name", argv).replace("$$", "$") == ODD
+    assert arguments("--name", argv).replace("$$", "$") == SERVED
     assert arguments("--name", argv).count("$$") == 2
 
     pod = objects(rendered(ENGINES))["Deployment", "llmops-odd"]["spec"]["template"]["spec"]
     argv = pod["containers"][0]["args"]
-    assert arguments("--name", argv) == ODD.replace("$", "$$")
+    assert arguments("--name", argv) == SERVED.replace("$", "$$")
     assert arguments("--host", argv) == "$(POD_IP)"
 
 

@@ -25,6 +25,11 @@ upstreams:
 models:
   a: {pool: [claude]}
 """
+TWO_FOLDERS = """\
+upstreams:
+  one: {engine: llamacpp, model: ./small}
+  two: {engine: llamacpp, model: ../small}
+"""
 SEMANTIC = "{semantic: {model: MODEL}}"
 
 
@@ -118,6 +123,7 @@ def one_with(field: str) -> str:
             2,
             "no model at ./nope",
         ),
+        (TWO_FOLDERS, 3, "../small and ./small would both be served as small"),
         (one_with("replicas: 2"), 2, "replicas is for an engine"),
         (one_with("options: {a: 1}"), 2, "options is for an engine"),
         (CLAUDE + "  b: {pool: [claude], hybrid: {small: a}}\n", 5, "tells no logprobs"),

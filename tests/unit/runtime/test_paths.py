@@ -11,7 +11,7 @@ import pytest
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.runtime.env import find_env
 from llmops_cli.runtime.files import write_atomic
-from llmops_cli.runtime.paths import at_home, cache_dir
+from llmops_cli.runtime.paths import at_home, cache_dir, end_of
 
 
 @pytest.fixture
@@ -47,3 +47,19 @@ def test_who_has_no_home_is_told_what_to_set(
 def test_somebody_elses_home_is_a_name_like_any_other() -> None:
     assert at_home("~nobody-of-this-name/model") == Path("~nobody-of-this-name/model")
     assert at_home("~/model") == Path(os.environ["HOME"]) / "model"
+
+
+def test_what_is_called_after_the_folder_that_one_stands_in_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "small" / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "small" / "inner")
+    names = {named: end_of(named) for named in (".", "..", "./", "../../small", "owner/x", "demo")}
+    assert names == {
+        ".": "inner",
+        "..": "small",
+        "./": "inner",
+        "../../small": "small",
+        "owner/x": "x",
+        "demo": "demo",
+    }

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
+from llmops_cli.bench.report import BenchReport
 from llmops_cli.core.report import decode_report, family
 from llmops_cli.show.runs import SHOWS, OpenedRun, export_of, export_table, page_of, table_of
 from llmops_cli.show.tables import four_digits
@@ -73,6 +75,21 @@ def test_a_narrow_table_has_a_row_for_each_thing_and_keeps_what_decides(
     lines = caught.get().splitlines()
     assert any(all(column in line for column in kept) for line in lines)
     assert any(line.startswith("no room for: ") for line in lines)
+
+
+def test_a_narrow_table_of_objectives_is_a_table_with_goodput() -> None:
+    report = decode_report((GOLDEN / "llmops.bench-2.json").read_bytes())
+    assert isinstance(report, BenchReport)
+    levels = [
+        replace(level, label="1,024 streams", goodput_per_s=1234.56) for level in report.levels
+    ]
+    console = Console(width=60, color_system=None)
+    with console.capture() as caught:
+        console.print(table_of(replace(report, levels=levels), width=60))
+    lines = caught.get().splitlines()
+    kept = ["errors", "TTFT", "TPOT", "goodput/s", "valid"]
+    assert any(all(column in line for column in kept) for line in lines)
+    assert any(line.endswith(", tok/s") for line in lines)
 
 
 def test_a_narrow_table_of_a_load_test_says_how_long_was_measured() -> None:

@@ -81,6 +81,22 @@ def test_the_least_outstanding_for_its_weight_comes_first(pool: Pool) -> None:
     assert pool.names(ModelConfig(pool=weighted)) == ["c", "b", "a"]
 
 
+def test_a_path_in_a_pool_is_what_its_engine_calls_the_model(pool: Pool) -> None:
+    pool.upstreams["a"].current[0].models = frozenset({"small", "adapter"})
+    pool.upstreams["b"].current[0].models = frozenset({"small", "more"})
+    members: list[str | PoolMember] = [
+        PoolMember(upstream="a", model="./small"),
+        PoolMember(upstream="b", model="./other"),
+        PoolMember(upstream="c", model="./small"),
+    ]
+    found = pool.router(ModelConfig(pool=members)).candidates("m", asked())
+    assert {each.upstream.name: each.model for each in found} == {
+        "a": "small",
+        "b": "./other",
+        "c": "./small",
+    }
+
+
 def test_the_cheapest_comes_first_where_cost_counts(pool: Pool) -> None:
     assert pool.names(ModelConfig(pool=["a", "b", "c"], balance="cost")) == ["b", "c", "a"]
 

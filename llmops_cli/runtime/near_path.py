@@ -1,0 +1,36 @@
+"""What lies beside a path that is not there, for who mistyped it."""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+from itertools import islice
+from pathlib import Path
+
+MOST_LOOKED_AT = 1000
+LIKE = 0.75
+"""From which ratio on two names are one, mistyped; of their stems LIKE_STEMS, since a suffix that
+two files share says nothing: `in.jsonl` is not `out.jsonl`."""
+LIKE_STEMS = 0.6
+
+
+def near_path(path: Path, otherwise: str = "") -> str:
+    """A hint: the path beside it that is called most like it, or what there is to say otherwise."""
+    try:
+        beside = [entry.name for entry in islice(path.parent.iterdir(), MOST_LOOKED_AT)]
+    except OSError:
+        return otherwise
+    likeness = {name: _likeness(path.name, name) for name in sorted(beside)}
+    nearest = max(likeness, key=likeness.__getitem__, default="")
+    if likeness.get(nearest, 0) < LIKE:
+        return otherwise
+    return f"did you mean '{path.with_name(nearest)}'?"
+
+
+def _likeness(name: str, other: str) -> float:
+    """From 0 to 1."""
+    stems = _ratio(Path(name).stem, Path(other).stem)
+    return _ratio(name, other) if stems >= LIKE_STEMS else 0
+
+
+def _ratio(name: str, other: str) -> float:
+    return SequenceMatcher(a=name.lower(), b=other.lower(), autojunk=False).ratio()
