@@ -32,7 +32,7 @@ def bench(
     from llmops_cli.bench.report import problems_of
     from llmops_cli.bench.run import bench as run
     from llmops_cli.bench.run import check_wish, target_of
-    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say, width_of
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_kept, say, width_of
     from llmops_cli.cli.settings import refuse_invalid, resolved
     from llmops_cli.runtime.runs import RunFolder
     from llmops_cli.serving.target import check_target, prepare_target
@@ -63,8 +63,7 @@ def bench(
         print_json(report)
     else:
         table = table_of(report, width=width_of(sys.stdout))
-        print_table(table)
-        say(f"report: {folder.path / 'report.json'}    plots: {page}")
+        print_kept(table, f"report: {folder.path / 'report.json'}    plots: {page}")
     if not found.recipe.allow_invalid:
         accept = f"the report is in {folder.path}; --allow-invalid accepts it"
         refuse_invalid(problems_of(report), hint=accept)

@@ -82,7 +82,7 @@ def _plan(task: Task, *, as_json: bool) -> None:
 
 def _tell(report: ConvertReport, *, as_json: bool) -> None:
     """Keeps the report and shows it."""
-    from llmops_cli.cli.screen import print_json, print_table, say
+    from llmops_cli.cli.screen import print_json, print_kept
     from llmops_cli.convert.show import convert_table
     from llmops_cli.runtime.paths import end_of
     from llmops_cli.runtime.runs import RunFolder
@@ -95,5 +95,4 @@ def _tell(report: ConvertReport, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
-    print_table(convert_table(report))
-    say(f"report: {saved}    page: {page}")
+    print_kept(convert_table(report), f"report: {saved}    page: {page}")

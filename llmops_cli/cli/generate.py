@@ -40,7 +40,7 @@ def generate(
     as_json: bool = JSON,
 ) -> None:
     """Ask a model every row of a file; the same command goes on after a kill."""
-    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_kept
     from llmops_cli.cli.settings import resolved
     from llmops_cli.core.errors import UsageError
     from llmops_cli.generate.gates import condition_of, failure_of
@@ -74,9 +74,9 @@ def generate(
     if as_json:
         print_json(report)
     else:
-        print_table(generate_table(report))
         answers = f"answers: {output}    " if output.exists() else ""
-        say(f"{answers}report: {folder.path / 'report.json'}    page: {page}")
+        place = f"{answers}report: {folder.path / 'report.json'}    page: {page}"
+        print_kept(generate_table(report), place)
     failure = failure_of(report, conditions)
     if failure is not None:
         raise failure

@@ -131,7 +131,7 @@ def eval_(
 
     By family and by source. Every verdict is kept: report compare and gate judge two runs.
     """
-    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_kept
     from llmops_cli.guard.evaluation.report import GuardEvalRecipe
     from llmops_cli.guard.evaluation.run import evaluate_data
     from llmops_cli.guard.evaluation.show import DROPPABLE, rates_table
@@ -155,8 +155,8 @@ def eval_(
     if as_json:
         print_json(report)
         return
-    print_table(Narrowed(rates_table(report), droppable=DROPPABLE))
-    say(f"report: {folder.path}    page: {page}")
+    table = Narrowed(rates_table(report), droppable=DROPPABLE)
+    print_kept(table, f"report: {folder.path}    page: {page}")
 
 
 def _decide(

@@ -32,7 +32,7 @@ def train(
     Each source is judged by a stage that never saw it. Use: guard check --detector FOLDER.
     Texts with categories make a moderation model: each is judged by one that never saw it.
     """
-    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_kept
     from llmops_cli.guard.learnt.report import recipe_of
     from llmops_cli.guard.learnt.train import PAGE, train_stage
     from llmops_cli.guard.moderation.rows import has_categories
@@ -54,6 +54,5 @@ def train(
     if as_json:
         print_json(moderation if is_moderation else stage)
         return
-    print_table(table)
     kind = "model" if is_moderation else "stage"
-    say(f"{kind}: {folder.path}    page: {folder.path / PAGE}")
+    print_kept(table, f"{kind}: {folder.path}    page: {folder.path / PAGE}")

@@ -92,18 +92,19 @@ def run(
 
 def _tell(report: PromptRunReport, page: Path) -> None:
     """A table is the result, on stdout; a single question's answer is, with the table beside it."""
-    from llmops_cli.cli.screen import print_table, say, show_table
+    from llmops_cli.cli.screen import print_kept, say, show_table
     from llmops_cli.prompt.technique_run.show import DROPPABLE, answer_lines, run_table
     from llmops_cli.show.tables import Narrowed
 
     table = Narrowed(run_table(report), droppable=DROPPABLE)
+    place = f"report: {page.with_name('report.json')}    page: {page}"
     if report.questions == 1:
         for answer in report.answers:
             sys.stdout.write("\n".join(answer_lines(answer)) + "\n")
         show_table(table)
+        say(place)
     else:
-        print_table(table)
-    say(f"report: {page.with_name('report.json')}    page: {page}")
+        print_kept(table, place)
 
 
 @group.command("list")

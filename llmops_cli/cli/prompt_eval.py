@@ -77,7 +77,7 @@ def _run(
     junit: Path | None,
     as_json: bool,
 ) -> EvalReport:
-    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_kept
     from llmops_cli.prompt.evals.plan import eval_plan
     from llmops_cli.prompt.evals.possible import require_possible
     from llmops_cli.prompt.evals.run import evaluate as run
@@ -98,8 +98,9 @@ def _run(
     if as_json:
         print_json(report)
     else:
-        print_table(Narrowed(eval_table(report), droppable=DROPPABLE))
-        say(f"report: {folder.path / 'report.json'}    page: {folder.path / 'report.html'}")
+        table = Narrowed(eval_table(report), droppable=DROPPABLE)
+        place = f"report: {folder.path / 'report.json'}    page: {folder.path / 'report.html'}"
+        print_kept(table, place)
     return report
 
 

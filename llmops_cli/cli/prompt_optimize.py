@@ -31,7 +31,7 @@ def optimize(
     as_json: bool = JSON,
 ) -> None:
     """Search a better prompt within a budget; it is accepted by a test on cases it never saw."""
-    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_kept
     from llmops_cli.cli.settings import resolved
     from llmops_cli.prompt.optimize.plan import optimize_plan
     from llmops_cli.prompt.optimize.recipe import MAY_CHANGE, OptimizeRecipe
@@ -61,9 +61,9 @@ def optimize(
     if as_json:
         print_json(report)
     else:
-        print_table(Narrowed(optimize_table(report), droppable=DROPPABLE))
-        say(f"prompt: {folder.path / 'messages.json'}    report: {folder.path / 'report.json'}")
-        say(f"page: {page}")
+        files = f"prompt: {folder.path / 'messages.json'}    report: {folder.path / 'report.json'}"
+        table = Narrowed(optimize_table(report), droppable=DROPPABLE)
+        print_kept(table, f"{files}\npage: {page}")
     error = error_of(report, folder.path)
     if error is not None:
         raise error

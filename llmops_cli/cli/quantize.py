@@ -86,7 +86,7 @@ def quantize(
 
 def _tell(report: QuantizeReport, *, as_json: bool) -> None:
     """Keeps the report and shows it."""
-    from llmops_cli.cli.screen import print_json, print_table, say
+    from llmops_cli.cli.screen import print_json, print_kept
     from llmops_cli.quantize.plot import PLOT, save_quantize_plot
     from llmops_cli.runtime.paths import end_of
     from llmops_cli.runtime.runs import RunFolder
@@ -106,12 +106,10 @@ def _tell(report: QuantizeReport, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
         return
-    print_table(table_of(report))
-    for name, reason in report.failures.items():
-        say(f"{name} was not made: {reason}")
+    told = [f"{name} was not made: {reason}" for name, reason in report.failures.items()]
     if report.recommended:
-        say(report.recommended)
-    say(places)
+        told.append(report.recommended)
+    print_kept(table_of(report), "\n".join([*told, places]))
 
 
 def inspect(

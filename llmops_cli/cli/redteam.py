@@ -39,7 +39,7 @@ def redteam(
     as_json: bool = JSON,
 ) -> None:
     """Attack a served model, by default the demo, and measure how often that succeeds."""
-    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_kept
     from llmops_cli.cli.settings import resolved
     from llmops_cli.redteam.conditions import possible_condition_of, share_of
     from llmops_cli.redteam.export import write_files
@@ -70,8 +70,9 @@ def redteam(
     if as_json:
         print_json(report)
     else:
-        print_table(Narrowed(redteam_table(report), droppable=DROPPABLE))
-        say(f"report: {folder.path / 'report.json'}    page: {folder.path / 'report.html'}")
+        table = Narrowed(redteam_table(report), droppable=DROPPABLE)
+        place = f"report: {folder.path / 'report.json'}    page: {folder.path / 'report.html'}"
+        print_kept(table, place)
     problems = problems_of(report, conditions, allow_undecided=allowed)
     error = error_of(problems, folder.path)
     if error is not None:

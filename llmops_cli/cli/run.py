@@ -28,7 +28,7 @@ def run(
     as_json: bool = JSON,
 ) -> None:
     """Run a recipe of steps (train, quantize, bench, evaluate); finished steps are kept."""
-    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_kept, say
     from llmops_cli.cli.settings import refuse_invalid
     from llmops_cli.pipeline.recipe import load_recipe, steps_of
     from llmops_cli.pipeline.report import problems_of, require_all
@@ -54,8 +54,8 @@ def run(
     if as_json:
         print_json(report)
     else:
-        print_table(table_of(report))
-        say(f"report: {folder.path / 'report.json'}    page: {page}")
+        place = f"report: {folder.path / 'report.json'}    page: {page}"
+        print_kept(table_of(report), place)
     problems = problems_of(report)
     if bench is not None and not bench.allow_invalid:
         again = "run again to measure that anew, or set bench.allow_invalid in the recipe"

@@ -56,6 +56,14 @@ def print_table(table: RenderableType) -> None:
     Console(width=width).print(never_cut(table))
 
 
+def print_kept(table: RenderableType, place: str) -> None:
+    """The table of a run, and where it is kept: told also where the table cannot be shown."""
+    try:
+        print_table(table)
+    finally:
+        say(place)
+
+
 def width_of(stream: TextIO) -> int:
     """Columns of a terminal, or what our widest table takes."""
     import shutil

@@ -43,7 +43,7 @@ def train(
     as_json: bool = JSON,
 ) -> None:
     """Train a causal language model, from scratch or further; the `demo` model by default."""
-    from llmops_cli.cli.screen import TerminalProgress, print_json, print_table, say, width_of
+    from llmops_cli.cli.screen import TerminalProgress, print_json, print_kept, say, width_of
     from llmops_cli.cli.settings import resolved
 
     found = resolved(TrainRecipe, given, command="train", file=recipe)
@@ -71,8 +71,8 @@ def train(
         print_json(report)
         return
     say(f"{'kept' if report.reused else 'trained'} {report.path}")
-    print_table(train_table(report, width=width_of(sys.stdout)))
-    say(f"report: {saved / 'report.json'}    plots: {saved / 'report.html'}")
+    table = train_table(report, width=width_of(sys.stdout))
+    print_kept(table, f"report: {saved / 'report.json'}    plots: {saved / 'report.html'}")
 
 
 def tell_needs(asked: Resolved[TrainRecipe], output: Path | None, *, as_json: bool) -> None:

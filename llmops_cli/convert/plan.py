@@ -21,6 +21,11 @@ FOLDER = "hf"
 OTHER = {FOLDER: GGUF, GGUF: FOLDER}
 OURS = "llmops"
 OURS_ENVIRONMENT = "llamacpp"
+GGUF_ENDING = ".gguf"
+OTHER_ENDINGS = frozenset(
+    (".bin", ".ggml", ".ggu", ".gguff", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors", ".json")
+)
+"""Of models' files that convert does not write. A folder may be called `model-v1.5`."""
 BYTES_OF = {"F16": 2, "BF16": 2, "F32": 4}
 
 
@@ -47,6 +52,8 @@ def task_of(recipe: ConvertRecipe, source: Artifact, *, output: Path | None) -> 
     scheme = _scheme_of(recipe, wanted)
     target = _target(source, wanted, scheme, output)
     _refuse_place(target, source, is_chosen=output is not None)
+    if output is not None and not output.is_dir():
+        _require_name(output, wanted)
     return Task(
         source=source,
         format=wanted,
@@ -122,9 +129,20 @@ def _target(
     name = f"{source.name}-{scheme}.gguf"
     if output is None:
         return quantized_dir(source) / name
-    if output.suffix == ".gguf":
+    if output.suffix == GGUF_ENDING:
         return output
     return output / name
+
+
+def _require_name(output: Path, wanted: str) -> None:
+    """Raises: UsageError for a name that is a file's of another kind."""
+    ending = output.suffix.lower()
+    stem = output.with_suffix("")
+    if wanted == FOLDER and ending in {GGUF_ENDING, *OTHER_ENDINGS}:
+        raise UsageError(f"-o {output} is no name for a folder", hint=f"-o {stem}")
+    if wanted == GGUF and ending in OTHER_ENDINGS:
+        hint = f"-o {stem}{GGUF_ENDING}, or a folder: -o {stem}"
+        raise UsageError(f"-o {output} is no name for a GGUF file", hint=hint)
 
 
 def _refuse_place(target: Path, source: Artifact, *, is_chosen: bool) -> None:

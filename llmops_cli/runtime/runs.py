@@ -154,6 +154,8 @@ def load_report(path: Path) -> Report:
         hint = f"{listed} says which runs there are"
         if path is given:
             hint = near_path(path, hint)
+        elif _holds_models(given):
+            hint = f"models lie there; the run that made them is among those of {listed}"
         raise UsageError(f"no report at {path}", hint=hint) from None
     except UsageError as error:
         raise UsageError(f"{path}: {error.message}", hint=error.hint) from error
@@ -162,6 +164,11 @@ def load_report(path: Path) -> Report:
 def _with_runs(folder: Path) -> list[Path]:
     """The folder, where runs lie in it, as those of a recipe of steps that was broken off."""
     return [folder] if any(folder.glob(f"*/{REPORT}")) else []
+
+
+def _holds_models(folder: Path) -> bool:
+    """What quantize and convert make, whose runs are kept elsewhere."""
+    return any(folder.glob("*.gguf")) or any(folder.glob("**/llmops.json"))
 
 
 def _report_in(folder: Path) -> Path:

@@ -195,12 +195,15 @@ def test_no_process_is_left_behind(tmp_path: Path, sig: signal.Signals, code: in
         assert len(list(csv.DictReader(file))) == report["levels"][0]["requests"]
 
 
-def test_a_report_that_cannot_be_printed_says_where_it_is_saved(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_a_report_that_cannot_be_printed_says_where_it_is_saved(
+    tmp_path: Path, form: list[str]
+) -> None:
     command = [sys.executable, "-m", "llmops_cli", "bench", "--backend", "sim"]
-    options = ["--concurrency", "1", "--requests", "2", "--allow-invalid", "--json", "-o", "run"]
+    options = ["--concurrency", "1", "--requests", "2", "--allow-invalid", "-o", "run"]
     with Path("/dev/full").open("w") as full:
         run = subprocess.run(
-            [*command, *options],
+            [*command, *options, *form],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

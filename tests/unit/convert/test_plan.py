@@ -62,6 +62,19 @@ def test_output_names_a_file_or_its_folder(tmp_path: Path) -> None:
     assert by_folder.target == tmp_path / "out" / "model-BF16.gguf"
 
 
+def test_a_name_that_is_another_kind_of_files_is_refused(tmp_path: Path) -> None:
+    source = folder_of(tmp_path, "LlamaForCausalLM")
+    wish = ConvertRecipe(model="model")
+    for name in ("x.bin", "x.gguff", "x.safetensors", "X.PT"):
+        with pytest.raises(UsageError, match="is no name for a GGUF file") as caught:
+            task_of(wish, source, output=tmp_path / name)
+        assert str(tmp_path / Path(name).stem) + ".gguf" in (caught.value.hint or "")
+    for name in ("model-v1.5", "made.by.me", "out"):
+        assert task_of(wish, source, output=tmp_path / name).target.parent.name == name
+    (tmp_path / "y.bin").mkdir()
+    assert task_of(wish, source, output=tmp_path / "y.bin").target.parent.name == "y.bin"
+
+
 def test_a_gguf_file_becomes_a_folder(tmp_path: Path) -> None:
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     file = tmp_path / "small.gguf"
@@ -69,6 +82,8 @@ def test_a_gguf_file_becomes_a_folder(tmp_path: Path) -> None:
     source = Artifact(reference=str(file), format="gguf", path=str(file), digest="sha256:22")
     task = task_of(ConvertRecipe(model=str(file)), source, output=tmp_path / "back")
     assert (task.format, task.scheme, task.target) == ("hf", None, tmp_path / "back")
+    with pytest.raises(UsageError, match="is no name for a folder"):
+        task_of(ConvertRecipe(model=str(file)), source, output=tmp_path / "back.gguf")
     kept = task_of(ConvertRecipe(model=str(file)), source, output=None)
     assert kept.target.name.startswith("small-")
     for wish in ({"scheme": "F16"}, {"beyond_window": True}):

@@ -62,4 +62,8 @@ def test_what_is_like_nothing_keeps_the_hint_of_its_own() -> None:
 def test_a_folder_without_a_run_has_no_other_file_for_one(here: Path) -> None:
     with pytest.raises(UsageError, match="no report at") as caught:
         load_report(here)
-    assert "llmops report list" in (caught.value.hint or "")
+    assert caught.value.hint == "llmops report list says which runs there are"
+    (here / "small" / "demo-Q8_0.gguf").write_bytes(b"GGUF")
+    with pytest.raises(UsageError, match="no report at") as caught:
+        load_report(here / "small")
+    assert "the run that made them is among those of llmops report list" in str(caught.value.hint)
