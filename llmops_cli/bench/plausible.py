@@ -9,6 +9,7 @@ from itertools import pairwise
 import msgspec
 
 from llmops_cli.bench.report import BenchReport, Level
+from llmops_cli.core.counted import counted
 from llmops_cli.core.stats import QUANTILES, Distribution
 
 ROUNDING = 1e-6
@@ -38,7 +39,7 @@ def impossible(report: BenchReport) -> str | None:
 def _of_level(level: Level) -> Iterator[str]:
     yield from _negative(level)
     if level.errors > level.requests:
-        yield f"{level.errors} errors of {level.requests} requests"
+        yield f"{counted(level.errors, 'error')} of {counted(level.requests, 'request')}"
     if level.measured > level.requests - level.errors:
         good = level.requests - level.errors
         yield f"{level.measured} measured of {good} successful requests"
@@ -107,9 +108,9 @@ def _of_distribution(
     name: str,
 ) -> Iterator[str]:
     if found.count < 0:
-        yield f"{found.count} samples"
+        yield counted(found.count, "sample")
     if found.count > most and name != "itl_ms":
-        yield f"{found.count} samples of {most} requests"
+        yield f"{counted(found.count, 'sample')} of {counted(most, 'request')}"
     if found.min is not None and found.min < 0:
         yield f"min {found.min:g} is under 0"
     steps = ["min", *QUANTILES, "max"]

@@ -19,6 +19,7 @@ from llmops_cli.bench.plan import EMBEDDINGS, Words, Workload
 from llmops_cli.bench.recipe import BenchRecipe
 from llmops_cli.bench.slo import Slo, parse_slos
 from llmops_cli.bench.tokens import measure_words
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.runtime.hardware import usable_cores
 from llmops_cli.runtime.http import Http
@@ -107,7 +108,8 @@ def normalized_rows(recipe: BenchRecipe, spool: Path) -> Normalized | None:
         found = normalize(trace, spool, kind="trace")
         wanted = recipe.requests or 0
         if wanted > found.count:
-            note = f"{trace.name} has {found.count:,} requests, fewer than --requests {wanted}"
+            has = counted(found.count, "request")
+            note = f"{trace.name} has {has}, fewer than --requests {wanted}"
             found = msgspec.structs.replace(found, notes=(*found.notes, note))
         return found
     if recipe.dataset == "builtin":

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from llmops_cli.bench.arrivals import Load
 from llmops_cli.bench.failure import ErrorKind
 from llmops_cli.bench.plan import Tick
+from llmops_cli.core.counted import counted
 from llmops_cli.core.progress import Progress, eta_words
 from llmops_cli.core.stats import percentile
 
@@ -150,7 +151,7 @@ class LevelWatch:
         if self._abort_after is None or self._errors < self._abort_after:
             return None
         return (
-            f"{self._errors} requests failed, --abort-after is {self._abort_after} "
+            f"{counted(self._errors, 'request')} failed, --abort-after is {self._abort_after} "
             f"({self._last_error})"
         )
 

@@ -9,6 +9,7 @@ import typer
 from llmops_cli.cli import deploy_live
 from llmops_cli.cli.options import Given, recipe_command
 from llmops_cli.cli.values import CommandLine
+from llmops_cli.core.counted import counted
 from llmops_cli.deploy.recipe import RenderRecipe
 
 group = CommandLine(
@@ -44,7 +45,7 @@ def render(
     if done.kept:
         say(f"kept, not ours: {', '.join(done.kept)}")
     say(
-        f"{output}: {len(done.written)} files written, {done.unchanged} as they were, "
+        f"{output}: {counted(len(done.written), 'file')} written, {done.unchanged} as they were, "
         f"{len(done.removed)} removed"
     )
 
@@ -67,7 +68,7 @@ def check(
     for each in () if as_json else found.findings:
         say(f"{each.file}: {each.rule}: {each.message}")
     if not found.ok:
-        raise GateFailed(f"{folder}: {len(found.findings)} findings")
+        raise GateFailed(f"{folder}: {counted(len(found.findings), 'finding')}")
     say(f"{folder} is fine, say {', '.join(found.ran)}")
     if found.without_schema:
         say(f"nobody here has a schema of: {', '.join(found.without_schema)}")

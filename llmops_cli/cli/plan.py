@@ -12,6 +12,7 @@ from llmops_cli.cli.late import add_late
 from llmops_cli.cli.options import Function, Given, in_groups, recipe_command
 from llmops_cli.cli.settings import RECIPE
 from llmops_cli.cli.values import CommandLine
+from llmops_cli.core.counted import counted
 from llmops_cli.core.fields import Flag
 from llmops_cli.plan.recipe import PlanRecipe
 
@@ -287,7 +288,7 @@ def fit(
     for each in found.groups:
         say(
             f"{each.engine} on {each.machine}, {each.quantity}: {math.exp(each.shift):.2f} of what "
-            f"arithmetic says, within {each.spread:.0%}, from {each.count} levels"
+            f"arithmetic says, within {each.spread:.0%}, from {counted(each.count, 'level')}"
         )
     say(f"written: {output}")
 

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from llmops_cli.cli.options import Given, recipe_command
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.serve.recipe import ServeRecipe
 
@@ -85,5 +86,5 @@ def _tell(
         print_json(found)
         return
     print_table(privacy_table(found.models))
-    models = len(config.models) or "all their"
-    say(f"{path} is fine: {len(config.upstreams)} upstreams, {models} models")
+    models = counted(len(config.models), "model") if config.models else "all their models"
+    say(f"{path} is fine: {counted(len(config.upstreams), 'upstream')}, {models}")

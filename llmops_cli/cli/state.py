@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from llmops_cli.cli.values import CommandLine
+from llmops_cli.core.counted import counted
 
 group = CommandLine(help="The gateway's keys, spending and audit log: saved, put back, checked.")
 
@@ -30,8 +31,8 @@ def backup(
         print_json(manifest)
         return
     say(
-        f"{output}: {manifest.keys} keys, {manifest.spent_dollars:.4f} dollars and"
-        f" {manifest.spent_tokens:,} tokens spent, {len(manifest.files)} files"
+        f"{output}: {counted(manifest.keys, 'key')}, {manifest.spent_dollars:.4f} dollars and"
+        f" {counted(manifest.spent_tokens, 'token')} spent, {counted(len(manifest.files), 'file')}"
     )
 
 
@@ -46,7 +47,7 @@ def restore(
 
     folder = state_dir()
     manifest = put_back(archive, folder)
-    say(f"{folder}: {manifest.keys} keys, {manifest.spent_dollars:.4f} dollars spent")
+    say(f"{folder}: {counted(manifest.keys, 'key')}, {manifest.spent_dollars:.4f} dollars spent")
 
 
 @group.command()
@@ -67,6 +68,7 @@ def check(
     for each in () if as_json else found.findings:
         say(f"{each.file}: {each.rule}: {each.message}")
     if not found.ok:
-        raise GateFailed(f"{place}: {len(found.findings)} findings")
+        raise GateFailed(f"{place}: {counted(len(found.findings), 'finding')}")
     if not as_json:
-        say(f"{place} is fine: {found.keys} keys, {found.audit_lines:,} audit lines")
+        lines = counted(found.audit_lines, "audit line")
+        say(f"{place} is fine: {counted(found.keys, 'key')}, {lines}")

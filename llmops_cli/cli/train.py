@@ -63,7 +63,9 @@ def train(
     from llmops_cli.train.show import train_table
 
     with TerminalProgress() as progress:
-        report = train_as_rank(found.recipe, found.origins, progress=progress, output=output)
+        report = train_as_rank(
+            found.recipe, found.origins, progress=progress, output=output, keeps_run=True
+        )
     if report is None:
         return
     saved = save_run(report)

@@ -35,6 +35,10 @@ ENGINES = {
 }
 
 
+NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
+WHOLE = re.compile(r"[0-9]+")
+
+
 def load_engine(name: str) -> Engine:
     """Raises: UsageError with a did-you-mean; EnvironmentMissing for a plugin that is broken."""
     if name in ENGINES:
@@ -117,12 +121,23 @@ def parse_options(
         if wish not in facts.options:
             raise _not_taken(name, facts, wish)
     for number in facts.numbers:
-        text = wishes.get(number)
-        if text is not None and not re.fullmatch(r"\d+(\.\d+)?", text.strip()):
-            raise UsageError(f"--set {number}={text}: not a number from 0 on")
+        _require_number(number, wishes, NUMBER, "a number")
+    for count in facts.counts:
+        _require_number(count, wishes, WHOLE, "a whole number")
     options = read_options(wishes)
     engine.check(options)
     return options
+
+
+def _require_number(
+    option: str,
+    wishes: Mapping[str, str],
+    form: re.Pattern[str],
+    words: str,
+) -> None:
+    text = wishes.get(option)
+    if text is not None and not form.fullmatch(text.strip()):
+        raise UsageError(f"--set {option}={text}: not {words} from 0 on")
 
 
 def _not_taken(

@@ -40,19 +40,21 @@ class EngineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """All that others must know of an engine.
 
     `formats` it serves, best first (empty: it needs no model); `environment` it runs in (None: any
-    Python); `options` it takes, common ones and its own, of which `numbers` are plain numbers;
-    `packages` whose versions change its numbers; `bench_body`: fields that its server wants in each
-    request of a load test; `metrics`: our gauges -> their names in its /metrics; `causes`: what
-    its log says when it fails; `scores_prompts`: it tells log-probabilities of a prompt's tokens;
-    `loads_at`: in the line of its log with which it begins to read its model, if it writes one;
-    `checks_artifacts`: serving an artifact here says more than its quality measurement did;
-    `makes_vectors`: it serves models that make vectors and no text; `cpu_needs`: where no GPU is.
+    Python); `options` it takes, common ones and its own, of which `numbers` are plain numbers
+    and `counts` whole ones; `packages` whose versions change its numbers; `bench_body`: fields
+    that its server wants in each request of a load test; `metrics`: our gauges -> their names in
+    its /metrics; `causes`: what its log says when it fails; `scores_prompts`: it tells
+    log-probabilities of a prompt's tokens; `loads_at`: in the line of its log with which it begins
+    to read its model, if it writes one; `checks_artifacts`: serving an artifact here says more than
+    its quality measurement did; `makes_vectors`: it serves models that make vectors and no text;
+    `cpu_needs`: where no GPU is.
     """
 
     formats: tuple[str, ...] = ()
     environment: str | None = None
     options: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    counts: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     signatures: tuple[Signature, ...] = ()
     bench_body: Mapping[str, object] = {}

@@ -39,7 +39,7 @@ class Llamacpp:
         formats=("gguf",),
         environment="llamacpp",
         options=(*FLAGS, "max_num_seqs", "prefix_caching", "binary"),
-        numbers=("kv_tokens", "batch", "prefill_chunk", "queue", "gpu_layers"),
+        counts=("kv_tokens", "batch", "prefill_chunk", "queue", "gpu_layers"),
         loads_at=LOADS,
         packages=("llama-cpp-python", "gguf"),
         signatures=(

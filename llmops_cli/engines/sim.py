@@ -15,14 +15,16 @@ NUMBERS = (
     "prefill_tokens_per_s",
     "crowding",
     "jitter",
+    "start_s",
+    "leak_kb",
+)
+COUNTS = (
     "max_num_seqs",
     "kv_tokens",
     "queue",
     "tokens",
     "tokens_per_chunk",
     "seed",
-    "start_s",
-    "leak_kb",
     "die_after",
     "fail_every",
     "error_every",
@@ -35,11 +37,12 @@ NUMBERS = (
     "half_every",
     "malformed_every",
 )
-FLAGS = {name: f"--{name.replace('_', '-')}" for name in NUMBERS}
+OPTIONS = (*NUMBERS, *COUNTS)
+FLAGS = {name: f"--{name.replace('_', '-')}" for name in OPTIONS}
 
 
 class Sim:
-    facts = EngineFacts(options=NUMBERS, numbers=NUMBERS)
+    facts = EngineFacts(options=OPTIONS, numbers=NUMBERS, counts=COUNTS)
 
     def check(self, options: EngineOptions) -> None:
         """Takes every number."""

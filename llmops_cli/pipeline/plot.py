@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.pipeline.report import PipelineReport, Row
 
@@ -133,9 +134,7 @@ def _ratios(report: PipelineReport, axis: Axis) -> None:
     height = GROUP_HEIGHT / max(1, len(base))
     for number, (load, rate) in enumerate(base.items()):
         ratios = [_rate_at(row, load) / rate for row in measured]
-        label = f"{load} streams"
-        if load == 1:
-            label = "1 stream"
+        label = counted(load or 0, "stream")
         heights = _heights(names, number * height)
         bars = axis.barh(heights, ratios, height=height, label=label)
         axis.bar_label(bars, fmt="%.1fx", fontsize=SMALL, padding=2)

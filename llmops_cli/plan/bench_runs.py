@@ -64,9 +64,9 @@ def read_bench(place: Path, *, model: str | None, gpu: str | None, quant: str | 
     backend = str(recipe.get("backend"))
     engine = ENGINE_NAMES.get(backend, backend)
     scheme = quant or _scheme(recipe)
-    load = read_load(model or str(recipe.get("model")), scheme=scheme, cache_type="F16")
-    card = gpu_named(gpu) if gpu else _machine(report.manifest.hardware, place)
     efficiency_of(engine)
+    load = _load(place, model or str(recipe.get("model")), scheme, is_said=model is not None)
+    card = gpu_named(gpu) if gpu else _machine(report.manifest.hardware, place)
     return Bench(
         engine=engine,
         load=load,
@@ -123,11 +123,24 @@ def _scheme(recipe: dict[str, Any]) -> str | None:  # Any: a saved recipe
     return str(named) if named and is_gguf_scheme(str(named).upper()) else None
 
 
+def _load(place: Path, model: str, scheme: str | None, *, is_said: bool) -> ServingLoad:
+    """Raises: UsageError for a model that no plan knows, with the flags by which one is said."""
+    try:
+        return read_load(model, scheme=scheme, cache_type="F16")
+    except UsageError as error:
+        if is_said:
+            raise
+        raise UsageError(
+            f"{place} is of a model that is not known here: {error.message}",
+            hint="--model NAME or FOLDER says which, --quant in which format; llmops plan models",
+        ) from error
+
+
 def _machine(hardware: dict[str, Any], place: Path) -> Gpu:  # Any: as measured
     """The run's card, or this machine. Raises: UsageError for another machine's processor."""
     gpus = hardware.get("gpus")
     if isinstance(gpus, list) and gpus:
-        return gpu_named(str(gpus[0].get("name")))
+        return _card(str(gpus[0].get("name")), place)
     here = probe_hardware()
     for name in ("cpu_model", "cores_logical"):
         if hardware.get(name) != here.get(name):
@@ -137,6 +150,17 @@ def _machine(hardware: dict[str, Any], place: Path) -> Gpu:  # Any: as measured
                 hint="fit there, or say its card: --gpu",
             )
     return this_machine()
+
+
+def _card(name: str, place: Path) -> Gpu:
+    """Raises: UsageError for one that is not in the table, with the flag by which one is said."""
+    try:
+        return gpu_named(name)
+    except UsageError as error:
+        raise UsageError(
+            f"{place} is of a card that is not known here: {error.message}",
+            hint=f"--gpu says which it is like; {error.hint}",
+        ) from error
 
 
 def _levels(levels: Sequence[Any]) -> Iterator[Measured]:  # Any: bench's levels

@@ -19,6 +19,19 @@ BOTTOM = 36
 TOP = 28
 WIDE = math.log(6)
 WHOLE = 100
+UNITS = {
+    "weights_bytes": "of memory",
+    "kv_bytes_per_token": "bytes",
+    "kv_pool_bytes": "of memory",
+    "max_concurrency": "requests at once",
+    "decode_tps": "tokens/s of one stream",
+    "prefill_tps": "prompt tokens/s",
+    "ttft_ms": "ms",
+    "tpot_ms": "ms",
+    "throughput_tps": "output tokens/s of all streams",
+    "cost_per_million_tokens": "dollars",
+}
+"""Of figures, by their names; sizes tell theirs themselves."""
 
 
 def plan_page(details: Sequence[PlanDetail]) -> str:
@@ -42,9 +55,9 @@ def _figures(detail: PlanDetail) -> str:
         band = f"{said(name, figure.low)} to {said(name, figure.high)}"
         if figure.value is None:
             band = figure.formula
-        cells = [name, said(name, figure.value), band]
+        cells = [name, said(name, figure.value), band, UNITS.get(name, "")]
         rows.append(html_row([escape(each) for each in cells]))
-    return html_table(["figure", "value", f"{BAND_RATE:.0%} band"], rows)
+    return html_table(["figure", "value", f"{BAND_RATE:.0%} band", "unit"], rows)
 
 
 def _listed(lines: Sequence[str]) -> str:

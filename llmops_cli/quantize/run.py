@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from llmops_cli.core.artifact import Artifact
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import EngineFailed, EnvironmentMissing, UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.evaluate.evaluator import Evaluator
@@ -94,7 +95,7 @@ def _require_room(makers: Makers, variants: Sequence[Variant]) -> None:
         require_space(
             task.folder,
             int(forecast.disk_bytes),
-            what=f"{len(variants)} artifact(s) of {task.source.reference}",
+            what=f"{counted(len(variants), 'artifact')} of {task.source.reference}",
         )
     available = psutil.virtual_memory().available
     if forecast.memory_bytes > available:

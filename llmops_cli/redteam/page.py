@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.visible import visible
 from llmops_cli.redteam.gates import decided_of
 from llmops_cli.redteam.report import FamilyResult, RedteamExample, RedteamReport
@@ -22,7 +23,7 @@ GUARDED = "#0f766e"
 
 def redteam_page(report: RedteamReport) -> str:
     """Shares with intervals, mappings, and examples that unfold."""
-    title = f"{target_title(report.manifest.recipe)}: {report.attempts} attempts"
+    title = f"{target_title(report.manifest.recipe)}: {counted(report.attempts, 'attempt')}"
     has_guard = report.overall.guarded_asr is not None
     mappings = "OWASP LLM Top 10 (2025), MITRE ATLAS, CWE"
     parts = [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.prices import Prices
 from llmops_cli.guard.check import Guard
@@ -106,7 +107,7 @@ def refuse_idle_attacker(
 def forecast_line(plan: Plan) -> str:
     """The forecast for people."""
     forecast = plan.forecast
-    line = f"{forecast.tasks:,} attempts, at most about {forecast.tokens:,} tokens"
+    line = f"{counted(forecast.tasks, 'attempt')}, at most about {forecast.tokens:,} tokens"
     if plan.budget.prices.are_given:
         line += f" and {forecast.money:.2f} in money"
     return line

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.redteam.gates import decided_of
 from llmops_cli.redteam.report import ChecklistItem, FamilyResult, RedteamReport
 from llmops_cli.redteam.target import target_title
@@ -33,7 +34,7 @@ def redteam_table(report: RedteamReport) -> Table:
     """One row a family; with a guard its shares stand beside."""
     title = target_title(report.manifest.recipe)
     table = Table(
-        title=cell(f"{title}: {report.attempts} attempts in {report.duration_s:.1f} s"),
+        title=cell(f"{title}: {counted(report.attempts, 'attempt')} in {report.duration_s:.1f} s"),
         title_justify="left",
     )
     has_guard = report.overall.guarded_asr is not None
@@ -99,7 +100,8 @@ def _notes(report: RedteamReport) -> list[str]:
     notes += [f"failed: {count} x {kind}" for kind, count in report.error_kinds.items()]
     notes += [f"undecided: {count} x {kind}" for kind, count in report.undecided_kinds.items()]
     if report.helper_requests:
-        asked = f"{report.helper_requests:,} requests, {report.helper_tokens:,} tokens"
+        requests = counted(report.helper_requests, "request")
+        asked = f"{requests}, {counted(report.helper_tokens, 'token')}"
         notes.append(f"attacker and judge model: {asked}")
     if report.parts > 1:
         notes.append(f"figures of all {report.parts} parts of a run that was resumed")

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from llmops_cli.core.counted import counted
 from llmops_cli.show.tables import Narrowed
 
 State = Mapping[str, Any]  # Any: the gateway's JSON
@@ -105,7 +106,7 @@ def _notes(now: State) -> Iterator[str]:
     if now["keys_damaged"]:
         yield f"damaged keys: {now['keys_damaged']} (llmops keys list)"
     if now["audit_lost"]:
-        yield f"audit log: {now['audit_lost']:.0f} lines lost"
+        yield f"audit log: {counted(now['audit_lost'], 'line')} lost"
     for name, canary in now["canaries"].items():
         reason = f", {canary['reason']}" if canary["reason"] else ""
         yield f"canary {name}: {canary['state']}, {canary['percent']} %{reason}"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.backup import AUDIT, unpack
@@ -67,7 +68,7 @@ def _checked(folder: Path) -> CheckedState:
         count, bad = _read_audit(audit, paid)
         lines += count
         if bad:
-            findings.append(_finding(audit, "lines", f"{bad} lines cannot be read"))
+            findings.append(_finding(audit, "lines", f"{counted(bad, 'line')} cannot be read"))
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             keys = int(database.execute("select count(*) from keys").fetchone()[0])
@@ -110,7 +111,7 @@ def _in_database(path: Path, database: sqlite3.Connection, paid: Spent) -> Itera
         if not isinstance(dollars, float | int) or not isfinite(dollars) or dollars < 0:
             yield _finding(path, "spend", f"key {key}, {month}: {dollars} dollars")
         elif not isinstance(tokens, int) or tokens < 0:
-            yield _finding(path, "spend", f"key {key}, {month}: {tokens} tokens")
+            yield _finding(path, "spend", f"key {key}, {month}: {counted(tokens, 'token')}")
         else:
             spent[key, month] = dollars
     for place, dollars in paid.items():

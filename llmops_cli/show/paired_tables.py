@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.show.paired import (
     ColumnDifference,
@@ -58,7 +59,7 @@ def require_measure(metrics: Sequence[str], known: Sequence[str]) -> str:
 def _title(found: PairedComparison) -> str:
     alone = found.alone_baseline + found.alone_run
     words = f"{found.measure}, {found.run} against {found.baseline}"
-    return f"{words}; {alone} cases in one run alone" if alone else words
+    return f"{words}; {counted(alone, 'case')} in one run alone" if alone else words
 
 
 def _figure_names(found: PairedComparison) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.report import Manifest
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.show.page import (
@@ -86,7 +87,7 @@ def _section(run: OpenedRun) -> str:
 def _facts(report: TrainReport) -> dict[str, str]:
     facts = {
         "model": f"{report.parameters:,} parameters, digest {report.digest[:19]}",
-        "run": f"{report.steps:,} steps, {report.tokens:,} tokens, "
+        "run": f"{counted(report.steps, 'step')}, {counted(report.tokens, 'token')}, "
         f"{report.tokens_per_s:,.0f} tokens/s",
         "in force": ", ".join(_in_force(report)),
         "CPU": f"{report.cpu_s:,.1f} s",

@@ -45,6 +45,7 @@ from llmops_cli.train.preview import preview_lines
 from llmops_cli.train.recipe import TrainRecipe
 from llmops_cli.train.report import TrainReport
 from llmops_cli.train.result import report_of
+from llmops_cli.train.saved import require_place
 from llmops_cli.train.settings import settings_of
 from llmops_cli.train.taken import notes_of, refuse_no_model
 from llmops_cli.train.torchrun import SHUTDOWN_TIMEOUT_S
@@ -91,13 +92,19 @@ def train_as_rank(
     progress: Progress,
     output: Path | None = None,
     alone: bool = False,
+    keeps_run: bool = False,
 ) -> TrainReport | None:
-    """As `train`. None: this process is not the first of its run, and that one reports."""
+    """As `train`. None: this process is not the first of its run, and that one reports.
+
+    `keeps_run`: its report goes into results/ as well, so there must be room for it.
+    """
     run = _Run(recipe, origins, progress, alone=alone)
     target = output or model_dir(recipe, run.key)
     if not run.launch.is_first:
         run.follow(target)
         return None
+    if keeps_run:
+        require_place()
     if output is not None:
         refuse_place(recipe, output)
     with locked(target) if output is None else claimed(target):

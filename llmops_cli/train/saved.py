@@ -11,6 +11,11 @@ from llmops_cli.train.report import TrainReport
 from llmops_cli.train.show import train_csv
 
 
+def require_place() -> None:
+    """Before the work. Raises: EnvironmentMissing where no run could be kept."""
+    RunFolder("train", "").require_unused()
+
+
 def save_run(report: TrainReport) -> Path:
     """Where it is. Raises: EnvironmentMissing if it cannot be written."""
     folder = RunFolder("train", Path(report.path).name)

@@ -9,6 +9,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.report import Report
 from llmops_cli.show.csv_text import csv_text
 from llmops_cli.show.runs import Export, OpenedRun, Show
@@ -134,7 +135,7 @@ def _listed(report: TrainReport) -> dict[str, object]:
 
 
 def _figures(report: TrainReport) -> str:
-    words = [f"loss {report.loss:.4g} after {report.steps:,} steps"]
+    words = [f"loss {report.loss:.4g} after {counted(report.steps, 'step')}"]
     if report.validation:
         words.append(f"held out {report.validation[-1].loss:.4g}")
     return ", ".join(words)

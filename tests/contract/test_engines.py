@@ -119,6 +119,26 @@ def test_a_model_at_a_path_is_served_by_its_own_name(
     assert served in spec.argv
 
 
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("llamacpp", "queue"),
+        ("llamacpp", "prefill_chunk"),
+        ("llamacpp", "gpu_layers"),
+        ("vllm", "max_num_batched_tokens"),
+        ("vllm", "kv_space_gib"),
+        ("sim", "tokens"),
+    ],
+)
+def test_a_part_of_what_is_counted_is_refused(name: str, option: str) -> None:
+    engine = load_engine(name)
+    assert parse_options(name, engine, {option: "1"}).own[option] == "1"
+    for part in ("0.5", ".1", "1.0"):
+        with pytest.raises(UsageError, match=f"{option}={part}: not a whole number from 0 on"):
+            parse_options(name, engine, {option: part})
+    assert parse_options("sim", load_engine("sim"), {"ttft_ms": ".5"}).own["ttft_ms"] == ".5"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_options_are_common_or_its_own_and_each_is_taken_or_refused(name: str) -> None:
     engine = load_engine(name)

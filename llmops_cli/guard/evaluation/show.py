@@ -7,6 +7,7 @@ from html import escape
 
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.guard.evaluation.compare import RIGHT, paired_of
 from llmops_cli.guard.evaluation.gates import judge_rates
 from llmops_cli.guard.evaluation.rates import DetectionRates
@@ -46,7 +47,7 @@ def rates_table(report: GuardEvalReport) -> Table:
 
 def _title(report: GuardEvalReport) -> str:
     recipe = report.manifest.recipe
-    return f"{TITLE}: {recipe['data']}, {report.rows:,} texts of role {recipe['role']}"
+    return f"{TITLE}: {recipe['data']}, {counted(report.rows, 'text')} of role {recipe['role']}"
 
 
 def _sections(report: GuardEvalReport) -> list[tuple[str, DetectionRates, bool]]:

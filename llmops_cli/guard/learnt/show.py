@@ -7,6 +7,7 @@ from html import escape
 
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.guard.evaluation.rates import DetectionRates
 from llmops_cli.guard.learnt.report import WORDS, GuardTrainReport
 from llmops_cli.guard.learnt.transfer import SourceRates
@@ -52,7 +53,8 @@ def facts_of(report: GuardTrainReport) -> dict[str, str]:
     return {
         "verdict": WORDS[report.transfer.outcome],
         "gain": _gain_words(report),
-        "trained on": f"{trained.attacks} attacks, {trained.honest} honest texts, "
+        "trained on": f"{counted(trained.attacks, 'attack')}, "
+        f"{counted(trained.honest, 'honest text')}, "
         f"{trained.sources} sources",
         "data": f"{recipe['data']} ({report.stage.data_digest})",
         "false alarms allowed": _percent(float(str(recipe["false_alarms"]))),

@@ -7,6 +7,7 @@ from html import escape
 
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.guard.moderation.report import CategoryRates, ModerationTrainReport
 from llmops_cli.show.page import html_facts, html_row, html_table, plain_page
 from llmops_cli.show.runs import Show
@@ -35,7 +36,7 @@ def moderation_table(report: ModerationTrainReport) -> Table:
 
 
 def title_of(report: ModerationTrainReport) -> str:
-    return f"guard train: {report.manifest.recipe['data']}, {report.texts} texts"
+    return f"guard train: {report.manifest.recipe['data']}, {counted(report.texts, 'text')}"
 
 
 def facts_of(report: ModerationTrainReport) -> dict[str, str]:
@@ -104,7 +105,7 @@ def _share(share: float, interval: tuple[float, float]) -> str:
 
 def _figures(report: ModerationTrainReport) -> str:
     caught = sum(rates.caught for rates in report.categories) / len(report.categories)
-    return f"{len(report.categories)} categories, {caught:.0%} caught"
+    return f"{counted(len(report.categories), 'category', 'categories')}, {caught:.0%} caught"
 
 
 SHOW = Show(

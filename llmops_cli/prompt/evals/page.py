@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.visible import visible
 from llmops_cli.prompt.evals.answers import AnswerRow, reason_of, verdict_word
 from llmops_cli.prompt.evals.interval_plot import interval_plot
@@ -41,7 +42,8 @@ def eval_page(report: EvalReport, rows: Sequence[AnswerRow]) -> str:
     """The matrix, its pairs, and every answer that unfolds."""
     title = "llmops prompt eval"
     began = report.manifest.started_at[:16].replace("T", " ")
-    size = f"{report.cases} cases, {len(report.cells)} cells, each asked {report.repeats}x"
+    cells = counted(len(report.cells), "cell")
+    size = f"{counted(report.cases, 'case')}, {cells}, each asked {report.repeats}x"
     counts = f"{size}; {began} UTC"
     table = html_table(HEADS, [html_row(_cells(each)) for each in report.cells])
     pairs = "".join(html_item(line) for line in pair_lines(report))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.prompt.evals.answers import AnswerRow
 from llmops_cli.prompt.evals.export import eval_csv, eval_junit
@@ -143,7 +144,7 @@ def _listed(report: EvalReport) -> dict[str, object]:
 
 def _figures(report: EvalReport) -> str:
     best = max(report.cells, key=lambda each: each.pass_rate or 0.0)
-    return f"{len(report.cells)} cells, best {percent(best.pass_rate)}"
+    return f"{counted(len(report.cells), 'cell')}, best {percent(best.pass_rate)}"
 
 
 SHOW = Show(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.prompt.evals.report import CellName, EvalCell, EvalPair, EvalReport
 from llmops_cli.show.tables import MISSING, add_columns, cell, milliseconds, number
 from llmops_cli.show.words import percent, percent_interval
@@ -40,7 +41,7 @@ def eval_table(report: EvalReport) -> Table:
 
 def _title(report: EvalReport) -> str:
     repeats = f" x {report.repeats} repeats" if report.repeats > 1 else ""
-    return f"{report.cases} cases{repeats}, {report.manifest.duration_s:.1f} s"
+    return f"{counted(report.cases, 'case')}{repeats}, {report.manifest.duration_s:.1f} s"
 
 
 def _cells(each: EvalCell) -> list[str]:

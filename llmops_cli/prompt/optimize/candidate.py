@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.prompt.case_file.suite import PromptSource
 from llmops_cli.prompt.chats import Messages, read_chat
@@ -55,7 +56,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         if self.instruction is not None:
             found.append(f"instruction {self.instruction}")
         if self.examples:
-            found.append(f"{len(self.examples)} examples")
+            found.append(counted(len(self.examples), "example"))
         return found
 
 

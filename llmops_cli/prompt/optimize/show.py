@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from llmops_cli.core.calls import call
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import EngineFailed, GateFailed, Interrupted, LlmopsError
 from llmops_cli.core.significance import SURE
 from llmops_cli.prompt.optimize.report import OptimizeReport, PromptResult
@@ -65,7 +66,7 @@ def result_lines(report: OptimizeReport) -> list[str]:
         low, high = paired.ci95
         lines.append(
             f"test: {paired.difference:+.1%} ({low:+.0%} to {high:+.0%}), {paired.only_best} won "
-            f"and {paired.only_base} lost of {paired.cases} cases, one-sided p {_p(paired.p)}"
+            f"and {paired.only_base} lost of {paired.cases:,} cases, one-sided p {_p(paired.p)}"
         )
     if paired is not None and paired.most_p < SURE:
         lines.append(f"another prompt was tested on these cases before: p below {paired.most_p:g}")
@@ -73,9 +74,11 @@ def result_lines(report: OptimizeReport) -> list[str]:
         failed = len(report.anchors.regressed)
         lines.append(f"anchors: {failed} of {report.anchors.cases} fail that passed before")
     cost = "" if report.cost is None else f", cost {report.cost:,.4f}"
+    proposals = counted(len(report.tried), "proposal")
+    calls = f"{report.calls} of {counted(report.budget_calls, 'call')}"
     lines.append(
-        f"{len(report.tried)} proposals in {report.rounds} rounds, {report.calls} of "
-        f"{report.budget_calls} calls, {report.tokens:,} tokens{cost}; search: {report.search_end}"
+        f"{proposals} in {counted(report.rounds, 'round')}, {calls}, "
+        f"{counted(report.tokens, 'token')}{cost}; search: {report.search_end}"
     )
     if report.stopped:
         lines.append(f"stopped early: {report.stopped}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.significance import SURE
 from llmops_cli.prompt.technique_run.report import (
     AnsweredQuestion,
@@ -29,7 +30,7 @@ def run_table(report: PromptRunReport) -> Table:
     has_scores = any(result.strict is not None for result in results.values())
     has_cost = any(result.cost is not None for result in results.values())
     title = target_title(report.manifest.recipe)
-    asked = "1 question" if report.questions == 1 else f"{report.questions:,} questions"
+    asked = counted(report.questions, "question")
     table = Table(title=cell(f"{title}: {asked}"), title_justify="left")
     names = ["technique"]
     if has_scores:
@@ -78,7 +79,7 @@ def _notes(report: PromptRunReport) -> list[str]:
     for name, result in report.techniques.items():
         if result.preparation_calls:
             made = f"{result.examples_made} examples of its own"
-            notes.append(f"{name}: {made}, by {result.preparation_calls} calls")
+            notes.append(f"{name}: {made}, by {counted(result.preparation_calls, 'call')}")
         if result.saved_tokens:
             notes.append(
                 f"{name}: prompts were made smaller by about {result.saved_tokens:,} tokens"

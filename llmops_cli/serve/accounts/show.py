@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 from rich.text import Text
 
+from llmops_cli.core.counted import counted
 from llmops_cli.serve.accounts.budget import Spending
 from llmops_cli.serve.accounts.key import DamagedKey, Key
 from llmops_cli.serve.accounts.spend import TagSpending
@@ -113,9 +114,9 @@ def _cells(key: Key, spent: Mapping[str, Spending]) -> list[str]:
 def _limits(key: Key) -> str:
     parts = []
     if key.requests_per_minute:
-        parts.append(f"{key.requests_per_minute} requests")
+        parts.append(counted(key.requests_per_minute, "request"))
     if key.tokens_per_minute:
-        parts.append(f"{key.tokens_per_minute} tokens")
+        parts.append(counted(key.tokens_per_minute, "token"))
     if key.streams:
         parts.append(f"{key.streams} at once")
     return ", ".join(parts)

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.visible import visible_line
 from llmops_cli.serve.rollout.history import Deployment
 from llmops_cli.serve.rollout.orders import (
@@ -65,7 +66,7 @@ def _cells(report: CanaryReport) -> list[str]:
 
 def _side(side: SideReport) -> str:
     ttft = "" if side.ttft_s is None else f", TTFT {side.ttft_s * 1e3:.0f} ms"
-    return f"{side.requests} requests, {side.errors} errors{ttft}"
+    return f"{counted(side.requests, 'request')}, {counted(side.errors, 'error')}{ttft}"
 
 
 def _history(history: list[Deployment]) -> Table:

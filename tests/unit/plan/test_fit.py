@@ -81,6 +81,19 @@ def test_a_run_of_another_machine_is_refused_unless_its_card_is_said(tmp_path: P
     assert fit_results([run], model="qwen2.5-0.5b", gpu="l4", quant=None).groups
 
 
+def test_what_a_run_does_not_tell_is_said_by_a_flag_that_the_error_names(tmp_path: Path) -> None:
+    run = _run(tmp_path, "sim")
+    run.write_text(run.read_text().replace('"model": "demo"', '"model": "ours-v3"'))
+    with pytest.raises(UsageError, match="a model that is not known here") as caught:
+        fit_results([run], model=None, gpu="l4", quant=None)
+    assert (caught.value.hint or "").startswith("--model NAME or FOLDER says which, --quant")
+    other = _run(tmp_path, "card", hardware={"gpus": [{"name": "Odd Card 9000"}]})
+    with pytest.raises(UsageError, match="a card that is not known here") as caught:
+        fit_results([other], model="qwen2.5-0.5b", gpu=None, quant=None)
+    assert (caught.value.hint or "").startswith("--gpu says which it is like")
+    assert fit_results([other], model="qwen2.5-0.5b", gpu="l4", quant=None).groups
+
+
 def test_a_run_with_nothing_to_learn_is_one_line(tmp_path: Path) -> None:
     run = _run(tmp_path, "broken", valid=False, invalid_reasons=["late"])
     with pytest.raises(UsageError, match="no closed level"):

@@ -12,7 +12,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.plan.cards import card_rows
 from llmops_cli.plan.compare import KEPT_ORDER, compare_plans
 from llmops_cli.plan.known_models import model_rows
-from llmops_cli.plan.page import plan_page
+from llmops_cli.plan.page import UNITS, plan_page
 from llmops_cli.plan.recipe import PlanRecipe
 from llmops_cli.plan.report import PlanDetail, ServePlan
 from llmops_cli.plan.run import plan_serve
@@ -304,6 +304,10 @@ def test_the_page_has_the_figures_and_draws_the_curve() -> None:
     detail = plan_serve(PlanRecipe(model="llama-3.1-8b", gpu="h100"))
     page = plan_page([detail])
     assert "throughput_tps" in page
+    for name, unit in UNITS.items():
+        row = page.partition(f"<td>{name}</td>")[2].partition("</tr>")[0]
+        assert row.endswith(f"<td>{unit}</td>"), name
+    assert set(detail.plan.figures()) - set(UNITS) == {"fits"}
     assert page.count("<svg") == 4
     assert page.count("<circle") == 4 * len(detail.curve)
 

@@ -62,13 +62,14 @@ def test_a_file_in_the_place_of_results_is_named(tmp_path: Path) -> None:
         ("generate", "in.jsonl", "-o", "out.jsonl", "--backend", "sim"),
         ("bench", "--backend", "sim"),
         ("run", "r.yaml"),
+        ("train", "--data", "in.jsonl", "--steps", "1", "-o", "model"),
     ],
     ids=lambda command: command[0],
 )
 def test_where_no_run_can_be_kept_no_work_begins(
     command: tuple[str, ...], cli: Cli, tmp_path: Path
 ) -> None:
-    """quantize and convert said so when all was done."""
+    """quantize, convert and train said so when all was done."""
     (tmp_path / "in.jsonl").write_text('{"prompt": "a"}\n')
     (tmp_path / "r.yaml").write_text("bench: {requests: 3}\n")
     (tmp_path / "results").symlink_to(tmp_path / "gone")
