@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from llmops_cli.deploy.knob import Manifest
-from llmops_cli.deploy.monitoring.alerts import Alert, Series, alerts_of
+from llmops_cli.deploy.monitoring.alert import Alert, Series
+from llmops_cli.deploy.monitoring.alerts import alerts_of
 from llmops_cli.deploy.monitoring.recording import recording_rules
 from llmops_cli.deploy.recipe import RenderRecipe
 from llmops_cli.deploy.yaml_writer import as_yaml

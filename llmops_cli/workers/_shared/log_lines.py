@@ -103,7 +103,8 @@ class JsonLines(io.TextIOBase):
     def finish(self) -> None:
         """What has no end yet."""
         with self._lock:
-            begun, self._begun = self._begun, ""
+            begun = self._begun
+            self._begun = ""
             self._put(begun)
 
     def _put(self, line: str) -> None:

@@ -87,7 +87,7 @@ def _experts_in(module_name: str, module: torch.nn.Module) -> list[Matrix]:
     for name, parameter in _fused_parameters(module):
         copies, rows, columns = parameter.shape
         if is_transposed(module):
-            rows, columns = columns, rows
+            copies, columns, rows = parameter.shape
         full = f"{module_name}.{name}"
         found.append(Matrix(full, MatrixKind.EXPERTS, rows, columns, copies))
     return found

@@ -40,7 +40,8 @@ def follow_scores(
         if piece in added:
             continue
         for cut in range(1, len(piece)):
-            left, right = piece[:cut], piece[cut:]
+            left = piece[:cut]
+            right = piece[cut:]
             is_possible = left in vocabulary and right in vocabulary
             if is_possible and (left, right) not in known:
                 return False
