@@ -329,13 +329,20 @@ def _unexpected(error: Exception) -> int:
     # typer carries its own copy of click's classes in some versions, so duck-type on what we need
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         context = getattr(error, "ctx", None)
-        help_line = f"{context.command_path} --help" if context is not None else None
+        command = context.command_path if context is not None else _called()
+        help_line = f"{command} --help"
         message = error.format_message()
         return _explain(UsageError(message, hint=help_line))
     kind = type(error).__name__
     message = f"bug in llmops: {kind}: {error}"
     hint = f"the traceback is in {_crash_log()}"
     return _explain(LlmopsError(message, hint=hint))
+
+
+def _called() -> str:
+    """The command of the line, where the parser did not come so far as to tell."""
+    words = [word for word in sys.argv[1:2] if not word.startswith("-")]
+    return " ".join((PROGRAM, *words))
 
 
 def _crash_log() -> Path:

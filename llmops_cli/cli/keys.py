@@ -53,6 +53,7 @@ def create(
 ) -> None:
     """A new key. It is shown once: only its digest is kept."""
     _require_file(config)
+    _warn_of_models(name, _names(models) or [], config)
     if budget_dollars is not None:
         asked = _as_asked(name, _names(models) or [], budget_dollars)
         _check_prices(asked, config)
@@ -93,10 +94,30 @@ def _require_file(config: str | None) -> None:
         gateway_path(Path(config))
 
 
+def _warn_of_models(name: str, models: list[str], config: str | None) -> None:
+    """Of those that the gateway's file does not have, should it be one just now."""
+    from pathlib import Path
+
+    from llmops_cli.cli.screen import say
+    from llmops_cli.core.errors import LlmopsError
+    from llmops_cli.gateway_file.read import load_config
+    from llmops_cli.runtime.recipes import gateway_path
+    from llmops_cli.serve.warnings import unknown_models
+
+    if config is None or not models:
+        return
+    try:
+        found = load_config(gateway_path(Path(config)))
+    except LlmopsError:
+        return
+    for warning in unknown_models(found, [_as_asked(name, models, None)]):
+        say(f"warning: {warning}", level="warning")
+
+
 def _as_asked(
     name: str,
     models: list[str],
-    budget_dollars: float,
+    budget_dollars: float | None,
 ) -> Key:
     from llmops_cli.serve.accounts.key import Key
 
@@ -169,6 +190,7 @@ def update(
     )
     store = _store()
     wanted = changes.applied_to(store.named(name))
+    _warn_of_models(wanted.name, [*(_names(models) or []), *add_model], config)
     spends_more = budget_dollars is not None or models is not None or add_model
     if wanted.budget_dollars is not None and spends_more:
         _check_prices(wanted, config)

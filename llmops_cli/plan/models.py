@@ -13,6 +13,7 @@ from llmops_cli.core.urls import shown_url
 from llmops_cli.models.config import read_config
 from llmops_cli.models.gguf.type_names import file_type_name
 from llmops_cli.runtime.near_path import near_path
+from llmops_cli.runtime.paths import end_of
 from llmops_cli.sizing.cache_rules import cache_bits
 from llmops_cli.sizing.format_bits import GGUF, KNOWN, RARE_GGUF, scheme_named
 from llmops_cli.sizing.load import ServingLoad
@@ -73,7 +74,8 @@ def read_load(source: str, *, scheme: str | None, cache_type: str) -> ServingLoa
         return _of_gguf(require_model(path), cache_type)
     if path.is_dir() or (path.suffix == ".json" and path.is_file()):
         config = read_config(path) if path.is_dir() else read_json(path)
-        return _of_config(config, name=source, scheme=wanted, cache_type=cache_type)
+        name = end_of(source) if path.is_dir() else source
+        return _of_config(config, name=name, scheme=wanted, cache_type=cache_type, source=source)
     named = split_name(source)
     if path.suffix in {".gguf", ".json"} and not is_named(named.model):
         hint = near_path(path, "or a public model's name, such as phi-4")
@@ -105,9 +107,10 @@ def _of_config(
     name: str,
     scheme: str | None,
     cache_type: str,
+    source: str | None = None,
 ) -> ServingLoad:
-    """`scheme`: None for what the config says of its weights."""
-    model = served_model(config, name=name, source=name)
+    """`scheme`: None for what the config says of its weights. `source`: in place of the name."""
+    model = served_model(config, name=name, source=source or name)
     if scheme is not None:
         return load_of(model, scheme=scheme, cache_type=cache_type)
     own = own_format(config)

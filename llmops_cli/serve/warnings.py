@@ -24,7 +24,7 @@ def warnings_of(config: GatewayConfig, file: Path) -> list[str]:
     for mistake in (*oddities_in(config), *_in_rules(config, keys)):
         error = document.error(mistake)
         found.append(f"{error.message}; {error.hint}" if error.hint else error.message)
-    at_keys = [*_at_keys(config, keys), *_at_keys_prompts(config, keys, file)]
+    at_keys = [*unknown_models(config, keys), *_at_keys_prompts(config, keys, file)]
     return [*found, *written_secrets(config, file), *at_keys]
 
 
@@ -49,7 +49,8 @@ def _in_rules(config: GatewayConfig, keys: Sequence[Key]) -> Iterator[Mistake]:
                     yield misspelt(place, "key", name, names)
 
 
-def _at_keys(config: GatewayConfig, keys: Sequence[Key]) -> Iterator[str]:
+def unknown_models(config: GatewayConfig, keys: Sequence[Key]) -> Iterator[str]:
+    """Where the file names its models; without, upstreams say which there are."""
     models = set(config.models)
     for settings in config.models.values():
         models |= set(settings.adapters)

@@ -107,6 +107,9 @@ class Narrowed:
         if self._fits(self._table, options):
             yield from _with_words(console, self._table)
             return
+        if not self._table.show_header:
+            yield from _with_words(console, self._table)  # names and words on them: these fold
+            return
         dropped: list[str] = []
         for name in (None, *self._droppable):
             dropped += [column for column in _names(self._table) if column == name]

@@ -46,6 +46,22 @@ def test_a_key_with_a_budget_gets_no_model_without_a_price(tmp_path: Path) -> No
     assert keys(tmp_path, "update", "k", "--clear", "budget_dollars", "--models", "unpriced") == 0
 
 
+def test_a_key_for_a_model_that_is_not_in_the_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(PRICED)
+    env = {"LLMOPS_STATE_DIR": str(tmp_path / "state")}
+    said = []
+    for words in (
+        ["create", "--name", "k", "--models", "chaep"],
+        ["update", "k", "--models", "cheap"],
+        ["update", "k", "--add-model", "chaep"],
+    ):
+        argv = ["keys", *words, "--config", str(tmp_path / "gateway.yaml")]
+        done = CliRunner().invoke(command_line(()), argv, env=env)
+        assert done.exit_code == 0
+        said.append("k may use chaep, which is no model of this file" in done.stderr)
+    assert said == [True, False, True]
+
+
 def test_a_key_is_taken_back_whatever_the_gateways_file_says(tmp_path: Path) -> None:
     """In the middle of an edit, or where a variable of it is not set."""
     (tmp_path / "gateway.yaml").write_text(PRICED)

@@ -50,6 +50,18 @@ def test_rows_are_stacked_with_all_they_have_where_dropping_does_not_do() -> Non
     assert FIGURES[1] in shown
 
 
+def test_names_with_words_fold_and_are_not_stacked() -> None:
+    table = Table("name", "what it is", show_header=False)
+    table.add_row("environment", "llamacpp, which is here, and has been for a week")
+    console = Console(width=40, color_system=None)
+    with console.capture() as caught:
+        console.print(Narrowed(table))
+    shown = caught.get()
+    assert "what it is" not in shown
+    assert next(line for line in shown.splitlines() if "environment" in line).count("llamacpp") == 1
+    assert max(map(len, shown.splitlines())) <= 40
+
+
 def test_words_above_and_below_are_as_wide_as_the_terminal() -> None:
     table = Table("load", title="what was measured, and on which machine")
     table.caption = "p99 needs more requests than there were"
