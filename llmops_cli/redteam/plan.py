@@ -105,9 +105,13 @@ def refuse_idle_attacker(
 
 
 def forecast_line(plan: Plan) -> str:
-    """The forecast for people."""
+    """The forecast for people: attempts as the report counts them, without honest questions."""
     forecast = plan.forecast
-    line = f"{counted(forecast.tasks, 'attempt')}, at most about {forecast.tokens:,} tokens"
+    honest = sum(attempt.twin for attempt in plan.attempts)
+    line = counted(len(plan.attempts) - honest, "attempt")
+    if honest:
+        line += f" and {counted(honest, 'honest question')}"
+    line += f", at most about {forecast.tokens:,} tokens"
     if plan.budget.prices.are_given:
         line += f" and {forecast.money:.2f} in money"
     return line

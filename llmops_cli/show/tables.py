@@ -114,6 +114,7 @@ class Narrowed:
         for name in (None, *self._droppable):
             dropped += [column for column in _names(self._table) if column == name]
             if self._fits(self._copy(dropped, width=FOLDED_WIDTH), options):
+                dropped = self._put_back(dropped, options)
                 yield from _with_words(console, self._copy(dropped, width=None))
                 break
         else:
@@ -122,6 +123,15 @@ class Narrowed:
         if dropped:
             names = dict.fromkeys(dropped)
             yield Text(f"no room for: {', '.join(names)}")
+
+    def _put_back(self, dropped: Sequence[str], options: ConsoleOptions) -> list[str]:
+        """What is still left out when narrow columns have the room that a wide one left."""
+        left_out = list(dropped)
+        for name in reversed(dropped):
+            fewer = [each for each in left_out if each != name]
+            if self._fits(self._copy(fewer, width=FOLDED_WIDTH), options):
+                left_out = fewer
+        return left_out
 
     def _fits(self, table: Table, options: ConsoleOptions) -> bool:
         return _needed(table, is_wrapping=self._wraps) <= options.max_width

@@ -50,6 +50,17 @@ def test_rows_are_stacked_with_all_they_have_where_dropping_does_not_do() -> Non
     assert FIGURES[1] in shown
 
 
+def test_a_narrow_column_comes_back_where_a_wide_one_left_room() -> None:
+    table = Table("name", "narrow", "wide")
+    table.add_row("first", "12", "a figure of some length, 123,456")
+    console = Console(width=30, color_system=None)
+    with console.capture() as caught:
+        console.print(Narrowed(table, droppable=("narrow", "wide")))
+    shown = caught.get()
+    assert "12" in shown
+    assert "no room for: wide\n" in shown
+
+
 def test_names_with_words_fold_and_are_not_stacked() -> None:
     table = Table("name", "what it is", show_header=False)
     table.add_row("environment", "llamacpp, which is here, and has been for a week")
