@@ -10,7 +10,7 @@ MOST_LOOKED_AT = 1000
 LIKE = 0.75
 """From which ratio on two names are one, mistyped; of their stems LIKE_STEMS, since a suffix that
 two files share says nothing: `in.jsonl` is not `out.jsonl`."""
-LIKE_STEMS = 0.6
+LIKE_STEMS = 0.7
 
 
 def near_path(path: Path, otherwise: str = "") -> str:

@@ -30,7 +30,7 @@ def levels_of(report: Json) -> BenchReport:
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
-        (("errors",), 10**6, "1000000 errors of"),
+        (("errors",), 10**6, "1,000,000 errors of"),
         (("errors",), -1, "errors is -1"),
         (("requests_per_s",), 1e9, "requests served of"),
         (("output_tokens_per_s",), -5, "output_tokens_per_s is -5"),
@@ -38,7 +38,7 @@ def levels_of(report: Json) -> BenchReport:
         (("hidden_tokens",), 10**9, "more hidden tokens than tokens"),
         (("ttft_ms", "p50"), 1e9, "p50 of TTFT 1e+09 is over"),
         (("ttft_ms", "min"), -3, "min -3 is under 0"),
-        (("ttft_ms", "count"), 10**6, "1000000 samples of"),
+        (("ttft_ms", "count"), 10**6, "1,000,000 samples of"),
         (("e2e_ms", "mean"), 1e9, "the mean 1e+09 is outside"),
         (("e2e_ms", "ci95"), {"p50": [9, 2]}, "ci95: p50 from 9 to 2"),
         (("rates_ci95",), {"requests_per_s": [3, 1]}, "rates: requests_per_s from 3 to 1"),
