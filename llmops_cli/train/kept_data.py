@@ -8,6 +8,7 @@ while somebody is at work on it.
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,7 +125,9 @@ def _is_damaged(kept: dict[str, KeptFile], found: dict[str, KeptFile]) -> bool:
 
 
 def _files_in(folder: Path) -> dict[str, KeptFile] | None:
-    """None if somebody removes the folder meanwhile."""
+    """None if somebody removes the folder meanwhile, or keeps it to themselves."""
+    if not os.access(folder, os.R_OK | os.X_OK, effective_ids=True):
+        return None
     try:
         sizes = {
             file: file.stat().st_size

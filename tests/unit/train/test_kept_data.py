@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -11,6 +13,8 @@ from llmops_cli.runtime.paths import cache_dir
 from llmops_cli.train import kept_data
 from llmops_cli.train.kept_data import forget_damaged, remember_made
 from tests.unit.heard import Heard
+
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -47,6 +51,32 @@ def test_what_was_damaged_is_told_and_goes(
     assert not tokenizer.exists()
     assert list(tokenizer.parent.iterdir()) == []
     assert "its content has changed" in heard.warnings[0]
+
+
+def test_what_somebody_else_keeps_to_themselves_is_not_damaged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a cache that several users share: its files could not be seen, so it was removed."""
+    heard = Heard()
+    with TemporaryDirectory() as shared:
+        Path(shared).chmod(0o777)
+        monkeypatch.setenv("XDG_CACHE_HOME", shared)
+        theirs = cache_dir() / "tokenizers" / "0123-1024"
+        theirs.mkdir(parents=True)
+        (theirs / "tokenizer.json").write_text("{}")
+        remember_made(Heard())
+        theirs.chmod(0)
+        us = os.geteuid()
+        if us == 0:
+            os.seteuid(NOBODY)
+        try:
+            forget_damaged(heard)
+            remember_made(heard)
+        finally:
+            os.seteuid(us)
+        theirs.chmod(0o700)
+        assert (theirs / "tokenizer.json").is_file()
+    assert heard.warnings == []
 
 
 def test_tokens_that_were_zeroed_are_found_and_those_of_a_removed_folder_forgotten(
