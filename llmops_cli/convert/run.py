@@ -17,6 +17,7 @@ from llmops_cli.models.convert import (
     hf_conversion,
     kept_conversion,
 )
+from llmops_cli.models.truth import FaultKind, Truth
 from llmops_cli.runtime.files import make_folder, require_space
 from llmops_cli.runtime.manifest import RunClock
 
@@ -61,12 +62,19 @@ def convert_model(
         left_out=made.left_out,
         check=made.check,
         notices=made.notices,
-        loads_in=engines_for(task.format),
+        loads_in=engines_that_load(task.format, made.check),
         cpu_s=made.cpu_s,
         wall_s=made.wall_s,
         peak_rss_bytes=made.peak_rss_bytes,
         reused=is_kept,
     )
+
+
+def engines_that_load(format_: str, check: Truth | None) -> list[str]:
+    """None for a copy that was tried and did not load."""
+    if check is not None and any(fault.kind is FaultKind.NOT_LOADED for fault in check.faults):
+        return []
+    return engines_for(format_)
 
 
 def _conversion(

@@ -294,7 +294,7 @@ def test_llama_cpp_computes_what_transformers_computes(tmp_path: Path, name: str
         assert tokenized == [hf(text, add_special_tokens=False).input_ids for text in TEXTS]
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_sharded_half_precision_is_read(tmp_path: Path, dtype: str) -> None:
     model = make_model(tmp_path / "hf", "Llama", {}, "bpe", dtype)
     one = convert(tmp_path / "hf", tmp_path / "one.gguf", "F16")

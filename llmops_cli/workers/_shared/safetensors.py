@@ -13,11 +13,10 @@ import numpy as np
 from _shared.arrays import Array
 from _shared.protocol import JobError
 
-ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 """Of the types whose values are read here."""
 STORED_BYTES = {
     **ITEM_BYTES,
-    "F64": 8,
     "I64": 8,
     "I32": 4,
     "I16": 2,
@@ -112,6 +111,8 @@ def to_float(raw: bytearray, dtype: str) -> Array:
         wide = halves.astype(np.uint32)
         wide <<= 16
         return wide.view(np.float32)
+    if dtype == "F64":
+        return np.frombuffer(raw, np.float64).astype(np.float32)
     return np.frombuffer(raw, np.float32)
 
 

@@ -181,7 +181,7 @@ class TensorPlan:
     def _readable(self, name: str, tensor: TensorFile) -> TensorFile:
         if tensor.dtype not in ITEM_BYTES:
             message = f"tensor '{name}' is {tensor.dtype}"
-            raise JobError("UsageError", message, "bf16, f16 and f32 are read")
+            raise JobError("UsageError", message, "bf16, f16, f32 and f64 are read")
         return tensor
 
     def _settle_head(self, found: dict[str, TensorFile]) -> None:

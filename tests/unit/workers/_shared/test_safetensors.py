@@ -17,7 +17,7 @@ def write(path: Path, **arrays: np.ndarray) -> None:
     header = {}
     offset = 0
     for name, array in arrays.items():
-        kind = {"float32": "F32", "float16": "F16"}[str(array.dtype)]
+        kind = {"float64": "F64", "float32": "F32", "float16": "F16"}[str(array.dtype)]
         end = offset + array.nbytes
         header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [offset, end]}
         offset = end
@@ -46,6 +46,14 @@ def test_blocks_of_whole_rows_add_up(
 def test_bf16_becomes_f32() -> None:
     raw = bytearray(np.array([0x3F80, 0xC000], np.uint16).tobytes())
     assert ours.to_float(raw, "BF16").tolist() == [1.0, -2.0]
+
+
+def test_f64_becomes_f32_as_transformers_reads_it(tmp_path: Path) -> None:
+    values = np.array([[1 / 3, 1e30], [-2.0, 1e-50]])
+    write(tmp_path / "model.safetensors", matrix=values)
+    (block,) = ours.open_model(tmp_path)["matrix"].read_blocks()
+    assert block.dtype == np.float32
+    assert np.array_equal(block, values.astype(np.float32))
 
 
 def test_a_cut_file_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
