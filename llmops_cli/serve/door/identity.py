@@ -5,6 +5,7 @@ from __future__ import annotations
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.serve.accounts.key import ROLES
 from llmops_cli.serve.accounts.keys import KeyStore
+from llmops_cli.serve.cache_control import NAMES as CACHE_HEADERS
 from llmops_cli.serve.cache_control import wish_of
 from llmops_cli.serve.context import RequestContext, Urgency
 from llmops_cli.serve.door.respond import Scope
@@ -77,10 +78,13 @@ def read_headers(
     Raises: Refusal.
     """
     asked = context.asked
-    asked.cache_wish = wish_of(scope["headers"])
-    for name, value in scope["headers"]:
-        if name not in READ_HEADERS:
-            continue
+    headers = scope["headers"]
+    names = {name for name, _ in headers}
+    if not names.isdisjoint(CACHE_HEADERS):
+        asked.cache_wish = wish_of(headers)
+    if names.isdisjoint(READ_HEADERS):  # as of nearly all clients
+        return
+    for name, value in headers:
         if name in SESSION_HEADERS:
             asked.session = value.decode("latin-1")[:SESSION_CHARS]
         elif name == b"x-llmops-urgency":

@@ -222,6 +222,7 @@ def _with_keys(entry: AuditEntry, keys: list[str]) -> AuditEntry:
 def _entry(context: RequestContext, total_s: float, *, build: str) -> AuditEntry:
     asked = context.asked
     observed = context.observed
+    usage = observed.usage
     side = observed.side
     rated = context.decided.rated
     return AuditEntry(
@@ -240,14 +241,14 @@ def _entry(context: RequestContext, total_s: float, *, build: str) -> AuditEntry
         model_digest=observed.model_digest,
         side="" if side == "stable" else side,
         stream=asked.streams,
-        input_tokens=observed.usage.input_tokens,
-        output_tokens=observed.usage.output_tokens,
-        cached_tokens=observed.usage.cached_tokens,
-        cache_write_tokens=observed.usage.cache_write_tokens,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
         saved_tokens=context.decided.saved_tokens,
-        reasoning_tokens=observed.usage.reasoning_tokens,
-        audio_input_tokens=observed.usage.audio_input_tokens,
-        audio_output_tokens=observed.usage.audio_output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        audio_input_tokens=usage.audio_input_tokens,
+        audio_output_tokens=usage.audio_output_tokens,
         dollars=round(observed.dollars, 9),
         cache=observed.cache,
         first_ms=round(observed.first_s * 1e3, 2),
