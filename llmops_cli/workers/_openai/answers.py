@@ -3,7 +3,6 @@
 Standard library only.
 """
 
-import asyncio
 import time
 import traceback
 import uuid
@@ -21,7 +20,7 @@ from _shared.choices import (
     usage_of,
     whole_choice,
 )
-from _shared.http1 import EventStream
+from _shared.http1 import EventStream, HttpConnection
 from _shared.tools.channels import ChannelReader
 from _shared.tools.events import Content, Thought
 
@@ -49,12 +48,12 @@ class CompletionAnswer:
         self._id = f"{kind}-{uuid.uuid4().hex[:24]}"
         self._created = int(time.time())
 
-    async def stream(self, writer: asyncio.StreamWriter) -> None:
+    async def stream(self, connection: HttpConnection) -> None:
         """Raises: RequestError if the engine fails before the first token."""
         first = await self._completion.next_chunk()
         if first.error:
             raise RequestError(first.error, status=500)
-        events = EventStream(writer)
+        events = connection.events()
         try:
             await self._send(events, first)
         except ConnectionError:

@@ -1,4 +1,4 @@
-"""An OpenAI-style server around an engine that computes tokens itself. Standard library only.
+"""An OpenAI-style server around an engine that computes tokens itself.
 
 The engine answers each PendingCompletion from any thread with `put(tokens)` and `end(finish)`.
 """
@@ -26,7 +26,7 @@ from _openai.serving import (
     tell_health,
 )
 from _shared.engine_board import EngineBoard
-from _shared.http1 import HttpRequest, reply
+from _shared.http1 import HttpConnection, HttpRequest
 
 COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
 PATHS = ("/health", "/v1/models", "/metrics", "/tokenize", *COMPLETIONS)
@@ -47,24 +47,19 @@ class Server:
         self._counts = {"requests": 0, "prompt_tokens": 0, "output_tokens": 0}
         self.connections = Connections(self._route)
 
-    async def _route(
-        self,
-        request: HttpRequest,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
+    async def _route(self, request: HttpRequest, connection: HttpConnection) -> None:
         route = (request.method, request.path)
         if route == ("GET", "/health"):
-            await tell_health(self._engine, writer)
+            await tell_health(self._engine, connection)
         elif route == ("GET", "/v1/models"):
-            await reply(writer, 200, models_of(self._engine))
+            await connection.reply(200, models_of(self._engine))
         elif route == ("GET", "/metrics"):
-            await reply(writer, 200, self._metrics())
+            await connection.reply(200, self._metrics())
         elif route == ("POST", "/tokenize"):
             tokenized = await self._tokenize(request)
-            await reply(writer, 200, tokenized)
+            await connection.reply(200, tokenized)
         elif request.method == "POST" and request.path in COMPLETIONS:
-            await self._complete(request, reader, writer)
+            await self._complete(request, connection)
         else:
             status = 405 if request.path in PATHS else 404
             raise RequestError(f"no {request.method} {request.path} here", status=status)
@@ -89,12 +84,7 @@ class Server:
             "max_model_len": self._engine.context,
         }
 
-    async def _complete(
-        self,
-        request: HttpRequest,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
+    async def _complete(self, request: HttpRequest, connection: HttpConnection) -> None:
         chat = "chat" in request.path
         wanted = await self._apart(
             lambda: self._reader.generation(Fields(body_of(request.body)), chat=chat)
@@ -106,13 +96,13 @@ class Server:
         self._counts["requests"] += 1
         self._counts["prompt_tokens"] += len(wanted.prompt)
         self._engine.submit(completion)
-        watcher = asyncio.create_task(watch(reader, completion))
+        watcher = asyncio.create_task(watch(connection, completion))
         try:
             if wanted.is_streamed:
-                await answer.stream(writer)
+                await answer.stream(connection)
             else:
                 whole = await answer.collect()
-                await reply(writer, 200, whole)
+                await connection.reply(200, whole)
         finally:
             completion.cancel()
             watcher.cancel()
@@ -121,11 +111,11 @@ class Server:
             self._counts["output_tokens"] += len(completion.tokens)
 
 
-async def watch(reader: asyncio.StreamReader, completion: PendingCompletion) -> None:
+async def watch(connection: HttpConnection, completion: PendingCompletion) -> None:
     """The client speaks only when the answer is over; an end before that means it has gone."""
     while not completion.finished:
         await asyncio.sleep(WATCH_EVERY_S)
-        if reader.at_eof():
+        if connection.has_left:
             completion.cancel()
             return
 

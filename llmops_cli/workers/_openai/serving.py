@@ -1,7 +1,4 @@
-"""What every server of a worker does, whatever it answers: connections, its models, its end.
-
-Standard library only.
-"""
+"""What every server of a worker does, whatever it answers: connections, its models, its end."""
 
 import argparse
 import asyncio
@@ -16,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from _openai.errors import RequestError, error_body
 from _shared.build import model_digest
 from _shared.engine_board import EngineBoard
-from _shared.http1 import MAX_HEAD_BYTES, HttpError, HttpRequest, read_request, reply
+from _shared.http1 import HttpConnection, HttpError, HttpRequest
 from _shared.metric_family import exposition
 
 LOG = logging.getLogger("llmops.engine")
@@ -27,7 +24,7 @@ DRAIN_S = 3
 
 # An answer is JSON: texts, numbers and lists of objects.
 Json = dict[str, Any]
-Route = Callable[[HttpRequest, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Route = Callable[[HttpRequest, HttpConnection], Awaitable[None]]
 
 
 class Served(Protocol):
@@ -54,45 +51,45 @@ class Connections:
         self.is_ending = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        gone = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
-        with contextlib.suppress(*gone):
-            while await self._answer_next(reader, writer) and not self.is_ending:
-                pass
-        writer.close()
-
-    async def _answer_next(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
-        """Whether the connection can have another request."""
+        connection = HttpConnection(reader, writer)
         try:
-            request = await read_request(reader)
+            while await self._answer_next(connection) and not self.is_ending:
+                pass
+        except ConnectionError:
+            pass
+        finally:
+            connection.close()
+
+    async def _answer_next(self, connection: HttpConnection) -> bool:
+        """Whether the connection may have another request."""
+        try:
+            request = await connection.read_request()
         except HttpError as error:
-            # where the next request would begin is not known
-            await reply(writer, error.status, error_body(error.status, str(error)))
+            await connection.refuse(error.status, error_body(error.status, str(error)))
             return False
         self.under_way += 1
         try:
-            await self._route(request, reader, writer)
+            await self._route(request, connection)
         except RequestError as error:
             body = error_body(error.status, error.message, error.param)
-            await reply(writer, error.status, body)
-        except (ConnectionError, asyncio.IncompleteReadError):
+            await connection.reply(error.status, body)
+        except ConnectionError:
             raise
         except Exception as error:  # one request of a kind that nobody thought of
             LOG.exception("a request failed")
-            await reply(writer, 500, error_body(500, f"{type(error).__name__}: {error}"))
+            await connection.reply(500, error_body(500, f"{type(error).__name__}: {error}"))
         finally:
             self.under_way -= 1
         return True
 
 
-async def tell_health(served: Served, writer: asyncio.StreamWriter) -> None:
+async def tell_health(served: Served, connection: HttpConnection) -> None:
     """The health of what computes: a server that only answers here is of no use."""
     failure = served.failure()
     if failure is None:
-        await reply(writer, 200, {"status": "ok"})
+        await connection.reply(200, {"status": "ok"})
     else:
-        await reply(writer, 503, {"status": "stopped", "reason": failure})
+        await connection.reply(503, {"status": "stopped", "reason": failure})
 
 
 def models_of(served: Served) -> Json:
@@ -172,9 +169,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.tell)
     try:
-        server = await asyncio.start_server(
-            connections.serve, address.host, address.port, limit=MAX_HEAD_BYTES
-        )
+        server = await asyncio.start_server(connections.serve, address.host, address.port)
     except OSError as error:
         sys.exit(f"cannot listen on {address}: {error.strerror}")
     names = ", ".join(served.models)

@@ -33,7 +33,7 @@ from _shared.embeddings import (
     read_embedding_request,
 )
 from _shared.engine_board import EngineBoard
-from _shared.http1 import HttpRequest, reply
+from _shared.http1 import HttpConnection, HttpRequest
 from _shared.request_fields import FieldError, check_fields
 
 EMBEDDINGS = "/v1/embeddings"
@@ -99,24 +99,19 @@ class VectorServer:
         """Why it will compute nothing any more; None while it does."""
         return None if self._queue.alive else "the thread that computes has ended"
 
-    async def _route(
-        self,
-        request: HttpRequest,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
+    async def _route(self, request: HttpRequest, connection: HttpConnection) -> None:
         route = (request.method, request.path)
         if route == ("GET", "/health"):
-            await tell_health(self, writer)
+            await tell_health(self, connection)
         elif route == ("GET", "/v1/models"):
-            await reply(writer, 200, models_of(self))
+            await connection.reply(200, models_of(self))
         elif route == ("GET", "/metrics"):
             counts = dataclasses.asdict(self._queue.counters)
-            await reply(writer, 200, metrics_text({}, counts, self._board))
+            await connection.reply(200, metrics_text({}, counts, self._board))
         elif route == ("POST", "/tokenize"):
-            await reply(writer, 200, await self._apart(lambda: self._tokenize(request)))
+            await connection.reply(200, await self._apart(lambda: self._tokenize(request)))
         elif route == ("POST", EMBEDDINGS):
-            await reply(writer, 200, await self._embed(request, reader))
+            await connection.reply(200, await self._embed(request, connection))
         else:
             raise self._no_route(request)
 
@@ -162,10 +157,10 @@ class VectorServer:
             raise RequestError(str(error), param=error.field) from error
         return WantedVectors(texts, wanted.encoding)
 
-    async def _embed(self, request: HttpRequest, reader: asyncio.StreamReader) -> Json:
+    async def _embed(self, request: HttpRequest, connection: HttpConnection) -> Json:
         wanted = await self._apart(lambda: self._read(request))
         call = EmbeddingCall(wanted.texts)
-        await self._computed(call, reader)
+        await self._computed(call, connection)
         return embedding_answer(
             call.vectors,
             model=self._engine.name,
@@ -193,7 +188,7 @@ class VectorServer:
         )
         return tokens
 
-    async def _computed(self, call: EmbeddingCall, reader: asyncio.StreamReader) -> None:
+    async def _computed(self, call: EmbeddingCall, connection: HttpConnection) -> None:
         """Until its vectors are there, or its client has left."""
         try:
             self._queue.submit(call)
@@ -201,7 +196,7 @@ class VectorServer:
             raise RequestError("the queue is full; retry later", status=429) from None
         try:
             while not call.done.done():
-                if reader.at_eof():
+                if connection.has_left:
                     raise ConnectionResetError
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(asyncio.shield(call.done), WATCH_EVERY_S)

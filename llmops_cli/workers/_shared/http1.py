@@ -1,29 +1,40 @@
-"""HTTP/1.1 for a worker that serves: one request read, one reply or event stream written.
+"""HTTP/1.1 for a worker that serves: requests read, replies and event streams written, by h11.
 
-Standard library only. It knows nothing of models.
+h11 comes with httpx, which each environment that serves has (by huggingface_hub or uvicorn). This
+knows nothing of models.
 """
 
 import asyncio
+import contextlib
 import json
-import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import h11
 
 from _shared.wrong_body import wrong_body
 
 MAX_BODY_BYTES = 32 << 20
 MAX_HEAD_BYTES = 1 << 16
-MOST_LENGTH_DIGITS = 20
-CHUNKS_AT_ONCE = 1024
+READ_BYTES = 1 << 16
+PARTS_AT_ONCE = 256
 """Some milliseconds, however small they are; then others have their turn."""
-CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,16}")
-EVENT_STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-)
+LINGER_S = 2.0
+"""A client that still sends would have its connection reset, and not see why."""
+NO_HTTP = "this is no request of HTTP that can be read"
+REFUSED = {
+    431: "the headers are too long",
+    501: "this Transfer-Encoding is not read here",
+}
+PLAIN_TEXT = "text/plain; version=0.0.4"
 
 # What a client sends is any JSON; whoever reads a field checks it.
 Json = dict[str, Any]
+Headers = Sequence[tuple[str, str]]
 
 
 class HttpError(Exception):
@@ -34,9 +45,13 @@ class HttpError(Exception):
         self.status = status
 
 
+class ConnectionOver(ConnectionError):
+    """The client has ended it, or what was written leaves no way to go on."""
+
+
 @dataclass(frozen=True)
 class HttpRequest:
-    """One request, and when its head had been read."""
+    """One request, and when its head had been read. A HEAD is a GET whose answer has no body."""
 
     method: str
     path: str
@@ -53,126 +68,160 @@ class HttpRequest:
         return fields
 
 
-async def read_request(reader: asyncio.StreamReader) -> HttpRequest:
-    """Raises: asyncio.IncompleteReadError at the end of the connection, HttpError if too large."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.LimitOverrunError as error:
-        raise HttpError(431, "the headers are too long") from error
-    received_ns = time.monotonic_ns()
-    text = head.decode("latin-1")
-    first, *lines = text.split("\r\n")
-    words = first.split(" ")
-    method, target, *_ = [*words, "", ""]
-    body = await _body(reader, _fields(lines))
-    path, _, _query = target.partition("?")
-    return HttpRequest(method=method, path=path, body=body, received_ns=received_ns)
+class HttpConnection:
+    """One client: its requests one after another, and what is written to it."""
 
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+        """For what is no HTTP, as a server that fails sends it."""
+        self._state = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+        self._wants_head = False
 
-def _fields(lines: list[str]) -> dict[str, str]:
-    """The first of each name, in small letters."""
-    fields: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        fields.setdefault(name.strip().lower(), value.strip())
-    return fields
+    @property
+    def has_left(self) -> bool:
+        return self._reader.at_eof()
 
+    async def read_request(self) -> HttpRequest:
+        """Raises: ConnectionOver at the end, HttpError for what cannot be read."""
+        if self._state.our_state is h11.DONE and self._state.their_state is h11.DONE:
+            self._state.start_next_cycle()
+        if self._state.our_state is not h11.IDLE:
+            raise ConnectionOver
+        head = await self._next_event()
+        if not isinstance(head, h11.Request):
+            raise ConnectionOver
+        received_ns = time.monotonic_ns()
+        body = await self._body(head)
+        method = head.method.decode()
+        self._wants_head = method == "HEAD"
+        return HttpRequest(
+            method="GET" if self._wants_head else method,
+            path=path_of(head.target.decode()),
+            body=body,
+            received_ns=received_ns,
+        )
 
-async def _body(reader: asyncio.StreamReader, fields: dict[str, str]) -> bytes:
-    """Raises: HttpError where its end cannot be told, or is too far."""
-    coding = fields.get("transfer-encoding")
-    length = fields.get("content-length")
-    if coding is not None:
-        if coding.lower() != "chunked":
-            raise HttpError(501, f"Transfer-Encoding: {coding[:40]} is not read here")
+    async def _body(self, head: h11.Request) -> bytes:
+        fields = dict(head.headers)
+        length = fields.get(b"content-length")
         if length is not None:
-            raise HttpError(400, "Content-Length beside Transfer-Encoding")
-        return await _chunked_body(reader)
-    if length is None:
-        return b""
-    if not (length.isascii() and length.isdecimal()):
-        raise HttpError(400, f"Content-Length: no number: {length[:40]}")
-    size = int(length[:MOST_LENGTH_DIGITS])
-    _check_size(size)
-    return await reader.readexactly(size)
+            if b"transfer-encoding" in fields:
+                raise HttpError(400, "Content-Length beside Transfer-Encoding")
+            _check_size(int(length))
+        body = bytearray()
+        parts = 0
+        while not isinstance(part := await self._next_event(), h11.EndOfMessage):
+            if not isinstance(part, h11.Data):
+                raise ConnectionOver
+            _check_size(len(body) + len(part.data))
+            body += part.data
+            parts += 1
+            if parts % PARTS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # what has arrived is read without a pause
+        return bytes(body)
+
+    async def _next_event(self) -> h11.Event:
+        """Raises: ConnectionOver, HttpError."""
+        while True:
+            try:
+                event = self._state.next_event()
+            except h11.RemoteProtocolError as error:
+                if self.has_left:
+                    raise ConnectionOver from None
+                status = error.error_status_hint
+                raise HttpError(status, REFUSED.get(status, NO_HTTP)) from None
+            if isinstance(event, h11.Event):
+                return event
+            if event is not h11.NEED_DATA:
+                raise ConnectionOver
+            if self._state.they_are_waiting_for_100_continue:
+                self._send(h11.InformationalResponse(status_code=100, headers=[]))
+            self._state.receive_data(await self._reader.read(READ_BYTES))
+
+    async def reply(self, status: int, content: object, headers: Headers = ()) -> None:
+        """A whole answer: text as it is, anything else as JSON."""
+        if isinstance(content, str):
+            kind = PLAIN_TEXT
+            raw = content.encode()
+        else:
+            kind = "application/json"
+            raw = json.dumps(content).encode()
+        self._begin(status, kind, [("Content-Length", str(len(raw))), *headers])
+        self.send(raw)
+        await self.end()
+
+    def events(self) -> "EventStream":
+        """Begins a 200 whose body is server-sent events."""
+        self._begin(200, "text/event-stream", [])
+        return EventStream(self)
+
+    def send(self, data: bytes) -> None:
+        """A part of a body."""
+        if not self._wants_head:
+            self._send(h11.Data(data=data))
+
+    async def end(self) -> None:
+        """Of a body."""
+        self._send(h11.EndOfMessage())
+        await self.writer.drain()
+
+    def _begin(self, status: int, kind: str, headers: Headers) -> None:
+        """Raises: ConnectionOver in the middle of another answer: only its end can tell of it."""
+        if self._state.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            raise ConnectionOver
+        self._send(
+            h11.Response(
+                status_code=status,
+                reason=HTTPStatus(status).phrase,
+                headers=[("Content-Type", kind), *headers],
+            )
+        )
+
+    def _send(self, event: h11.Event) -> None:
+        written = self._state.send(event)
+        if written:
+            self.writer.write(written)
+
+    async def refuse(self, status: int, content: object) -> None:
+        """The last answer: where another request would begin is not known."""
+        await self.reply(status, content)
+        with contextlib.suppress(OSError, TimeoutError):
+            self.writer.write_eof()
+            async with asyncio.timeout(LINGER_S):
+                while await self._reader.read(READ_BYTES):
+                    pass
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class EventStream:
+    """Server-sent events, one chunk each."""
+
+    def __init__(self, connection: HttpConnection) -> None:
+        self._connection = connection
+
+    def send(self, event: Json) -> None:
+        text = json.dumps(event)
+        self._connection.send(b"data: %b\n\n" % text.encode())
+
+    async def drain(self) -> None:
+        await self._connection.writer.drain()
+
+    async def end(self) -> None:
+        self._connection.send(b"data: [DONE]\n\n")
+        await self._connection.end()
+
+
+def path_of(target: str) -> str:
+    """Of `/path?query`, or of a whole address, as proxies send it."""
+    if not target.startswith("/"):
+        target = urlsplit(target)._replace(scheme="", netloc="").geturl()
+    path, _, _query = target.partition("?")
+    return unquote(path)
 
 
 def _check_size(size: int) -> None:
     if size > MAX_BODY_BYTES:
         raise HttpError(413, f"the body is over {MAX_BODY_BYTES >> 20} MiB")
-
-
-async def _chunked_body(reader: asyncio.StreamReader) -> bytes:
-    """As clients send it that do not know the length beforehand."""
-    body = bytearray()
-    chunks = 0
-    while size := _chunk_size(await _line(reader)):
-        _check_size(len(body) + size)
-        body += await reader.readexactly(size)
-        if await _line(reader):
-            raise HttpError(400, "a chunk is longer than it says")
-        chunks += 1
-        if chunks % CHUNKS_AT_ONCE == 0:
-            await asyncio.sleep(0)  # what has arrived is read without a pause
-    trailers = 0
-    while line := await _line(reader):
-        trailers += len(line)
-        if trailers > MAX_HEAD_BYTES:
-            raise HttpError(431, "the trailers are too long")
-    return bytes(body)
-
-
-async def _line(reader: asyncio.StreamReader) -> bytes:
-    """Without its end."""
-    try:
-        line = await reader.readuntil(b"\r\n")
-    except asyncio.LimitOverrunError as error:
-        raise HttpError(400, "broken chunked encoding") from error
-    return line[:-2]
-
-
-def _chunk_size(line: bytes) -> int:
-    digits, _, _extension = line.partition(b";")
-    digits = digits.strip()
-    if not CHUNK_SIZE.fullmatch(digits):
-        raise HttpError(400, "broken chunked encoding")
-    return int(digits, 16)
-
-
-async def reply(
-    writer: asyncio.StreamWriter,
-    status: int,
-    content: object,
-) -> None:
-    """A whole answer: text as it is, anything else as JSON."""
-    if isinstance(content, str):
-        kind = b"text/plain; version=0.0.4"
-        raw = content.encode()
-    else:
-        kind = b"application/json"
-        raw = json.dumps(content).encode()
-    form = b"HTTP/1.1 %d X\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
-    head = form % (status, kind, len(raw))
-    writer.write(head + raw)
-    await writer.drain()
-
-
-class EventStream:
-    """A 200 whose body is server-sent events, one chunk each."""
-
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
-        writer.write(EVENT_STREAM_HEAD)
-
-    def send(self, event: Json) -> None:
-        text = json.dumps(event)
-        raw = b"data: " + text.encode() + b"\n\n"
-        chunk = b"%x\r\n%b\r\n" % (len(raw), raw)
-        self._writer.write(chunk)
-
-    async def drain(self) -> None:
-        await self._writer.drain()
-
-    async def end(self) -> None:
-        self._writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
-        await self._writer.drain()

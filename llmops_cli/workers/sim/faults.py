@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 
-from _shared.http1 import reply
+from _shared.http1 import HttpConnection
 
 FAULTS = {
     "fail": "gets a 503",
@@ -23,57 +23,56 @@ REFUSALS = ("fail", "error", "busy", "silent", "slow_headers", "wrong_length")
 FOREVER_S = 3600
 
 
-async def refuse(fault: str, writer: asyncio.StreamWriter) -> None:
+async def refuse(fault: str, connection: HttpConnection) -> None:
     """One of REFUSALS."""
     if fault in ("fail", "error"):
         error = {"message": "scripted failure"}
         status = 503 if fault == "fail" else 500
-        await reply(writer, status, {"error": error})
+        await connection.reply(status, {"error": error})
     elif fault == "busy":
-        writer.write(b"HTTP/1.1 429 X\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n{}")
+        await connection.reply(429, {}, [("Retry-After", "1")])
     elif fault == "silent":
         await asyncio.sleep(FOREVER_S)
     elif fault == "slow_headers":
-        await _send_slow_headers(writer)
+        await _send_slow_headers(connection)
     else:
-        await _promise_too_much(writer)
+        await _promise_too_much(connection)
 
 
-async def _send_slow_headers(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\n")
+async def _send_slow_headers(connection: HttpConnection) -> None:
+    connection.writer.write(b"HTTP/1.1 200 OK\r\n")
     for number in range(10 * FOREVER_S):
-        writer.write(b"X-%d: y\r\n" % number)
+        connection.writer.write(b"X-%d: y\r\n" % number)
         await asyncio.sleep(0.1)
-        await writer.drain()
+        await connection.writer.drain()
 
 
-async def _promise_too_much(writer: asyncio.StreamWriter) -> None:
-    writer.write(
+async def _promise_too_much(connection: HttpConnection) -> None:
+    connection.writer.write(
         b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{"id":'
     )
-    await writer.drain()
+    await connection.writer.drain()
     raise ConnectionResetError
 
 
-async def break_off(fault: str, writer: asyncio.StreamWriter) -> bool:
+async def break_off(fault: str, connection: HttpConnection) -> bool:
     """Does what the script says in the middle of an answer; True if that was its end."""
     if fault == "malformed":
-        writer.write(b"d\r\ndata: {oops\n\n\r\n")
+        connection.writer.write(b"d\r\ndata: {oops\n\n\r\n")
         return False
-    await writer.drain()
+    await connection.writer.drain()
     if fault == "stall":
         await asyncio.sleep(FOREVER_S)
     if fault == "half":
-        writer.write(b"0\r\n\r\n")
-        await writer.drain()
+        await connection.end()
         return True
-    _reset(writer)
+    _reset(connection)
     raise ConnectionResetError
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def _reset(connection: HttpConnection) -> None:
     """Closes with RST instead of FIN."""
-    raw = writer.get_extra_info("socket")
+    raw = connection.writer.get_extra_info("socket")
     linger = struct.pack("ii", 1, 0)  # on, for no time
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    writer.transport.abort()
+    connection.writer.transport.abort()

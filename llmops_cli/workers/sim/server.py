@@ -1,7 +1,5 @@
 """An OpenAI-style server that simulates an engine: known delays, limits and scripted faults.
 
-Standard library only.
-
 A request waits for one of `--max-num-seqs` places and for its KV tokens, is read in `--ttft-ms`
 plus its tokens / `--prefill-tokens-per-s`, and then sends a chunk every `--itl-ms` on a fixed
 schedule from the first, so that delays do not add up. `--crowding` makes each step longer by that
@@ -10,7 +8,6 @@ share for every other running request. A word is a token.
 
 import argparse
 import asyncio
-import contextlib
 import os
 import random
 import time
@@ -19,13 +16,12 @@ from typing import Any
 
 from _shared.choices import closing_choice, opening_choice, piece_choice, usage_of, whole_choice
 from _shared.embeddings import EmbeddingRequest
-from _shared.http1 import EventStream, HttpRequest, read_request, reply
+from _shared.http1 import HttpConnection, HttpError, HttpRequest
 from _shared.request_fields import FieldError
 from sim import vectors
 from sim.faults import FAULTS, REFUSALS, break_off, refuse
 from sim.places import Places
 
-MAX_HEAD_BYTES = 1 << 24
 DEFAULT_TOKENS = 16
 WORD = " token"
 ANSWERED = ("/completions", "/embeddings")
@@ -97,29 +93,35 @@ class SimServer:
         self._leaked: list[bytes] = []
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        connection = HttpConnection(reader, writer)
+        try:
             while True:
-                request = await read_request(reader)
-                await self._route(request, writer)
-        writer.close()
+                request = await connection.read_request()
+                await self._route(request, connection)
+        except HttpError as error:
+            await connection.refuse(error.status, error_body(str(error)))
+        except ConnectionError:
+            pass
+        finally:
+            connection.close()
 
-    async def _route(self, request: HttpRequest, writer: asyncio.StreamWriter) -> None:
+    async def _route(self, request: HttpRequest, connection: HttpConnection) -> None:
         path = request.path
         is_post = request.method == "POST"
         if is_post and path.endswith(ANSWERED):
-            await self._complete(request, writer)
+            await self._complete(request, connection)
         elif is_post and path == "/tokenize":
             count = words(request.json())
-            await reply(writer, 200, {"count": count})
+            await connection.reply(200, {"count": count})
         elif path == "/metrics":
-            await reply(writer, 200, self._metrics())
+            await connection.reply(200, self._metrics())
         elif path == "/times":
-            await reply(writer, 200, self._times)
+            await connection.reply(200, self._times)
         elif path in ("/health", "/v1/models"):
             model = {"id": "sim"}
-            await reply(writer, 200, {"status": "ok", "data": [model]})
+            await connection.reply(200, {"status": "ok", "data": [model]})
         else:
-            await reply(writer, 404, error_body(f"no {path}"))
+            await connection.reply(404, error_body(f"no {path}"))
 
     def _metrics(self) -> str:
         places = self._places
@@ -131,7 +133,7 @@ class SimServer:
         lines = [f"llmops_{name} {value}\n" for name, value in values.items()]
         return "".join(lines)
 
-    async def _complete(self, request: HttpRequest, writer: asyncio.StreamWriter) -> None:
+    async def _complete(self, request: HttpRequest, connection: HttpConnection) -> None:
         self._count += 1
         args = self._args
         if args.die_after and self._count >= args.die_after:
@@ -141,24 +143,24 @@ class SimServer:
             self._leaked.append(os.urandom(size))
         fault = self._fault()
         if fault in REFUSALS:
-            await refuse(fault, writer)
+            await refuse(fault, connection)
         elif self._places.waiting >= args.queue:
-            await reply(writer, 429, error_body("the queue is full"))
+            await connection.reply(429, error_body("the queue is full"))
         else:
-            await self._take(request, fault, writer)
+            await self._take(request, fault, connection)
 
     async def _take(
         self,
         request: HttpRequest,
         fault: str | None,
-        writer: asyncio.StreamWriter,
+        connection: HttpConnection,
     ) -> None:
         try:
             asked = self._read(request, fault)
         except FieldError as error:
-            await reply(writer, 400, error_body(str(error)))
+            await connection.reply(400, error_body(str(error)))
             return
-        await self._compute(asked, writer)
+        await self._compute(asked, connection)
 
     def _fault(self) -> str | None:
         """What the script wants of this request."""
@@ -192,16 +194,16 @@ class SimServer:
             fault=fault,
         )
 
-    async def _compute(self, request: SimRequest, writer: asyncio.StreamWriter) -> None:
+    async def _compute(self, request: SimRequest, connection: HttpConnection) -> None:
         waited = await self._places.enter(request.kv_tokens)
         begun_ns = request.received_ns
         if waited:
             begun_ns = time.monotonic_ns()
         try:
             if request.vectors is not None:
-                await self._embed(request, request.vectors, begun_ns, writer)
+                await self._embed(request, request.vectors, begun_ns, connection)
             else:
-                await self._answer(request, begun_ns, writer)
+                await self._answer(request, begun_ns, connection)
         finally:
             self._places.leave(request.kv_tokens)
 
@@ -210,28 +212,28 @@ class SimServer:
         request: SimRequest,
         wanted: EmbeddingRequest,
         begun_ns: int,
-        writer: asyncio.StreamWriter,
+        connection: HttpConnection,
     ) -> None:
         """All vectors at once, when the texts are read."""
         due_ns = begun_ns + self._reading_ns(request.prompt_tokens)
         wait_ns = max(0, due_ns - time.monotonic_ns())
         await asyncio.sleep(wait_ns / 1e9)
         if request.fault:
-            ended = await break_off(request.fault, writer)
+            ended = await break_off(request.fault, connection)
             if ended:
                 return
         self._note_times(request.received_ns, time.monotonic_ns())
-        await reply(writer, 200, vectors.answer(wanted, request.prompt_tokens))
+        await connection.reply(200, vectors.answer(wanted, request.prompt_tokens))
 
     async def _answer(
         self,
         request: SimRequest,
         begun_ns: int,
-        writer: asyncio.StreamWriter,
+        connection: HttpConnection,
     ) -> None:
         events = None
         if request.streamed:
-            events = EventStream(writer)
+            events = connection.events()
             if request.chat:
                 opening = opening_choice()
                 events.send({"choices": [opening]})
@@ -244,7 +246,7 @@ class SimServer:
             wait_ns = max(0, due_ns - time.monotonic_ns())
             await asyncio.sleep(wait_ns / 1e9)
             if request.fault and chunk == middle:
-                ended = await break_off(request.fault, writer)
+                ended = await break_off(request.fault, connection)
                 if ended:
                     return
             tokens = min(self._args.tokens_per_chunk, left)
@@ -256,7 +258,7 @@ class SimServer:
             due_ns += self._step_ns()
         self._note_times(request.received_ns, first_ns)
         if events is None:
-            await reply(writer, 200, whole_answer(request))
+            await connection.reply(200, whole_answer(request))
             return
         closing = closing_choice("length", chat=request.chat)
         usage = usage_of(request.prompt_tokens, request.tokens)
@@ -326,7 +328,7 @@ async def main() -> None:
     args = parse()
     await asyncio.sleep(args.start_s)
     connection = SimServer(args).connection
-    server = await asyncio.start_server(connection, args.host, args.port, limit=MAX_HEAD_BYTES)
+    server = await asyncio.start_server(connection, args.host, args.port)
     async with server:
         await server.serve_forever()
 

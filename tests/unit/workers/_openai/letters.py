@@ -91,7 +91,7 @@ async def exchange(engine: Letters, *requests: bytes) -> list[bytes]:
 
 
 def post(path: str, body: bytes) -> bytes:
-    return f"POST {path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def ask_raw(engine: Letters, request: bytes) -> tuple[int, Any]:
@@ -107,5 +107,5 @@ def ask_raw(engine: Letters, request: bytes) -> tuple[int, Any]:
 def ask(engine: Letters, path: str, fields: object = None) -> tuple[int, Any]:
     """A GET without `fields`."""
     if fields is None:
-        return ask_raw(engine, f"GET {path} HTTP/1.1\r\n\r\n".encode())
+        return ask_raw(engine, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     return ask_raw(engine, post(path, json.dumps(fields).encode()))

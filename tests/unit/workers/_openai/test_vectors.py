@@ -109,11 +109,13 @@ def test_text_is_refused_with_the_way_to_vectors() -> None:
 
 
 def test_other_routes_are_those_of_every_server() -> None:
-    gets = [f"GET {path} HTTP/1.1\r\n\r\n".encode() for path in ("/health", "/v1/models")]
+    gets = [
+        f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in ("/health", "/v1/models")
+    ]
     embed = post(PATH, b'{"input": ["a", "b"]}')
     tokenize = post("/tokenize", b'{"prompt": "ab"}')
-    metrics = b"GET /metrics HTTP/1.1\r\n\r\n"
-    wrong = b"GET /v1/embeddings HTTP/1.1\r\n\r\n"
+    metrics = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+    wrong = b"GET /v1/embeddings HTTP/1.1\r\nHost: x\r\n\r\n"
     requests = [*gets, embed, tokenize, metrics, wrong]
     answers = asyncio.run(exchange(Sums(), requests))
     assert [status for status, _ in answers] == [200, 200, 200, 200, 200, 405]
