@@ -12,7 +12,7 @@ from llmops_cli.guard.invisible import SPLIT_RULE, Hidden
 from llmops_cli.guard.normalise import normalise
 from llmops_cli.guard.pieces import Piece, pieces_of
 from llmops_cli.guard.places import Origin, place_of
-from llmops_cli.guard.quotation import said_of, speaks_of_attacks
+from llmops_cli.guard.quotation import said_around, said_of, speaks_of_attacks
 from llmops_cli.guard.readings import EXCERPT_CHARS, best_reading
 from llmops_cli.guard.rules import Rule
 from llmops_cli.guard.windows import Window, is_attack, suspects_of, whole_of, windows_of
@@ -85,13 +85,18 @@ def _verdict(text: str, windows: list[Window]) -> tuple[Window, float]:
 
 
 def _is_only_mentioned(text: str, window: Window) -> bool:
-    if window.disguised or not speaks_of_attacks(text):
+    if window.disguised:
         return False
     start, end = window.span
     if window.is_part:
         start = max(text.rfind("\n", 0, start) + 1, start - LINE_CHARS)
         line_end = text.find("\n", end)
         end = min(end + LINE_CHARS, len(text) if line_end < 0 else line_end)
+    around = said_around(text[start:end])
+    if around is not None and not is_attack(around, window):
+        return True
+    if not speaks_of_attacks(text):
+        return False
     said = said_of(text[start:end])
     return said is not None and not is_attack(said, window)
 

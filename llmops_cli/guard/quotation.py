@@ -21,13 +21,34 @@ COMMENTS = ("#", "//", "*")
 QUOTED = re.compile(
     r"\"[^\"\n]{4,300}\"|“[^“”\n]{4,300}”|`[^`\n]{4,300}`"
     r"|«[^«»\n]{4,300}»|„[^„“\n]{4,300}“"
-    r"|'[^'\n]{12,300}'(?=\W)"
+    r"|'[^'\n]{12,300}'(?=\W|\Z)"
 )
 WITHIN_A_SENTENCE = re.compile(r"\w[,(]{0,2}\s{0,2}$")
 """What stands before a quotation that is part of a sentence; a list's, a table's or a mapping's
 items begin a line, or follow a mark.
 """
 LEAD_CHARS = 40
+TAKEN_UP = re.compile(
+    r" (?:do|does|obey|follow|comply|agrees?|ahead|act|right|accordingly|likewise|so|respond"
+    r"|reply|proceed|now|grant|allow|fulfill?|honou?r|carry|perform|execute|run|apply|also|too"
+    r"|must|let|want|wish(?:es)?|you|your|yours|task|await|wait|begin|start|assistant|ai"
+    r"|mach\S*|tu|befolg\S*|bitte|fais|haz|hazlo|hagas) "
+)
+"""Words around a quotation that may take it up: `I agree with him, go ahead`."""
+NAMED = re.compile(r" (?:injections?|jailbreaks?|attacks?|blocked|detected) ")
+OVERRIDES = frozenset(
+    [
+        *("hijack.ignore-previous", "hijack.ignore-above", "hijack.ignore-soft"),
+        *("meaning.annulled", "meaning.void", "meaning.earlier-void"),
+    ]
+)
+"""That by themselves ask for nothing."""
+OVERRIDE_WORDS = 6
+OVERRIDES_MOST = 3
+QUOTATIONS_MOST = 40
+"""A text with more is not looked at for them."""
+AROUND_LEAST = 2
+"""Words beside a quotation in its line."""
 RECOUNTED = re.compile(
     r"(?<! you)(?<! must)(?<! need)(?<! have) "
     r"(?:to|that|which|who|not|never|could|may|might|can|will|would|que|zu"
@@ -44,9 +65,50 @@ ADDRESSED = re.compile(
 @lru_cache(maxsize=4)
 def speaks_of_attacks(text: str) -> bool:
     """Remembered, as several windows of one text may ask."""
-    if is_test(text):
+    if is_test(text) or is_tested(text):
         return True
     return len(builtin().mention.match(skeleton(text))) >= MENTIONS
+
+
+def without_overrides(text: str) -> str | None:
+    """The text without overrides that it quotes bare, as logs and tables of attacks do.
+
+    None if it quotes none, more than a few, or one that goes on to ask for something, or if it
+    does not speak of attacks at all.
+    """
+    quoted = [each[0] for each in QUOTED.finditer(text)]
+    if len(quoted) > QUOTATIONS_MOST:
+        return None
+    meant = [each for each in quoted if held_in(each, skeleton(each))]
+    if not 0 < len(meant) <= OVERRIDES_MOST:
+        return None
+    if not all(_is_bare_override(each, text) for each in meant):
+        return None
+    rest = QUOTED.sub(lambda found: " " if found[0] in meant else found[0], text)
+    words = skeleton(rest)
+    is_told = builtin().mention.match(words) or NAMED.search(words)
+    is_taken_up = builtin().carry_out.match(words) or TAKEN_UP.search(words)
+    return rest if is_told and not is_taken_up else None
+
+
+def _is_bare_override(quotation: str, text: str) -> bool:
+    words = skeleton(quotation)
+    if len(words.split()) > OVERRIDE_WORDS:
+        return False
+    if not all(rule.id in OVERRIDES for rule, _ in held_in(quotation, words)):
+        return False
+    return all(_is_within(line, quotation) for line in text.split("\n") if quotation in line)
+
+
+def _is_within(line: str, quotation: str) -> bool:
+    """Whether the line says something besides: a reader takes one by itself for an order."""
+    return len(skeleton(line.replace(quotation, " ")).split()) >= AROUND_LEAST
+
+
+def said_around(text: str) -> list[Rule] | None:
+    """The rules that hold without its bare overrides; None if it has none, or takes them up."""
+    rest = without_overrides(text)
+    return None if rest is None else [rule for rule, _ in held_in(rest, skeleton(rest))]
 
 
 def said_of(text: str) -> list[Rule] | None:

@@ -22,11 +22,21 @@ TESTS = re.compile(
     re.MULTILINE,
 )
 CODE = re.compile(
-    r"(?i:\b\w{0,30}(?:attack|payload|sample|case|phrase|pattern|blocklist|example|input|fixture)"
+    r"(?i:\b\w{0,30}(?:attack|payload|sample|case|phrase|pattern|block|bad|banned|deny|example|input|fixture)"
     r"\w{0,30})\s?[=:]\s?\["
     r"|\b(?:assert|expect)\w{0,40}!?\((?![\"'`])|\b(?:check|scan|detect|ask)\w{0,40}\("
     r"|\bassert (?:not )?[\w.]{1,80}\(|\bassert [^\n\"'“]{1,80}(?:==|\bin\b) ",
 )
+ABOUT_CODE = re.compile(
+    r"\A\s*(?:(?:please|kindly|can you|could you|hi|hello)[,!]? )*"
+    r"(?:review|explain|fix|debug|refactor|simplify|lint|speed up|check|port|why (?:does|is|do)"
+    r"|what(?:'s| is) wrong (?:in|with)|write tests? for|add types to)"
+    r" (?:(?!and |then )[^.!?\n\"' ]+ ){0,6}"
+    r"(?:filter|function|code|regex|script|tests?|snippet|list|class|bug|module|check)\b"
+    r"(?: for me| below| above| here| of mine)?[.:?]{0,2}[ \t]*\n",
+    re.IGNORECASE,
+)
+"""A first line that asks for work on the code below: what its strings say is nobody's order."""
 VERDICT = re.compile(
     r"^[ \t-]*+expect\w{0,20}: ?[\"']?(?:block|refus|reject|flag|den|declin|stop)",
     re.MULTILINE,
@@ -73,7 +83,7 @@ def is_test(text: str) -> bool:
 def is_tested(text: str) -> bool:
     """Whether strings that are arguments in it are what is tested."""
     is_likely = CODE.search(text) or VERDICT.search(text)
-    return bool(is_likely) and not ROLES.search(text) and is_code(text)
+    return bool(is_likely) and not ROLES.search(text) and is_code(ABOUT_CODE.sub("", text))
 
 
 def without_arguments(line: str) -> str:

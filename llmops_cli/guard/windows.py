@@ -17,7 +17,7 @@ from llmops_cli.guard.evidence import ATTACK, DISGUISE, Span
 from llmops_cli.guard.pieces import Piece, paragraphs_of
 from llmops_cli.guard.places import places_of
 from llmops_cli.guard.rules import Rule
-from llmops_cli.guard.skeleton import words_of
+from llmops_cli.guard.skeleton import skeleton, words_of
 from llmops_cli.guard.tested import is_code
 from llmops_cli.guard.whose import is_of_others
 
@@ -120,6 +120,11 @@ SPEAKS_TO = frozenset(
         "confirm",
     ]
 )
+TOLD_TO = re.compile(
+    r"\b(?:asked|told|tricked|instructed|persuaded|convinced|got) (?:\w+ ){1,3}to \w+",
+    re.IGNORECASE,
+)
+"""What somebody was told to do is no order."""
 SPOKEN_TO = frozenset(["you", "your", "youre", "yourself", "u", "ur", "me", "my", "mine", "im"])
 """A long text on models has all that an attack speaks of; it does not turn to one."""
 ORDERED = re.compile(
@@ -301,7 +306,7 @@ def _places_in(rule: Rule, piece: Piece) -> Iterator[Span]:
 
 
 def _is_talk(piece: Piece) -> bool:
-    words = words_of(piece.words).different
+    words = words_of(skeleton(TOLD_TO.sub(" ", piece.text))).different
     return piece.text.isascii() and bool(TALK & words) and not SPEAKS_TO & words
 
 

@@ -21,7 +21,14 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     texts: list[str]
 
 
-FILES = ("fresh.yaml", "reworded.yaml", "own_forms.yaml", "every_form.yaml", "ordinary.yaml")
+FILES = (
+    "fresh.yaml",
+    "reworded.yaml",
+    "own_forms.yaml",
+    "every_form.yaml",
+    "anew.yaml",
+    "ordinary.yaml",
+)
 CASES = [
     case
     for name in FILES
@@ -88,6 +95,18 @@ def test_attacks_of_every_form_are_found(half: str, least: int) -> None:
 @pytest.mark.parametrize(("half", "most"), [("forms", 1), ("forms more", 0), ("forms held", 2)])
 def test_honest_texts_of_every_form_are_left_alone(half: str, most: int) -> None:
     """Of 52, 40 and 51."""
+    assert flagged("honest", half) <= most
+
+
+@pytest.mark.parametrize(("half", "least"), [("anew", 47), ("anew held", 38), ("anew more", 28)])
+def test_attacks_written_anew_are_found(half: str, least: int) -> None:
+    """Of 52, of 53 that were only counted, and of 40."""
+    assert flagged("attack", half) >= least
+
+
+@pytest.mark.parametrize(("half", "most"), [("anew", 3), ("anew held", 6), ("anew more", 7)])
+def test_honest_texts_near_them_are_left_alone(half: str, most: int) -> None:
+    """Of 50, of 50 that were only counted, and of 54: most quote an attack or speak of one."""
     assert flagged("honest", half) <= most
 
 
