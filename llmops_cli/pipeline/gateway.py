@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from llmops_cli.core.artifact import name_of_path
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.runtime.own_build import own_build, short_digest
+from llmops_cli.runtime.paths import end_of
 from llmops_cli.serve.door.listener import bind
 from llmops_cli.serve.door.server import check_start, serve
 from llmops_cli.serve.spec import GatewaySpec
@@ -59,7 +61,7 @@ def run_gateway(
         openness = "" if config.keys_required else "  (no keys)"
         address = f"{scheme}://{host}:{bound_port}"
         progress.say(f"gateway: {address}/v1  ->  {places}{openness}")
-        progress.say(f"models: {', '.join(_models(config))}    dashboard: {address}/ui")
+        progress.say(f"models: {', '.join(names_of_models(config))}    dashboard: {address}/ui")
         spec = msgspec.structs.replace(spec, urls=urls, digests=digests)
         serve(spec, listener, workers=workers, say=progress.say)
 
@@ -122,8 +124,8 @@ def _engines(
     )
 
 
-def _models(config: GatewayConfig) -> Iterator[str]:
-    """Names that clients may ask for."""
+def names_of_models(config: GatewayConfig) -> Iterator[str]:
+    """Those that clients may ask for."""
     if config.models:
         yield from config.models
         return
@@ -131,7 +133,8 @@ def _models(config: GatewayConfig) -> Iterator[str]:
         if upstream.engine is None:
             yield f"those of {name}"
         else:
-            yield upstream.model or "demo"
+            model = upstream.model or "demo"
+            yield model if name_of_path(model) is None else end_of(model)
 
 
 def _addresses(
