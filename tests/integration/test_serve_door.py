@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import gzip
+import http.client
 import json
 import time
 import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 import zstandard
@@ -60,6 +62,25 @@ def test_the_key_may_stand_in_any_clients_header(upstream: Upstream, start: Star
         given = {name: value.replace("KEY", gateway.key) for name, value in headers.items()}
         given["Content-Type"] = "application/json"
         assert send(gateway, "POST", "/v1/chat/completions", given, PLAIN)[0] == status, headers
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_an_offer_of_another_protocol_is_not_taken_up(
+    upstream: Upstream, start: Starter, protocol: str
+) -> None:
+    """Java's client offers h2c with its first request: the body behind it was lost (400)."""
+    gateway = start(upstream.url)
+    offer = {"Upgrade": protocol, "Connection": "Upgrade, HTTP2-Settings", "HTTP2-Settings": "AAM"}
+    text = "Upgrade: this\r\n\r\nUpgrade: and that"
+    asked = {**CHAT, "messages": [{"role": "user", "content": text}]}
+    link = http.client.HTTPConnection("127.0.0.1", int(gateway.url.rpartition(":")[2]), timeout=20)
+    with closing(link):
+        for headers in (offer, {}, offer):
+            given = {"Authorization": f"Bearer {gateway.key}", **headers}
+            link.request("POST", "/v1/chat/completions", json.dumps(asked), given)
+            reply = link.getresponse()
+            assert (reply.status, bool(reply.read())) == (200, True)
+    assert [body["messages"][0]["content"] for body in upstream.seen] == [text] * 3
 
 
 def test_pages_answer_head(upstream: Upstream, start: Starter) -> None:

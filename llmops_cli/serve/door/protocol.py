@@ -6,6 +6,7 @@ For headers that trickle, or grow, and for clients that do not read.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
@@ -13,6 +14,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_MOST = 64 << 10
 TOO_MUCH = "the headers are too large"
+HEAD_END = b"\r\n\r\n"
+UPGRADES = b"pgrade:"
+UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 SLACK_S = 0.002
 """A loop's clock may be a millisecond behind its timers."""
 ON_DISCONNECT = "llmops.on_disconnect"
@@ -44,6 +48,16 @@ TOO_LARGE = _refusal(
     b"too_large",
 )
 TOO_SLOW = _refusal(b"408 Request Timeout", b"the body did not come in time", b"timeout")
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """An offer to go on in another protocol, which is not taken up.
+
+    Java's client makes one with its first request (h2c), and the parser would take the body that
+    follows for that protocol.
+    """
+    head, end, rest = data.partition(HEAD_END)
+    return UPGRADE.sub(b"", head) + end + rest
 
 
 class CoalescingTransport:
@@ -112,6 +126,8 @@ class TimedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Most requests come whole, and need no timer."""
+        if UPGRADES in data and not self._is_amid_body():
+            data = _without_upgrade(data)
         super().data_received(data)
         if self._heading:
             if self.transport.is_closing():
@@ -124,6 +140,9 @@ class TimedProtocol(HttpToolsProtocol):
                 self.send_400_response("")
         elif self._timer is None and self.cycle is not None and self.cycle.more_body:
             self._timer = self.loop.call_later(self.body_s, self._too_slow)
+
+    def _is_amid_body(self) -> bool:
+        return not self._heading and self.cycle is not None and bool(self.cycle.more_body)
 
     def send_400_response(self, msg: str) -> None:
         """What the parser cannot read, or what we stopped it at."""
