@@ -280,3 +280,27 @@ def test_a_large_event_is_judged_while_others_are_served(
                 waits.append(time.monotonic() - begin)
         assert large.encode()[:1000] in answer.result()[2]
         assert sorted(waits)[len(waits) // 2] < 0.05, (path, waits)
+
+
+@pytest.mark.quiet
+def test_a_very_large_answer_passes_while_others_are_served(
+    upstream: Upstream, start: Starter
+) -> None:
+    """32 MB of vectors: they were read and copied for 150 to 300 ms in which nobody was served."""
+    row = b"[%b]" % b",".join([b"0.123456"] * 3000)
+    rows = b",".join([b'{"index":0,"embedding":%b}' % row] * 1_200)
+    counts = b'{"prompt_tokens":9,"total_tokens":9}'
+    large = b'{"object":"list","data":[%b],"usage":%b}' % (rows, counts)
+    upstream.answers["/v1/embeddings"] = ("application/json", large)
+    gateway = start(upstream.url)
+    asked = {"model": "m", "input": "Hi"}
+    waits = []
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(gateway.ask, asked, path="/v1/embeddings")
+        while not answer.done():
+            begin = time.monotonic()
+            assert gateway.ask(None, path="/health")[0] == 200
+            waits.append(time.monotonic() - begin)
+    assert answer.result()[2] == large
+    assert max(waits) < 0.12, waits
+    assert gateway.audited()[0]["input_tokens"] == 9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,7 @@ from llmops_cli.serve.endpoints import Endpoint, no_places
 from llmops_cli.serve.token_estimate import estimated_tokens
 from llmops_cli.serve.upstreams.errors import ErrorInStream
 from llmops_cli.serve.upstreams.first_words import failure_in
+from llmops_cli.serve.upstreams.whole import LARGE_BYTES
 
 COUNT_MOST = 1_000_000_000
 """Of one answer: nobody has computed more. A larger number is no count."""
@@ -225,7 +226,10 @@ def _count(value: AnyCount) -> int | None:
 
 def usage_of_whole(raw: bytes, endpoint: Endpoint) -> Usage:
     """Of an answer; what it does not tell of its own tokens is guessed."""
-    found = _usage_of_large(raw) or usage_in(raw) or Usage()
+    if len(raw) > LARGE_BYTES:
+        found = _usage_of_large(raw) or _usage_at_begin(raw[:TAIL_BYTES]) or Usage()
+    else:
+        found = _usage_of_large(raw) or usage_in(raw) or Usage()
     if not found.tells_output:
         found.output_tokens = guessed_tokens(raw, endpoint)
     return found
@@ -236,6 +240,16 @@ def _usage_of_large(raw: bytes) -> Usage | None:
     if len(raw) <= EVENT_MOST:
         return None
     return _usage_at_end(raw[-TAIL_BYTES:], is_whole=True)
+
+
+def _usage_at_begin(data: bytes) -> Usage | None:
+    """Where it is told before all else that is nested."""
+    before, mark, rest = data.partition(MARK)
+    is_nested = before.count(b"{") != 1 or b"[" in before
+    if not mark or is_nested:
+        return None
+    counts = _value_at(rest)
+    return None if counts is None else _usage_of(_counts_of(counts.told))
 
 
 def guessed_tokens(raw: bytes, endpoint: Endpoint) -> int:
@@ -340,17 +354,37 @@ class UsageEvents:
 def _usage_at_end(data: bytes, *, is_whole: bool = False) -> Usage | None:
     """Of an event whose beginning was too large to keep.
 
-    `is_whole`: only a count that the answer itself ends with, and none of a part of it.
+    `is_whole`: only a count of the answer itself, and none of a part of it.
     """
     _, mark, rest = data.rpartition(MARK)
+    counts = _value_at(rest)
+    if not mark or counts is None:
+        return None
+    if is_whole and not _ends_one_object(counts.rest):
+        return None
+    return _usage_of(_counts_of(counts.told))
+
+
+def _ends_one_object(rest: str) -> bool:
+    """Whether these are the last fields of an object: what stands before them is its own."""
+    try:
+        return isinstance(msgspec.json.decode('{"":0' + rest), dict)
+    except UNREADABLE:
+        return False
+
+
+class _Counted(NamedTuple):
+    """An object, and the text behind it."""
+
+    told: dict[str, AnyCount]
+    rest: str
+
+
+def _value_at(rest: bytes) -> _Counted | None:
+    """Of a field whose name stands before it."""
     text = rest.lstrip(b": \n").decode("utf-8", "replace")
     try:
         counts, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(counts, dict):
-        return None
-    found = _counts_of(counts)
-    if is_whole and text[end:].strip() != "}":
-        return None
-    return _usage_of(found) if mark else None
+    return _Counted(counts, text[end:]) if isinstance(counts, dict) else None

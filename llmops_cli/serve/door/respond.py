@@ -14,6 +14,8 @@ Scope = MutableMapping[str, Any]  # Any: ASGI
 Receive = Callable[[], Awaitable[Scope]]
 Send = Callable[[Scope], Awaitable[None]]
 JSON = b"application/json"
+JOIN_BYTES = 1 << 20
+"""A body that is larger is not copied to stand behind its head."""
 
 
 async def respond(
@@ -62,15 +64,22 @@ def _write_at_once(
     cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     cycle.message_event.set()
-    answer = b"".join((STATUS_LINE[status], head, end, body))
-    if isinstance(cycle.transport, CoalescingTransport):
-        cycle.transport.write_whole(answer)
+    if len(body) > JOIN_BYTES:
+        _write(cycle, b"".join((STATUS_LINE[status], head, end)))
+        _write(cycle, body)
     else:
-        cycle.transport.write(answer)
+        _write(cycle, b"".join((STATUS_LINE[status], head, end, body)))
     if not cycle.keep_alive:
         cycle.transport.close()
     cycle.on_response()
     return True
+
+
+def _write(cycle: RequestResponseCycle, data: bytes) -> None:
+    if isinstance(cycle.transport, CoalescingTransport):
+        cycle.transport.write_whole(data)
+    else:
+        cycle.transport.write(data)
 
 
 def _is_simple(cycle: RequestResponseCycle, status: int) -> bool:

@@ -15,6 +15,7 @@ from llmops_cli.serve.upstreams.wire import OK, Wire
 
 WHOLE_MOST = 64 << 20
 """Bytes of an answer that is not streamed."""
+JOIN_HERE_BYTES = 2 << 20
 SLACK_S = 0.01
 END_S = 1.0
 """Between what says that a stream has ended, and its connection's end."""
@@ -172,7 +173,10 @@ class Reply:
                 raise AnswerTooLarge(WHOLE_MOST)
         if self._wire.broken:
             raise self._wire.broken
-        body = b"".join(parts)
+        if size > JOIN_HERE_BYTES:
+            body = await asyncio.to_thread(b"".join, parts)  # which lets others run meanwhile
+        else:
+            body = b"".join(parts)
         translation = self._wire.translation
         if translation is None or (self.is_stream and self.status == OK):
             return body

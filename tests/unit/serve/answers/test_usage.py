@@ -360,3 +360,25 @@ def test_vectors_are_not_read_for_their_count(is_told: bool) -> None:
     usage = usage_of_whole(body, EMBEDDINGS)
     assert time.process_time() - start < (0.01 if is_told else 0.1)
     assert (usage.input_tokens, usage.output_tokens) == (7 if is_told else 0, 0)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        b'{"usage":%(counts)b,"choices":[%(choice)b],"id":"x"}',
+        b'{"choices":[%(choice)b],"usage":%(counts)b,"service_tier":"default","x":{"y":[1]}}',
+        b'{"choices":[%(choice)b],"usage": %(counts)b }\n',
+    ],
+    ids=["before", "amid the last fields", "last"],
+)
+def test_the_count_of_a_very_large_answer_is_found_at_its_ends(form: bytes) -> None:
+    text = b"word " * 900_000
+    parts = {
+        b"counts": b'{"prompt_tokens":10,"completion_tokens":900000}',
+        b"choice": b'{"message":{"content":"%b"}}' % text,
+    }
+    body = form % parts
+    begun = time.process_time()
+    found = usage_of_whole(body, CHAT)
+    assert (found.input_tokens, found.output_tokens) == (10, 900_000)
+    assert time.process_time() - begun < 0.01

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmops_cli.serve.upstreams.errors import UpstreamError
-from llmops_cli.serve.upstreams.whole import check_whole
+from llmops_cli.serve.upstreams.whole import LARGE_BYTES, check_whole
 
 
 @pytest.mark.parametrize(
@@ -46,5 +46,26 @@ def test_errors_and_other_things_are_none(body: bytes) -> None:
 def test_choices_are_needed_where_there_are_some() -> None:
     check_whole(b'{"choices": [{}], "error": null}', [], has_choices=True)
     for body in (b'{"choices": []}', b'{"choices": null}', b'{"data": [1]}'):
+        with pytest.raises(UpstreamError):
+            check_whole(body, [], has_choices=True)
+
+
+NUMBERS = b"0.25," * (LARGE_BYTES // 5 + 1) + b"1"
+
+
+@pytest.mark.parametrize(
+    ("body", "has_choices"),
+    [
+        (b'{"data": [%b]}\n' % NUMBERS, False),
+        (b" [%b]" % NUMBERS, False),
+        (b'{"id": "x", "choices": [ {"message": {"content": [%b]}}]}' % NUMBERS, True),
+    ],
+)
+def test_a_large_answer_is_looked_at_by_its_ends(body: bytes, *, has_choices: bool) -> None:
+    check_whole(body, [], has_choices=has_choices)
+    for wrong in (body[: len(body) // 2], b"<html>" + body, NUMBERS, b" " * len(body)):
+        with pytest.raises(UpstreamError):
+            check_whole(wrong, [], has_choices=has_choices)
+    if not has_choices:
         with pytest.raises(UpstreamError):
             check_whole(body, [], has_choices=True)
