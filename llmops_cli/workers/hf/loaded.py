@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from _openai.abilities import SAMPLING
 from _openai.completion import PendingCompletion
 from hf.text import HfText
+from hf.unpacked import dtype_of
 
 DEFAULT_CONTEXT = 4096
 
@@ -81,7 +82,7 @@ def load_causal_lm(
     more = {"attn_implementation": attention} if attention else {}
     # Any: with `output_loading_info` it is a pair, which its annotation does not tell
     loaded: Any = AutoModelForCausalLM.from_pretrained(
-        path, dtype=dtype, trust_remote_code=False, output_loading_info=True, **more
+        path, dtype=dtype_of(path, dtype), trust_remote_code=False, output_loading_info=True, **more
     )
     model, loading = loaded
     missing = sorted(loading["missing_keys"])

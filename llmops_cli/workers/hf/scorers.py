@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 from transformers import AutoModelForCausalLM
 
+from hf.unpacked import dtype_of
+
 
 class Scorer(Protocol):
     """One loaded model."""
@@ -29,7 +31,7 @@ class HfScorer:
     def load(cls, path: str) -> "HfScorer":
         """On the GPU if there is one."""
         model: Any = AutoModelForCausalLM.from_pretrained(
-            path, dtype="auto", trust_remote_code=False
+            path, dtype=dtype_of(path), trust_remote_code=False
         )
         is_on_cpu = model.device.type == "cpu"
         if is_on_cpu and torch.cuda.is_available():
