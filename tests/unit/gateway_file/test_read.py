@@ -89,7 +89,7 @@ def file(tmp_path: Path) -> Path:
         (with_options("ctx_size: 4096"), 6, "unknown engine option 'ctx_size'", "max_model_len"),
         (with_options("max_model_len: many"), 6, "no such value", "4096"),
         (with_options("kv_cache_dtype: fp8"), 6, "no KV cache of fp8", "q8_0"),
-        (with_options("gpu_layers: -1"), 6, "not a number", ""),
+        (with_options("gpu_layers: -1"), 6, "not a whole number", ""),
         (with_options("threads: 2\n      lora: a=nope"), 7, "no adapter at nope", "PEFT"),
         (with_options("speculative: draft:nope"), 6, "no model at nope", "demo"),
         (
