@@ -132,6 +132,10 @@ def empty_cache(folder: Path) -> Path:
     return folder
 
 
+WIDE = {"COLUMNS": "300"}
+"""Of a terminal in which no table lets a column go."""
+
+
 def llmops_in(
     folder: Path,
     *,

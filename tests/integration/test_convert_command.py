@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Cli
+from tests.conftest import WIDE, Cli
 from tests.official_models import make_model
 
 pytestmark = [pytest.mark.slow]
@@ -37,7 +37,7 @@ def test_the_demo_becomes_a_file_and_a_folder_again(demo_cli: Cli, tmp_path: Pat
     config = json.loads((tmp_path / "back" / "config.json").read_text())
     assert config["torch_dtype"] == "bfloat16"
     (saved,) = (tmp_path / "results").glob("*-hf/report.json")
-    shown = demo_cli("report", "show", str(saved.parent))
+    shown = demo_cli("report", "show", str(saved.parent), env=WIDE)
     assert str(tmp_path / "back") in shown.stdout + shown.stderr
     assert str(tmp_path / "back") in (saved.parent / "report.html").read_text()
 

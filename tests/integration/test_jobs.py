@@ -194,10 +194,10 @@ def test_no_rank_outlives_a_launcher_that_is_killed(jobs: Jobs) -> None:
     import threading
 
     def kill_the_launcher() -> None:
-        seen = jobs.folder / "seen-by-1"
-        while not (seen.exists() and seen.read_text()):
+        seen = [jobs.folder / f"seen-by-{rank}" for rank in range(2)]
+        while not all(each.exists() and each.read_text() for each in seen):
             time.sleep(0.02)
-        psutil.Process(int(seen.read_text())).parent().kill()
+        psutil.Process(int(seen[1].read_text())).parent().kill()
 
     threading.Thread(target=kill_the_launcher, daemon=True).start()
     with pytest.raises(EngineFailed, match="SIGKILL"):

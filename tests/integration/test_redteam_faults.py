@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.chat_server import Reply, says, serving
-from tests.conftest import Cli
+from tests.conftest import WIDE, Cli
 from tests.gateway import Starter, Upstream
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -242,7 +242,7 @@ def test_a_url_is_called_by_its_host_and_model_everywhere(demo_cli: Cli, tmp_pat
     assert title in (tmp_path / "r.xml").read_text()
     report = json.loads((folder / "report.json").read_text())
     assert report["manifest"]["recipe"]["model"] == "served-one"
-    listed = demo_cli("report", "list").stdout
+    listed = demo_cli("report", "list", env=WIDE).stdout
     assert "served-one" in listed
     assert target.host in listed
     assert "demo" not in listed.replace(str(tmp_path), "")

@@ -103,7 +103,7 @@ def test_top(upstream: Upstream, start: Starter) -> None:
         argv = [sys.executable, "-m", "llmops_cli", "top", url, "--once"]
         return subprocess.run(
             argv,
-            env={**start.env, "LLMOPS_API_KEY": key},
+            env={**start.env, "LLMOPS_API_KEY": key, "COLUMNS": "300"},
             capture_output=True,
             text=True,
             check=False,
