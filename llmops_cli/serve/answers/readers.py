@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from llmops_cli.guard.check import Guard
 
 
-LAST = re.compile(rb'"type": ?"(?:response\.(?:completed|failed|incomplete)|error)"')
-"""Of a response's last event. In a text these quotes would be escaped."""
+LAST = re.compile(
+    rb'"type": ?"response\.(?:completed|failed|incomplete)"'
+    rb'|data: ?\{[^{}\[]{0,40}"type": ?"error"'
+)
+"""Of a response's last event. In a text these quotes would be escaped, and what lies deeper is of
+something else, such as metadata of the client."""
 LAST_MOST = 64
 
 

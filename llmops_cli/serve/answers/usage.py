@@ -28,13 +28,28 @@ TAIL_BYTES = 64 << 10
 """Of an event that is larger: the count stands at its end, behind the answer's text."""
 MARK = b'"usage"'
 FAILED = re.compile(rb'"type": ?"(?:response\.failed|error)"')
-"""Of an event that tells a failure. In a text these quotes would be escaped."""
+"""Of an event that may tell a failure. In a text these quotes would be escaped."""
+FAILURES = frozenset({"error", "response.failed"})
 _WORDS = re.compile(
     rb'"(?:content|text|reasoning_content|reasoning|refusal|arguments|delta)": ?'
     rb'"((?:[^"\\]|\\.)*)"'
 )
 """What an event says, as its JSON has it."""
 AnyCount = Any  # Any: whatever an upstream has there
+
+
+class _Typed(msgspec.Struct):
+    type: AnyCount = None
+
+
+def tells_failure(data: bytes) -> bool:
+    """By its own type: what a client has sent along, such as metadata, is repeated inside."""
+    if FAILED.search(data) is None:
+        return False
+    try:
+        return msgspec.json.decode(data, type=_Typed).type in FAILURES
+    except (*UNREADABLE, TypeError):
+        return True
 
 
 class _Details(msgspec.Struct):
@@ -324,7 +339,7 @@ class UsageEvents:
             self._deltas += 1
             self._delta_bytes += len(event)
             self._delta = event
-        if FAILED.search(data) is not None:
+        if tells_failure(data):
             self.failure = failure_in(data)
         if MARK in data:
             self.usage = self.usage.heard(usage_in(data) or _usage_at_end(data))

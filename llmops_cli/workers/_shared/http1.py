@@ -217,7 +217,10 @@ class EventStream:
 def path_of(target: str) -> str:
     """Of `/path?query`, or of a whole address, as proxies send it."""
     if not target.startswith("/"):
-        target = urlsplit(target)._replace(scheme="", netloc="").geturl()
+        try:
+            target = urlsplit(target)._replace(scheme="", netloc="").geturl()
+        except ValueError as error:
+            raise HttpError(400, "the address of the request cannot be read") from error
     path, _, _query = target.partition("?")
     return unquote(path)
 

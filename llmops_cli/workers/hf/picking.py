@@ -138,8 +138,9 @@ def draw(
     if sampling.min_p > 0:
         least = sampling.min_p * chances_K.max()
         chances_K = chances_K.masked_fill(chances_K < least, 0)
-    tokens_K, order_K = tokens_K.sort()
-    chances_K = chances_K[order_K]
+    if sampling.top_k > 0 or sampling.top_p < 1:
+        tokens_K, order_K = tokens_K.sort()
+        chances_K = chances_K[order_K]
     sums_K = chances_K.cumsum(-1)
     wanted = sums_K[-1] * share
     place = torch.searchsorted(sums_K, wanted, right=True)

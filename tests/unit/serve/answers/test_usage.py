@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from llmops_cli.gateway_file.upstream import LongPrice, Price
 from llmops_cli.serve.answers.readers import OpaqueStream, stream_reader
-from llmops_cli.serve.answers.usage import usage_in, usage_of_whole
+from llmops_cli.serve.answers.usage import UsageEvents, usage_in, usage_of_whole
 from llmops_cli.serve.context import Usage
 from llmops_cli.serve.endpoints import CHAT, EMBEDDINGS, RESPONSES
 
@@ -382,3 +382,13 @@ def test_the_count_of_a_very_large_answer_is_found_at_its_ends(form: bytes) -> N
     found = usage_of_whole(body, CHAT)
     assert (found.input_tokens, found.output_tokens) == (10, 900_000)
     assert time.process_time() - begun < 0.01
+
+
+@pytest.mark.parametrize("told", ["error", "response.failed"])
+def test_what_a_client_sent_along_is_no_failure(told: str) -> None:
+    echoed = b'{"type":"response.created","response":{"metadata":{"type":"%b"}}}' % told.encode()
+    counted = UsageEvents()
+    counted.feed(b"data: " + echoed + b"\n\n")
+    assert counted.failure is None
+    counted.feed(b'data: {"sequence_number":2,"type":"%b"}\n\n' % told.encode())
+    assert counted.failure is not None

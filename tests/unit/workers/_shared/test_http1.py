@@ -102,6 +102,7 @@ def test_a_request_is_read_in_each_of_its_forms(parts: list[bytes]) -> None:
         (CHUNKED + b"-2\r\nab\r\n0\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
         (head(version="9.9.9"), 400),
+        (head(target="http://[x/"), 400),
     ],
     ids=[
         "two lengths",
@@ -117,6 +118,7 @@ def test_a_request_is_read_in_each_of_its_forms(parts: list[bytes]) -> None:
         "a negative chunk",
         "TLS",
         "another version",
+        "no address",
     ],
 )
 def test_what_has_no_certain_end_is_refused_and_nothing_after_it_is_read(
