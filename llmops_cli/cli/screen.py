@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PLAIN_EVERY_S = 5.0
 WIDEST_TABLE = 180
+MOST_DIGITS = 6
+"""Of a width that is asked for."""
 
 
 def say(text: str, *, level: str = "info") -> None:
@@ -76,7 +78,7 @@ def _fixed_width(stream: TextIO) -> int | None:
     if stream.isatty():
         return None
     asked = os.environ.get("COLUMNS", "")
-    if asked.isascii() and asked.isdigit() and int(asked) > 0:
+    if len(asked) <= MOST_DIGITS and asked.isascii() and asked.isdigit() and int(asked) > 0:
         return int(asked)
     return WIDEST_TABLE
 

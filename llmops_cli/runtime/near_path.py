@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 MOST_LOOKED_AT = 1000
+MOST_LETTERS = 100
+"""Of names that are compared: what it takes grows with their product."""
 LIKE = 0.75
 """From which ratio on two names are one, mistyped; of their stems LIKE_STEMS, since a suffix that
 two files share says nothing: `in.jsonl` is not `out.jsonl`."""
@@ -19,7 +21,10 @@ def near_path(path: Path, otherwise: str = "") -> str:
         beside = [entry.name for entry in islice(path.parent.iterdir(), MOST_LOOKED_AT)]
     except OSError:
         return otherwise
-    likeness = {name: _likeness(path.name, name) for name in sorted(beside)}
+    if path.name in beside or len(path.name) > MOST_LETTERS:  # it is there, but of another kind
+        return otherwise
+    short = [name for name in sorted(beside) if len(name) <= MOST_LETTERS]
+    likeness = {name: _likeness(path.name, name) for name in short}
     nearest = max(likeness, key=likeness.__getitem__, default="")
     if likeness.get(nearest, 0) < LIKE:
         return otherwise

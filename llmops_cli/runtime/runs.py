@@ -168,7 +168,8 @@ def _with_runs(folder: Path) -> list[Path]:
 
 def _holds_models(folder: Path) -> bool:
     """What quantize and convert make, whose runs are kept elsewhere."""
-    return any(folder.glob("*.gguf")) or any(folder.glob("**/llmops.json"))
+    places = ("*.gguf", "llmops.json", "*/llmops.json")
+    return any(any(folder.glob(place)) for place in places)
 
 
 def _report_in(folder: Path) -> Path:

@@ -67,3 +67,9 @@ def test_a_folder_without_a_run_has_no_other_file_for_one(here: Path) -> None:
     with pytest.raises(UsageError, match="no report at") as caught:
         load_report(here / "small")
     assert "the run that made them is among those of llmops report list" in str(caught.value.hint)
+
+
+def test_what_is_there_and_of_another_kind_is_no_slip_of_itself(tmp_path: Path) -> None:
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answer").mkdir()
+    assert near_path(tmp_path / "answers", "name a file") == "name a file"
