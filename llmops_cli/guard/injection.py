@@ -40,7 +40,8 @@ def scan(text: str, *, is_part: bool = False) -> Scan:
     is_message = len(pieces) == 1 and not is_part
     windows = [whole_of(pieces[0])] if is_message else windows_of(pieces, is_part=is_part)
     worst, score = _verdict(normal.text, windows)
-    best = best_reading(normal.text, {rule.id for piece in pieces for rule, _ in piece.held})
+    plain = {rule.id for piece in pieces for rule, _ in piece.held}
+    best = best_reading(normal.text, plain, is_mentioned=score == MENTIONED)
     hidden = [_of_hidden(item) for item in normal.hidden]
     found = [*_of_window(worst), *best.evidence]
     if found:

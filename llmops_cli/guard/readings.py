@@ -38,10 +38,15 @@ ARRANGED_MOST = 2_000
 
 SAME_WORDS = (JOINED, MENDED, ARRANGED, NUMBERED)
 """Readings of words that were read already: only a whole attack tells something new."""
+REPEATING = frozenset({*SAME_WORDS, LEET, PIG_LATIN})
+"""Readings in which words stand that the text itself has."""
 
 
-def best_reading(text: str, plain: set[str]) -> Scan:
-    """The decoded reading with most evidence beyond the rules in `plain`."""
+def best_reading(text: str, plain: set[str], *, is_mentioned: bool = False) -> Scan:
+    """The decoded reading with most evidence beyond the rules in `plain`.
+
+    `is_mentioned`: the text only speaks of those, which excuses nothing that a code carries.
+    """
     best = Scan(0.0)
     seen = 0
     left = max(READ_LEAST, READ_TIMES * len(text))
@@ -56,7 +61,8 @@ def best_reading(text: str, plain: set[str]) -> Scan:
             span = where if names else view.span
             if view.name == LEET and not says_new_words(view.text, here):
                 continue
-            found = _read(view, path, span, plain)
+            repeats = not REPEATING.isdisjoint(path)
+            found = _read(view, path, span, plain if repeats or not is_mentioned else set())
             if found.score > best.score:
                 best = found
             if len(path) < DEPTH and not _is_last(view):
