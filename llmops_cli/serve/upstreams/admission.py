@@ -29,7 +29,8 @@ async def admit(
     one key's, another's takes the place of the last of them.
     """
     candidates = current()
-    if candidates and not queues.has_claims(alias) and _is_ready(candidates[0], tried, asked):
+    is_ready = bool(candidates) and _is_ready(candidates[0], tried, asked)
+    if is_ready and not queues.has_claims(alias):
         return candidates[0]
     until = time.monotonic() + _patience_s(asked, config)
     urgent = asked.urgency is Urgency.INTERACTIVE
@@ -65,6 +66,7 @@ async def admit(
                 again=waited,
                 seconds=left_s,
                 fits=fits,
+                upstreams=[each.upstream for each in usable],
             )
             if ended is Waited.DISPLACED:
                 raise _overloaded("too many requests of this key wait already", expected_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum, auto
 
 from llmops_cli.serve.turns import Turns
@@ -13,6 +13,8 @@ from llmops_cli.serve.turns import Turns
 RECENT = 0.2
 """Weight of the last interval between two free places in their average."""
 INTERVAL_MOST_S = 60.0
+OTHERS_EVERY_S = 0.05
+"""How often those who wait are asked whether a place helps them that none of them waited for."""
 
 
 class Waited(Enum):
@@ -86,6 +88,8 @@ class Queue:
         self._interactive = Line()
         self._batch = Line()
         self._woken = 0
+        self._wanted = set[object]()
+        self._others_from_s = 0.0
 
     def depth(self) -> int:
         """Those that were woken and have not run yet stand in it still."""
@@ -96,6 +100,14 @@ class Queue:
         if urgent:
             return self._woken + self._interactive.before(who)
         return self._woken + len(self._interactive) + self._batch.before(who)
+
+    def freed(self, upstream: object, now_s: float) -> None:
+        """Asking all costs time: for upstreams that a reload or a canary may have added, seldom."""
+        if upstream not in self._wanted:
+            if now_s < self._others_from_s:
+                return
+            self._others_from_s = now_s + OTHERS_EVERY_S
+        self.wake()
 
     def wake(self) -> None:
         """The first that has a place now."""
@@ -136,7 +148,9 @@ class Queue:
         again: bool,
         seconds: float,
         fits: Fits,
+        upstreams: Collection[object],
     ) -> Waited:
+        self._wanted.update(upstreams)
         line = self._interactive if urgent else self._batch
         turn = Turn(fits)
         if again:
@@ -201,8 +215,8 @@ class Queues:
         if queue is not None:
             queue.wake()
 
-    def freed(self) -> None:
-        """An upstream has a place again."""
+    def freed(self, upstream: object) -> None:
+        """It has a place again."""
         if not self._queues:
             return
         now = time.monotonic()
@@ -211,7 +225,7 @@ class Queues:
             self.interval_s += RECENT * (interval_s - self.interval_s)
         self._freed_at = now
         for queue in list(self._queues.values()):
-            queue.wake()
+            queue.freed(upstream, now)
 
     def more_places(self, count: int) -> None:
         """An upstream has come."""
@@ -228,14 +242,23 @@ class Queues:
         again: bool,
         seconds: float,
         fits: Fits = _always,
+        upstreams: Collection[object] = (),
     ) -> Waited:
         """Until a place came free that it may take. Who was woken for nothing stands first `again`.
 
-        `fits`: whether there is one now; while there is none, others are woken.
+        `fits`: whether there is one now; while there is none, others are woken. `upstreams`: whose
+        place it waits for.
         """
         queue = self._queues.setdefault(name, Queue())
         try:
-            return await queue.wait(who, urgent=urgent, again=again, seconds=seconds, fits=fits)
+            return await queue.wait(
+                who,
+                urgent=urgent,
+                again=again,
+                seconds=seconds,
+                fits=fits,
+                upstreams=upstreams,
+            )
         finally:
             if queue.depth() == 0:
                 self._queues.pop(name, None)

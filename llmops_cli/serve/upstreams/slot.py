@@ -66,7 +66,7 @@ class UpstreamSlot:
         upstream.failures += outcome is Outcome.BAD
         if self._is_current():
             self._tell(upstream.breaker, outcome)
-        self._queues.freed()
+        self._queues.freed(upstream)
 
     def _is_current(self) -> bool:
         """What was asked before the breaker opened says no more to it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from llmops_cli.serve.upstreams.queues import Queues, Waited
+from llmops_cli.serve.upstreams.queues import OTHERS_EVERY_S, Queues, Waited
+
+PLACE = "an upstream"
 
 
 def test_places_go_to_interactive_requests_first_and_in_turn() -> None:
@@ -13,7 +15,9 @@ def test_places_go_to_interactive_requests_first_and_in_turn() -> None:
         served = []
 
         async def wait(name: str, *, urgent: bool) -> None:
-            ended = await queues.wait("m", "us", urgent=urgent, again=False, seconds=5.0)
+            ended = await queues.wait(
+                "m", "us", urgent=urgent, again=False, seconds=5.0, upstreams=[PLACE]
+            )
             if ended is Waited.WOKEN:
                 served.append(name)
 
@@ -23,7 +27,7 @@ def test_places_go_to_interactive_requests_first_and_in_turn() -> None:
             await asyncio.sleep(0)
         assert (queues.depth("m"), queues.total(), queues.depth("n")) == (3, 3, 0)
         for _ in waiting:
-            queues.freed()
+            queues.freed(PLACE)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         await asyncio.gather(*waiting)
@@ -39,15 +43,15 @@ def test_who_was_woken_for_nothing_stands_first_again() -> None:
         served = []
 
         async def wait(name: str, *, again: bool) -> None:
-            await queues.wait("m", "us", urgent=True, again=again, seconds=5.0)
+            await queues.wait("m", "us", urgent=True, again=again, seconds=5.0, upstreams=[PLACE])
             served.append(name)
 
         waiting = [asyncio.ensure_future(wait("new", again=False))]
         await asyncio.sleep(0)
         waiting.append(asyncio.ensure_future(wait("woken", again=True)))
         await asyncio.sleep(0)
-        queues.freed()
-        queues.freed()
+        queues.freed(PLACE)
+        queues.freed(PLACE)
         await asyncio.gather(*waiting)
         return served
 
@@ -57,7 +61,9 @@ def test_who_was_woken_for_nothing_stands_first_again() -> None:
 def test_who_has_waited_too_long_leaves_no_trace() -> None:
     async def go() -> tuple[Waited, int]:
         queues = Queues()
-        ended = await queues.wait("m", "us", urgent=True, again=False, seconds=0.001)
+        ended = await queues.wait(
+            "m", "us", urgent=True, again=False, seconds=0.001, upstreams=[PLACE]
+        )
         return ended, queues.total()
 
     assert asyncio.run(go()) == (Waited.LATE, 0)
@@ -67,7 +73,7 @@ async def standing(queues: Queues, *keys: str) -> list[asyncio.Task[Waited]]:
     """A request of each of these waits."""
     tasks = []
     for key in keys:
-        wait = queues.wait("m", key, urgent=True, again=False, seconds=5.0)
+        wait = queues.wait("m", key, urgent=True, again=False, seconds=5.0, upstreams=[PLACE])
         tasks.append(asyncio.create_task(wait))
         await asyncio.sleep(0)
     return tasks
@@ -80,7 +86,7 @@ def test_keys_come_in_turn_whatever_one_of_them_has_waiting() -> None:
         tasks = await standing(queues, *keys)
         served = []
         for _ in keys:
-            queues.freed()
+            queues.freed(PLACE)
             await asyncio.sleep(0.001)
             served += [
                 key
@@ -103,7 +109,7 @@ def test_the_key_with_most_gives_a_place_to_another_and_never_to_itself() -> Non
         tasks += await standing(queues, "new")
         for_one = queues.make_room("m", "one", urgent=True)
         for _ in tasks:
-            queues.freed()
+            queues.freed(PLACE)
         ended = await asyncio.gather(*tasks)
         return for_itself, for_new, for_one, [each.name for each in ended]
 
@@ -122,7 +128,7 @@ def test_what_one_more_would_wait_follows_from_its_turn() -> None:
         queues.interval_s = 1.0
         waits = [queues.expected_s("m", key, urgent=True) for key in ("many", "one", "new")]
         for _ in tasks:
-            queues.freed()
+            queues.freed(PLACE)
         await asyncio.gather(*tasks)
         return [round(each) for each in waits]
 
@@ -133,7 +139,7 @@ def test_who_leaves_in_its_turn_gives_it_on() -> None:
     async def go() -> str:
         queues = Queues()
         first, second = await standing(queues, "one", "two")
-        queues.freed()
+        queues.freed(PLACE)
         first.cancel()
         return (await second).name
 
@@ -146,14 +152,16 @@ def test_batch_gives_way_first_and_displaces_batch_alone() -> None:
         urgent = await standing(queues, "a", "a")
         assert not queues.make_room("m", "b", urgent=False)
         slow = [
-            asyncio.create_task(queues.wait("m", "a", urgent=False, again=False, seconds=5.0))
+            asyncio.create_task(
+                queues.wait("m", "a", urgent=False, again=False, seconds=5.0, upstreams=[PLACE])
+            )
             for _ in range(2)
         ]
         await asyncio.sleep(0)
         assert queues.make_room("m", "b", urgent=False)
         assert queues.make_room("m", "b", urgent=True)
         for _ in range(2):
-            queues.freed()
+            queues.freed(PLACE)
         ended = await asyncio.gather(*urgent, *slow)
         return [each.name for each in ended]
 
@@ -163,14 +171,14 @@ def test_batch_gives_way_first_and_displaces_batch_alone() -> None:
 def test_batch_that_is_woken_for_nothing_comes_behind_interactive_requests() -> None:
     async def go() -> list[bool]:
         queues = Queues()
-        batch = queues.wait("m", "us", urgent=False, again=True, seconds=5.0)
+        batch = queues.wait("m", "us", urgent=False, again=True, seconds=5.0, upstreams=[PLACE])
         waiting = asyncio.create_task(batch)
         await asyncio.sleep(0)
         (urgent,) = await standing(queues, "us")
-        queues.freed()
+        queues.freed(PLACE)
         await asyncio.sleep(0.001)
         done = [waiting.done(), urgent.done()]
-        queues.freed()
+        queues.freed(PLACE)
         await waiting
         return done
 
@@ -181,7 +189,7 @@ def test_who_takes_no_place_leaves_it_to_the_next() -> None:
     async def go() -> str:
         queues = Queues()
         first, second = await standing(queues, "one", "two")
-        queues.freed()
+        queues.freed(PLACE)
         assert await first is Waited.WOKEN
         queues.pass_on("m")
         return (await second).name
@@ -196,23 +204,65 @@ def test_who_has_no_place_keeps_nobody_waiting() -> None:
         queues = Queues()
         full = {"is": True}
         stuck = queues.wait(
-            "m", "one", urgent=True, again=False, seconds=5.0, fits=lambda: not full["is"]
+            "m",
+            "one",
+            urgent=True,
+            again=False,
+            seconds=5.0,
+            upstreams=[PLACE],
+            fits=lambda: not full["is"],
         )
         again = queues.wait(
-            "m", "one", urgent=True, again=True, seconds=5.0, fits=lambda: not full["is"]
+            "m",
+            "one",
+            urgent=True,
+            again=True,
+            seconds=5.0,
+            upstreams=[PLACE],
+            fits=lambda: not full["is"],
         )
         tasks = [asyncio.create_task(each) for each in (stuck, again)]
         await asyncio.sleep(0)
         has_claims_before = queues.has_claims("m")
         tasks += await standing(queues, "one")
         has_claims = queues.has_claims("m")
-        queues.freed()
+        queues.freed(PLACE)
         await asyncio.sleep(0.001)
         done = [task.done() for task in tasks]
         full["is"] = False
-        queues.freed()
-        queues.freed()
+        queues.freed(PLACE)
+        queues.freed(PLACE)
         await asyncio.gather(*tasks)
         return done, has_claims_before, has_claims
 
     assert asyncio.run(go()) == ([False, False, True], False, True)
+
+
+def test_places_of_other_upstreams_ask_those_who_wait_seldom_and_reach_them_still() -> None:
+    """All were asked whenever any upstream answered anybody: that held the loop."""
+    asked = 0
+
+    def fits() -> bool:
+        nonlocal asked
+        asked += 1
+        return is_added
+
+    is_added = False
+
+    async def go() -> Waited:
+        nonlocal is_added
+        queues = Queues()
+        wait = queues.wait(
+            "m", "us", urgent=True, again=False, seconds=5.0, fits=fits, upstreams=[PLACE]
+        )
+        waiting = asyncio.create_task(wait)
+        await asyncio.sleep(0)
+        for _ in range(100):
+            queues.freed("another")
+        is_added = True
+        await asyncio.sleep(OTHERS_EVERY_S)
+        queues.freed("another")
+        return await waiting
+
+    assert asyncio.run(go()) is Waited.WOKEN
+    assert asked < 10
