@@ -22,7 +22,8 @@ TESTS = re.compile(
     re.MULTILINE,
 )
 CODE = re.compile(
-    r"(?i:\b\w{0,30}(?:attack|payload|sample|case|phrase|pattern|block|bad|banned|deny|example|input|fixture)"
+    r"(?i:\b\w{0,30}"
+    r"(?:attack|payload|sample|case|phrase|pattern|block|bad|banned|deny|example|input|fixture)"
     r"\w{0,30})\s?[=:]\s?\["
     r"|\b(?:assert|expect)\w{0,40}!?\((?![\"'`])|\b(?:check|scan|detect|ask)\w{0,40}\("
     r"|\bassert (?:not )?[\w.]{1,80}\(|\bassert [^\n\"'“]{1,80}(?:==|\bin\b) ",

@@ -36,12 +36,6 @@ async def admit(
     urgent = asked.urgency is Urgency.INTERACTIVE
     waited = False
     woken = False
-
-    def fits() -> bool:
-        """Also where nobody is usable any more: then it waits in vain."""
-        usable = _usable(current(), asked)
-        return not usable or bool(_with_place(usable))
-
     try:
         while True:
             usable = _usable(candidates, asked)
@@ -51,10 +45,9 @@ async def admit(
             if free and (waited or not queues.has_claims(alias)):
                 woken = False
                 return _first_untried(free, tried)
-            expected_s = queues.expected_s(alias, asked.who, urgent=urgent)
             left_s = until - time.monotonic()
-            if left_s <= 0 or (asked.deadline and expected_s > left_s):
-                raise _overloaded("there is no place in time", expected_s)
+            expected_s = queues.expected_s(alias, asked.who, urgent=urgent)
+            _check_in_time(asked, expected_s=expected_s, left_s=left_s)
             is_full = not waited and queues.depth(alias) >= config.depth
             if is_full and not queues.make_room(alias, asked.who, urgent=urgent):
                 raise _overloaded("too many requests wait already", expected_s)
@@ -65,7 +58,7 @@ async def admit(
                 urgent=urgent,
                 again=waited,
                 seconds=left_s,
-                fits=fits,
+                fits=lambda: _may_go(current(), asked),
                 upstreams=[each.upstream for each in usable],
             )
             if ended is Waited.DISPLACED:
@@ -81,6 +74,12 @@ async def admit(
 def _usable(candidates: list[RoutingCandidate], asked: Asked) -> list[RoutingCandidate]:
     usable = [each for each in candidates if each.upstream.usable(asked.who)]
     return _willing(usable, asked.endpoint.target.path)
+
+
+def _may_go(candidates: list[RoutingCandidate], asked: Asked) -> bool:
+    """Where one has a place, and where none is usable any more: then it waits in vain."""
+    usable = _usable(candidates, asked)
+    return not usable or bool(_with_place(usable))
 
 
 def _is_ready(
@@ -99,6 +98,17 @@ def _patience_s(asked: Asked, config: QueueConfig) -> float:
     if left_s is None:
         return config.wait_s
     return min(left_s, config.wait_s)
+
+
+def _check_in_time(
+    asked: Asked,
+    *,
+    expected_s: float,
+    left_s: float,
+) -> None:
+    """Raises: Refusal."""
+    if left_s <= 0 or (asked.deadline and expected_s > left_s):
+        raise _overloaded("there is no place in time", expected_s)
 
 
 def _willing(usable: list[RoutingCandidate], path: str) -> list[RoutingCandidate]:
