@@ -129,7 +129,7 @@ def _target(
     name = f"{source.name}-{scheme}.gguf"
     if output is None:
         return quantized_dir(source) / name
-    if output.suffix == GGUF_ENDING:
+    if output.suffix.lower() == GGUF_ENDING:
         return output
     return output / name
 

@@ -57,7 +57,7 @@ def process_of(name: str, upstream: UpstreamConfig) -> EngineProcess:
         )
     engine = load_engine(engine_name)
     options = parse_options(engine_name, engine, upstream.engine_options())
-    reference = upstream.model or "demo"
+    reference = upstream.started_model
     path = place_of(reference, wants_gguf=engine.facts.formats == ("gguf",))
     spec = engine.server(
         Artifact(reference=reference, format=engine.facts.formats[0], path=path),

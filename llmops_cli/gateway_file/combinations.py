@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -60,18 +61,25 @@ def numbers_without_end(place: Place, value: object) -> Mistakes:
 
 
 def _of_one_name(upstreams: dict[str, UpstreamConfig]) -> Mistakes:
-    """Models of two folders that clients could not tell apart."""
-    first: dict[str, UpstreamConfig] = {}
+    """Two models that clients could not tell apart."""
+    first: dict[str, str] = {}
     for name, upstream in upstreams.items():
-        path = upstream.model
-        served = name_of_path(path) if path else None
-        if served is None:
+        if not upstream.engine:
             continue
-        other = first.setdefault(served, upstream).model
-        if other != path:
-            message = f"{path} and {other} would both be served as {served}, as if they were one"
+        model = upstream.started_model
+        served = name_of_path(model) or model
+        other = first.setdefault(served, model)
+        if _place_of(other) != _place_of(model):
+            message = f"{model} and {other} would both be served as {served}, as if they were one"
             hint = f"models: {{{served}: {{pool: [{name}]}}, ...}} gives each a name of its own"
             yield Mistake(("upstreams", name, "model"), message, hint)
+
+
+def _place_of(model: str) -> str:
+    """One for each spelling of a path."""
+    if name_of_path(model) is None:
+        return model
+    return str(Path(model).expanduser().resolve())
 
 
 def _in_upstream(upstream: UpstreamConfig) -> Mistakes:

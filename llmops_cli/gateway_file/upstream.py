@@ -209,6 +209,11 @@ class UpstreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     prompt_cache: bool = False
 
     @property
+    def started_model(self) -> str:
+        """What its engine serves."""
+        return self.model or "demo"
+
+    @property
     def is_anthropic(self) -> bool:
         return self.dialect == "anthropic"
 

@@ -113,7 +113,7 @@ def _engines(
     assert upstream.engine is not None
     target = EngineTarget(
         backend=upstream.engine,
-        model=upstream.model or "demo",
+        model=upstream.started_model,
         options=upstream.engine_options(),
     )
     return replicas(
@@ -133,7 +133,7 @@ def names_of_models(config: GatewayConfig) -> Iterator[str]:
         if upstream.engine is None:
             yield f"those of {name}"
         else:
-            model = upstream.model or "demo"
+            model = upstream.started_model
             yield model if name_of_path(model) is None else end_of(model)
 
 

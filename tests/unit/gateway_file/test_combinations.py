@@ -25,11 +25,15 @@ upstreams:
 models:
   a: {pool: [claude]}
 """
-TWO_FOLDERS = """\
-upstreams:
-  one: {engine: llamacpp, model: ./small}
-  two: {engine: llamacpp, model: ../small}
-"""
+
+
+def two_engines(one: str, two: str) -> str:
+    models = {"one": one, "two": two}
+    lines = [f"  {name}: {{engine: llamacpp, model: {model}}}" for name, model in models.items()]
+    return "\n".join(["upstreams:", *lines, ""])
+
+
+TWO_FOLDERS = two_engines("./small", "../small")
 SEMANTIC = "{semantic: {model: MODEL}}"
 
 
@@ -124,6 +128,8 @@ def one_with(field: str) -> str:
             "no model at ./nope",
         ),
         (TWO_FOLDERS, 3, "../small and ./small would both be served as small"),
+        (two_engines("small", "./small"), 3, "./small and small would both be served as small"),
+        (two_engines("~", "./demo"), 3, "./demo and demo would both be served as demo"),
         (one_with("replicas: 2"), 2, "replicas is for an engine"),
         (one_with("options: {a: 1}"), 2, "options is for an engine"),
         (CLAUDE + "  b: {pool: [claude], hybrid: {small: a}}\n", 5, "tells no logprobs"),
@@ -162,6 +168,7 @@ def test_it_is_told_with_its_line(text: str, line: int, said: str, tmp_path: Pat
     "text",
     [
         A + "    fallback: [b]\n  c: {pool: [one], fallback: [a, b]}\n",
+        two_engines("demo", "~"),
         A.replace("{pool: [two]}", "{pool: [two], fallback: [a]}") + "    fallback: [b]\n",
         A + f"cache: {semantic('b')}\n",
         A + "    canary: {use: [one, two]}\n",
