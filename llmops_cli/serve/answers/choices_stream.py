@@ -98,7 +98,8 @@ class ChoicesStream:
             self._held = b""
         if not piece.endswith(END):
             piece = self._hold_back(piece)
-        plain = 0 if self._guard is not None else self._plain_end(piece)
+        is_only_counted = self._guard is None and not self._done
+        plain = self._plain_end(piece) if is_only_counted else 0
         if plain == len(piece):
             shown = piece
         else:

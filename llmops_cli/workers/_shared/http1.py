@@ -82,6 +82,11 @@ class HttpConnection:
     def has_left(self) -> bool:
         return self._reader.at_eof()
 
+    @property
+    def has_begun(self) -> bool:
+        """An answer has, and has not ended."""
+        return self._state.our_state is h11.SEND_BODY
+
     async def read_request(self) -> HttpRequest:
         """Raises: ConnectionOver at the end, HttpError for what cannot be read."""
         if self._state.our_state is h11.DONE and self._state.their_state is h11.DONE:

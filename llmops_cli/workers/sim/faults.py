@@ -63,9 +63,11 @@ async def break_off(fault: str, connection: HttpConnection) -> bool:
     await connection.writer.drain()
     if fault == "stall":
         await asyncio.sleep(FOREVER_S)
-    if fault == "half":
+    if fault == "half" and connection.has_begun:
         await connection.end()
         return True
+    if fault == "half":
+        raise ConnectionAbortedError
     _reset(connection)
     raise ConnectionResetError
 

@@ -154,6 +154,13 @@ def test_a_stream_that_breaks_off_is_told() -> None:
         stream.finish()
 
 
+def test_words_behind_the_end_are_no_part_of_an_answer_in_whatever_read_they_come() -> None:
+    late = b'data: {"choices":[{"index":0,"delta":{"content":"late"}}]}\n\n'
+    for pieces in ([stream_of(["a"]) + late], [stream_of(["a"]), late]):
+        stream = chat_stream()
+        assert passed(stream, pieces) == stream_of(["a"])
+
+
 def test_a_whole_stream_is_kept_as_one_object() -> None:
     stream = chat_stream()
     passed(stream, [stream_of(["a", " b"])])
