@@ -241,10 +241,12 @@ def _count(value: AnyCount) -> int | None:
 
 def usage_of_whole(raw: bytes, endpoint: Endpoint) -> Usage:
     """Of an answer; what it does not tell of its own tokens is guessed."""
-    if len(raw) > LARGE_BYTES:
-        found = _usage_of_large(raw) or _usage_at_begin(raw[:TAIL_BYTES]) or Usage()
-    else:
-        found = _usage_of_large(raw) or usage_in(raw) or Usage()
+    found = _usage_of_large(raw)
+    if found is None and len(raw) > LARGE_BYTES:
+        found = _usage_at_begin(raw[:TAIL_BYTES])
+    if found is None and MARK in raw:  # rare, of a large one, and nearer to the truth than a guess
+        found = usage_in(raw)
+    found = found or Usage()
     if not found.tells_output:
         found.output_tokens = guessed_tokens(raw, endpoint)
     return found

@@ -362,6 +362,14 @@ def test_vectors_are_not_read_for_their_count(is_told: bool) -> None:
     assert (usage.input_tokens, usage.output_tokens) == (7 if is_told else 0, 0)
 
 
+def test_the_count_of_a_very_large_answer_is_found_between_its_parts_too() -> None:
+    choice = {"message": {"content": "word " * 900_000}}
+    counts = {"prompt_tokens": 10, "completion_tokens": 7}
+    body = json.dumps({"metadata": {"a": 1}, "usage": counts, "choices": [choice]}).encode()
+    found = usage_of_whole(body, CHAT)
+    assert (found.input_tokens, found.output_tokens) == (10, 7)
+
+
 @pytest.mark.parametrize(
     "form",
     [
