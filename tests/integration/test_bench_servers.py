@@ -328,7 +328,8 @@ def test_a_server_that_goes_while_many_requests_are_held_back(
     """Each of them fails the moment that it is sent."""
 
     def answer(_: Asked) -> Iterable[bytes]:
-        time.sleep(1.5)
+        if not server.hangs_up:  # connections that were made ahead are ended at once
+            time.sleep(1.5)
         server.hangs_up = True
         server.close()
         return [b""]
@@ -340,7 +341,7 @@ def test_a_server_that_goes_while_many_requests_are_held_back(
     run = cli("bench", "--url", server.url, *args)
     assert run.returncode == 4, run.stderr
     assert "the server is gone" in run.stderr
-    assert level_of(tmp_path / "run")["errors"] > 200  # of 3,000 on an idle machine
+    assert level_of(tmp_path / "run")["errors"] >= 114  # from which on a server is gone
 
 
 def test_a_level_of_the_default_ends_with_its_fiftieth_request(
