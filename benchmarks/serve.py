@@ -36,7 +36,12 @@ from benchmarks.bench_self import mock
 
 CHAT = {"model": "mock", "messages": [{"role": "user", "content": "word " * 64}], "max_tokens": 16}
 PACKAGES = ("litellm[proxy]", "fastapi", "httpx", "uvicorn", "uvloop", "httptools")
-NODE_PACKAGES = ("@portkey-ai/gateway@1.15.2",)
+PORTKEY = {
+    "private": True,
+    "dependencies": {"@portkey-ai/gateway": "1.15.2"},
+    "overrides": {"@hono/node-server": "1.13.8"},
+}
+"""With the newest node-server that it would take, each of its streams is a 500."""
 LOOPBACK = """
 import net from "node:net";
 const listen = net.Server.prototype.listen;
@@ -242,13 +247,14 @@ def portkey(work: Path, upstream: str, port: int) -> Peer:
     npm = shutil.which("npm")
     if node is None or npm is None:
         raise FileNotFoundError("node and npm are not installed")
-    folder = cache() / "bench-peers-node"
+    folder = cache() / "bench-peers-portkey"
     program = folder / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
     if not program.exists():
         print("installing Portkey's gateway", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text(json.dumps(PORTKEY))
         argv = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder)]
-        subprocess.run([*argv, *NODE_PACKAGES], check=True, capture_output=True)
+        subprocess.run(argv, check=True, capture_output=True)
     loopback = work / "loopback.mjs"
     loopback.write_text(LOOPBACK)
     return Peer(
