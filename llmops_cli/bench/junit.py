@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmops_cli.bench.report import BenchReport, Level, SloResult
+from llmops_cli.core.counted import counted
 from llmops_cli.show.junit import Case, junit_suite
 
 
@@ -23,7 +24,7 @@ def junit(report: BenchReport) -> str:
 
 def _validity(level: Level) -> Case:
     reasons = "; ".join(level.invalid_reasons)
-    errors = f"{level.errors} errors"
+    errors = counted(level.errors, "error")
     return Case(level.label, "valid", reasons, errors)
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from llmops_cli.bench.lines import Row
 from llmops_cli.bench.rows import PromptRow, Rows, SkippedRow
+from llmops_cli.core.counted import counted
 
 
 class Normalized(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class Spooled:
     def why_none(self) -> str | None:
         """Where nothing was left: what all rows were skipped for."""
         for reason, count in self._skipped_count.items():
-            return f"{count:,} rows were skipped: {reason}"
+            return f"{_skipped_rows(count)}: {reason}"
         return None
 
     def normalized(self, name: str) -> Normalized:
@@ -75,11 +76,12 @@ class Spooled:
             self._rewrite(sorts=bool(self._falls))
         if self._falls:
             notes.append(
-                f"{name}: its times fall {self._falls:,} times; requests are sent in order of time"
+                f"{name}: its times fall {counted(self._falls, 'time')}; "
+                "requests are sent in order of time"
             )
         for reason, count in self._skipped_count.items():
             (first,) = self._skipped[reason]
-            notes.append(f"{count:,} rows were skipped: {reason} (first: {first})")
+            notes.append(f"{_skipped_rows(count)}: {reason} (first: {first})")
         return Normalized(count=self.count, notes=tuple(notes))
 
     def _rewrite(self, *, sorts: bool) -> None:
@@ -101,3 +103,8 @@ class Spooled:
             numbers.sort(key=times_s.__getitem__)
         for number in numbers:
             yield rows[number]
+
+
+def _skipped_rows(count: int) -> str:
+    verb = "was" if count == 1 else "were"
+    return f"{counted(count, 'row')} {verb} skipped"

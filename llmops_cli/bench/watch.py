@@ -81,7 +81,7 @@ class LevelWatch:
             p95_ms = percentile(sorted(self._ttfts), 95)
             notes.append(f"TTFT p95 {p95_ms:,.0f} ms")
         if self._errors:
-            notes.append(f"{self._errors} errors ({self._last_error})")
+            notes.append(f"{counted(self._errors, 'error')} ({self._last_error})")
         eta = self._eta(at - self._start)
         if eta and total > done:
             notes.append(eta)

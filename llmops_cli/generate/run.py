@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.progress import Progress
 from llmops_cli.generate.asking import DEMO, Asker
 from llmops_cli.generate.journal import Journal
@@ -72,7 +73,7 @@ def generate(
     key = target_key(recipe.api_key_env, recipe.url)
     with claimed(output), _journal(plan, output, retry_errors=retry_errors) as journal:
         if journal.before.answered:
-            progress.say(f"{journal.before.answered:,} rows were answered before")
+            progress.say(f"answered before: {counted(journal.before.answered, 'row')}")
         concurrency = recipe.concurrency or (OF_URL if recipe.url else OF_ENGINE)
         with started(
             prepare_target(asked, progress=progress),

@@ -32,9 +32,15 @@ def near_path(path: Path, otherwise: str = "") -> str:
 
 
 def _likeness(name: str, other: str) -> float:
-    """From 0 to 1."""
+    """From 0 to 1; 0 for two numbers of one series, as `epoch-2` and `epoch-3`."""
+    if len(name) == len(other) and _lettered(name) == _lettered(other):
+        return 0
     stems = _ratio(Path(name).stem, Path(other).stem)
     return _ratio(name, other) if stems >= LIKE_STEMS else 0
+
+
+def _lettered(name: str) -> str:
+    return "".join("0" if letter.isdigit() else letter for letter in name)
 
 
 def _ratio(name: str, other: str) -> float:

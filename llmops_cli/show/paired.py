@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.significance import SURE, holm, paired_interval, sign_flip_p
 
@@ -222,7 +223,9 @@ def _warnings(
         lost = len((a.shares.keys() - b.shares.keys()) & run.digests.keys())
         if lost:
             alone[b.label] = lost
-    found += [f"{label}: {count} cases lost their verdict" for label, count in alone.items()]
+    found += [
+        f"{label}: {counted(count, 'case')} lost the verdict" for label, count in alone.items()
+    ]
     for one in (baseline, run):
         if one.stopped:
             found.append(f"{one.name} was stopped early: {one.stopped}")

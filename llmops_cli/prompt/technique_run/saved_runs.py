@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.prompt.technique_run.kept import OUTCOMES
 from llmops_cli.prompt.technique_run.outcome import QuestionOutcome
@@ -115,7 +116,9 @@ def _listed(report: PromptRunReport) -> dict[str, object]:
 def _figures(report: PromptRunReport) -> str:
     parts = []
     for name, result in report.techniques.items():
-        share = percent(result.lenient.share) if result.lenient else f"{result.answered} answers"
+        share = (
+            percent(result.lenient.share) if result.lenient else counted(result.answered, "answer")
+        )
         parts.append(f"{name} {share}")
     return ", ".join(parts)
 

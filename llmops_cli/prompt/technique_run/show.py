@@ -86,7 +86,7 @@ def _notes(report: PromptRunReport) -> list[str]:
             )
         notes += [f"{name}: failed {count} x {kind}" for kind, count in result.errors.items()]
     if report.stopped:
-        notes.append(f"stopped early: {report.stopped}; {report.calls} calls were sent")
+        notes.append(f"stopped early: {report.stopped}; {counted(report.calls, 'call')} sent")
     return notes
 
 

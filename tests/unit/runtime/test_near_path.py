@@ -52,7 +52,8 @@ def test_a_slip_is_told_with_what_was_meant(
 
 @pytest.mark.usefixtures("here")
 def test_what_is_like_nothing_keeps_the_hint_of_its_own() -> None:
-    for name in ("in.jsonl", "x", "elsewhere/team.yaml"):
+    Path("bench-20261130-0907").mkdir()
+    for name in ("in.jsonl", "x", "elsewhere/team.yaml", "bench-20261129-1806"):
         assert near_path(Path(name), "name a file") == "name a file"
     with pytest.raises(UsageError) as caught:
         gateway_path(Path("other.yaml"))
