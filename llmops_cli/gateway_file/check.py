@@ -9,12 +9,13 @@ from urllib.parse import SplitResult, urlsplit
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.engines import engine_names, load_engine, parse_options
-from llmops_cli.gateway_file.combinations import contradictions_in, pools_of
+from llmops_cli.gateway_file.combinations import contradictions_in
 from llmops_cli.gateway_file.config import CorsConfig, GatewayConfig, RedisConfig
 from llmops_cli.gateway_file.credentials import mistakes_in_form
 from llmops_cli.gateway_file.discovery import mistakes_in_discovery
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, Place, below, misspelt
-from llmops_cli.gateway_file.model import ModelConfig, Pool, upstream_of
+from llmops_cli.gateway_file.model import ModelConfig
+from llmops_cli.gateway_file.references import mistakes_in_references
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.gateway_file.url import MODEL_PLACE, bad_url, is_visible_ascii
 from llmops_cli.gateway_file.variables import has_variables
@@ -35,7 +36,7 @@ def mistakes_in(config: GatewayConfig) -> Mistakes:
         yield from below(place, mistakes)
     for name, model in config.models.items():
         place = ("models", name)
-        mistakes = _in_model(name, model, config)
+        mistakes = _in_model(name, model)
         yield from below(place, mistakes)
     if config.redis:
         mistakes = _in_redis(config.redis)
@@ -45,12 +46,7 @@ def mistakes_in(config: GatewayConfig) -> Mistakes:
         yield from below(("cors",), mistakes)
     yield from _in_networks(config.limits.trusted_proxies)
     yield from _in_openness(config)
-    for name in config.limits.models:
-        place = ("limits", "models", name)
-        yield from _unless_known(name, config, place)
-    if config.cache and config.cache.semantic:
-        place = ("cache", "semantic", "model")
-        yield from _unless_known(config.cache.semantic.model, config, place)
+    yield from mistakes_in_references(config)
     if config.traces is not None:
         yield from below(("traces",), _in_traces(config.traces))
     yield from contradictions_in(config)
@@ -136,11 +132,7 @@ def _refusal(engine: str, options: Mapping[str, str]) -> UsageError | None:
     return None
 
 
-def _in_model(
-    name: str,
-    model: ModelConfig,
-    config: GatewayConfig,
-) -> Mistakes:
+def _in_model(name: str, model: ModelConfig) -> Mistakes:
     if not _is_name(name):
         message = f"a model's name has 1 to {NAME_MOST} printable characters"
         yield Mistake((), message)
@@ -149,10 +141,9 @@ def _in_model(
         if not _is_name(adapter):
             message = f"an adapter's name has 1 to {NAME_MOST} printable characters"
             yield Mistake(("adapters", number), message)
-    for place, pool in pools_of(model).items():
-        mistakes = _in_pool(pool, config)
-        yield from below(place, mistakes)
-    yield from _in_other_models(name, model, config)
+    if name in model.fallback:
+        place = ("fallback", model.fallback.index(name))
+        yield Mistake(place, "a model cannot stand in for itself")
 
 
 def _is_name(name: str) -> bool:
@@ -169,52 +160,6 @@ def _in_sides(name: str, model: ModelConfig) -> Mistakes:
     if has_colours != has_live or has_colours == has_pool:
         message = f"model {name} needs a pool, or colours and which of them is live"
         yield Mistake((), message)
-    elif model.live and model.live not in model.colours:
-        yield misspelt(
-            ("live",),
-            "colour",
-            model.live,
-            model.colours,
-        )
-
-
-def _in_pool(pool: Pool, config: GatewayConfig) -> Mistakes:
-    known = config.upstreams
-    for number, member in enumerate(pool):
-        upstream = upstream_of(member)
-        if upstream not in known:
-            place = (number,)
-            yield misspelt(place, "upstream", upstream, known)
-
-
-def _in_other_models(
-    name: str,
-    model: ModelConfig,
-    config: GatewayConfig,
-) -> Mistakes:
-    """Those that stand in for this one, or answer first."""
-    for number, other in enumerate(model.fallback):
-        place: Place = ("fallback", number)
-        yield from _unless_known(other, config, place)
-        if other == name:
-            yield Mistake(place, "a model cannot stand in for itself")
-    if model.hybrid:
-        place = ("hybrid", "small")
-        yield from _unless_known(model.hybrid.small, config, place)
-    if model.cache and model.cache.semantic:
-        place = ("cache", "semantic", "model")
-        yield from _unless_known(model.cache.semantic.model, config, place)
-
-
-def _unless_known(
-    name: str,
-    config: GatewayConfig,
-    place: Place,
-) -> Mistakes:
-    """Without `models`, only the upstreams know which there are."""
-    known = config.models
-    if known and name not in known:
-        yield misspelt(place, "model", name, known)
 
 
 def _in_redis(redis: RedisConfig) -> Mistakes:

@@ -20,6 +20,7 @@ from llmops_cli.gateway_file.model import (
     SemanticConfig,
     upstream_of,
 )
+from llmops_cli.gateway_file.served import served_name
 from llmops_cli.gateway_file.upstream import Price, UpstreamConfig
 
 Member = tuple[str, str]
@@ -67,7 +68,7 @@ def _of_one_name(upstreams: dict[str, UpstreamConfig]) -> Mistakes:
         if not upstream.engine:
             continue
         model = upstream.started_model
-        served = name_of_path(model) or model
+        served = served_name(upstream)
         other = first.setdefault(served, model)
         if _place_of(other) != _place_of(model):
             message = f"{model} and {other} would both be served as {served}, as if they were one"

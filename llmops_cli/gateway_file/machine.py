@@ -5,15 +5,14 @@ from __future__ import annotations
 from itertools import chain
 from pathlib import Path
 
-from llmops_cli.core.errors import EnvironmentMissing, UsageError
-from llmops_cli.engines import engine_names, load_engine, parse_options
-from llmops_cli.engines.options import EngineOptions
+from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.gateway_file.combinations import pools_of
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.credentials import mistakes_in_values
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, below
 from llmops_cli.gateway_file.model import ModelConfig, PoolMember, upstream_of
 from llmops_cli.gateway_file.prices import public_price
+from llmops_cli.gateway_file.served import options_of
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 from llmops_cli.runtime.paths import at_home
 
@@ -54,7 +53,7 @@ def _in_engine(upstream: UpstreamConfig) -> Mistakes:
     hint = "a folder, a .gguf file, owner/name of the Hugging Face hub, or demo"
     if upstream.model is not None and not may_be_found(upstream.model):
         yield Mistake(("model",), f"no model at {upstream.model}", hint)
-    options = _options_of(upstream.engine, upstream)
+    options = options_of(upstream)
     if options is None:
         return
     for lora in options.lora:
@@ -64,16 +63,6 @@ def _in_engine(upstream: UpstreamConfig) -> Mistakes:
     guess = options.speculative
     if guess is not None and guess.path and not may_be_found(guess.path):
         yield Mistake(("options", "speculative"), f"no model at {guess.path}", hint)
-
-
-def _options_of(name: str, upstream: UpstreamConfig) -> EngineOptions | None:
-    """None for options that are wrong on any machine, which is said elsewhere."""
-    if name not in engine_names():
-        return None
-    try:
-        return parse_options(name, load_engine(name), upstream.engine_options())
-    except UsageError:
-        return None
 
 
 def _in_discovery(upstream: UpstreamConfig) -> Mistakes:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from llmops_cli.core.fields import Share
-from llmops_cli.gateway_file.quantities import AboveZero, Count, Percent, Seconds
+from llmops_cli.gateway_file.quantities import AboveZero, Count, KeyName, Percent, Seconds
 from llmops_cli.gateway_file.upstream import Capability
 
 AnswerBound = Literal["max_tokens", "max_completion_tokens"]
@@ -51,7 +51,7 @@ class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     urgency: UrgencyName | None = None
     private: bool | None = None
     needs: Capability | None = None
-    keys: list[str] = []
+    keys: list[KeyName] = []
 
 
 def _first_steps() -> list[int]:

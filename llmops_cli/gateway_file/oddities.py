@@ -10,6 +10,8 @@ from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.mistake import Mistake, Mistakes, below
 from llmops_cli.gateway_file.model import ModelConfig, RuleConfig, upstream_of
 from llmops_cli.gateway_file.reach import Binding, binding_of, may_see
+from llmops_cli.gateway_file.references import references_in
+from llmops_cli.gateway_file.served import adapters_of
 from llmops_cli.gateway_file.upstream import UpstreamConfig
 
 
@@ -53,6 +55,13 @@ def _in_upstreams(config: GatewayConfig) -> Mistakes:
     for name in config.upstreams:
         if name not in used:
             yield Mistake(("upstreams", name), "no model uses it")
+    asked = {reference.name for reference in references_in(config)}
+    for name, upstream in config.upstreams.items():
+        for adapter in adapters_of(upstream):
+            if adapter not in asked:
+                place = ("upstreams", name, "options", "lora")
+                message = f"no model has the adapter {adapter}, so nobody can ask for it"
+                yield Mistake(place, message, f"adapters: [{adapter}] at a model")
 
 
 def _used(config: GatewayConfig) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.machine import prompts_at
+from llmops_cli.gateway_file.served import names_for_clients
 from llmops_cli.prompt_file.library import read_library
 from llmops_cli.prompt_file.prompt import Prompt
 from llmops_cli.prompt_file.read import place_of
@@ -32,13 +33,8 @@ def prompts_of(config: GatewayConfig, beside: Path) -> Mapping[str, Prompt]:
 
 
 def _require_known_model(prompt: Prompt, config: GatewayConfig) -> None:
-    """Without `models`, only the upstreams know which there are."""
-    if prompt.model is None or not config.models or prompt.model in _names(config):
+    known = names_for_clients(config)
+    if prompt.model is None or known is None or prompt.model in known:
         return
-    wrong = unknown_name("model", prompt.model, _names(config))
+    wrong = unknown_name("model", prompt.model, known)
     raise UsageError(f"{place_of(prompt, 'model')}: {wrong.message}", hint=wrong.hint)
-
-
-def _names(config: GatewayConfig) -> set[str]:
-    adapters = [name for model in config.models.values() for name in model.adapters]
-    return {*config.models, *adapters}

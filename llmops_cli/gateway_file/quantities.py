@@ -23,3 +23,5 @@ Replicas = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Percent = Annotated[int, msgspec.Meta(ge=1, le=100)]
 AboveZero = Annotated[float, msgspec.Meta(gt=0)]
 TagName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+KeyName = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+"""A key of the gateway's, by its name or its id."""

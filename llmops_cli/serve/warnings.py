@@ -7,9 +7,11 @@ from pathlib import Path
 
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.gateway_file.document import read_document
-from llmops_cli.gateway_file.mistake import Mistake, misspelt
+from llmops_cli.gateway_file.mistake import Mistake, Place, misspelt
 from llmops_cli.gateway_file.oddities import oddities_in
 from llmops_cli.gateway_file.prompts import prompts_of
+from llmops_cli.gateway_file.references import Kind, references_in
+from llmops_cli.gateway_file.served import names_for_clients
 from llmops_cli.serve.accounts.key import Key
 from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.state import DATABASE, state_dir
@@ -21,7 +23,7 @@ def warnings_of(config: GatewayConfig, file: Path) -> list[str]:
     keys = keys_here()
     document = read_document(file)
     found = []
-    for mistake in (*oddities_in(config), *_in_rules(config, keys)):
+    for mistake in (*oddities_in(config), *_in_references(config, keys)):
         error = document.error(mistake)
         found.append(f"{error.message}; {error.hint}" if error.hint else error.message)
     at_keys = [*unknown_models(config, keys), *_at_keys_prompts(config, keys, file)]
@@ -36,27 +38,29 @@ def keys_here() -> list[Key]:
     return [key for key in KeyStore(folder).all() if key.revoked is None]
 
 
-def _in_rules(config: GatewayConfig, keys: Sequence[Key]) -> Iterator[Mistake]:
-    if not keys:
-        return
-    known = {name for key in keys for name in (key.name, key.id)}
+def _in_references(config: GatewayConfig, keys: Sequence[Key]) -> Iterator[Mistake]:
+    """Keys that may be made later, and tags that they may get."""
     names = {key.name for key in keys}
-    for model, settings in config.models.items():
-        for number, rule in enumerate(settings.rules):
-            for which, name in enumerate(rule.keys):
-                if name not in known:
-                    place = ("models", model, "rules", number, "keys", which)
-                    yield misspelt(place, "key", name, names)
+    known = names | {key.id for key in keys}
+    tags = {tag for key in keys for tag in key.tags}
+    for kind, name, place, _ in references_in(config):
+        if kind is Kind.KEY and name not in known:
+            yield _no_key(place, name, names)
+        elif kind is Kind.TAG and name not in tags:
+            yield Mistake(place, f"no key here has the tag {name}", f"--tag {name}=VALUE")
+
+
+def _no_key(place: Place, name: str, names: set[str]) -> Mistake:
+    if names:
+        return misspelt(place, "key", name, names)
+    return Mistake(place, f"there is no key {name} here yet", f"llmops keys create --name {name}")
 
 
 def unknown_models(config: GatewayConfig, keys: Sequence[Key]) -> Iterator[str]:
-    """Where the file names its models; without, upstreams say which there are."""
-    models = set(config.models)
-    for settings in config.models.values():
-        models |= set(settings.adapters)
+    models = names_for_clients(config)
     for key in keys:
         for model in key.models:
-            if models and model not in models:
+            if models is not None and model not in models:
                 yield f"key {key.name} may use {model}, which is no model of this file"
 
 

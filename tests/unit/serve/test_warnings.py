@@ -27,7 +27,9 @@ def test_names_that_are_not_there_are_told(tmp_path: Path, monkeypatch: pytest.M
     file = tmp_path / "gateway.yaml"
     file.write_text(TEXT)
     config = load_config(file)
-    assert warnings_of(config, file) == []
+    first, _, third = warnings_of(config, file)
+    assert first.endswith("keys.0: there is no key team here yet; llmops keys create --name team")
+    assert "no key gone" in third
     assert not (tmp_path / "state").exists(), "a check makes nothing"
     store = KeyStore(tmp_path / "state")
     store.create("team", models=["a", "lora", "old"])
@@ -51,3 +53,16 @@ def test_prompts_of_keys_that_are_not_there_are_told(
     KeyStore(tmp_path / "state").create("team", prompts=["support", "sales"])
     told = "key team may use sales, which is no prompt of this file"
     assert warnings_of(load_config(file), file) == [told]
+
+
+def test_models_of_keys_and_tags_are_looked_for_where_engines_say_which_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `models:`, what the file starts is all that there is."""
+    monkeypatch.setenv("LLMOPS_STATE_DIR", str(tmp_path / "state"))
+    file = tmp_path / "gateway.yaml"
+    file.write_text("upstreams: {one: {engine: llamacpp, model: demo}}\ntags: [team, tema]\n")
+    KeyStore(tmp_path / "state").create("me", models=["demo", "dmeo"], tags={"team": "search"})
+    tag, model = warnings_of(load_config(file), file)
+    assert tag == f"{file}:2: tags.1: no key here has the tag tema; --tag tema=VALUE"
+    assert model == "key me may use dmeo, which is no model of this file"
