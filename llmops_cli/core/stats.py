@@ -94,6 +94,7 @@ def share_interval(
 ) -> tuple[float, float]:
     """Wilson's interval of a proportion, 95 % unless told; (0, 1) without trials.
 
+    Of none it begins at 0 and of all it ends at 1, without what rounding leaves.
     Source: Wilson 1927.
     """
     if not total:
@@ -106,6 +107,6 @@ def share_interval(
     own_spread = share * (1 - share) / total
     spread = own_spread + square / (4 * total * total)
     half = z * math.sqrt(spread) / scale
-    low = max(0.0, middle - half)
-    high = min(1.0, middle + half)
+    low = max(0.0, middle - half) if hits > 0 else 0.0
+    high = min(1.0, middle + half) if hits < total else 1.0
     return low, high
