@@ -35,6 +35,7 @@ INPUT_TOKENS = "input_tokens"
 OUTPUT_TOKENS = "output_tokens"
 MORE = "more"
 LESS = "less"
+AS_MEASURED = "as measured"
 PAIRED_BY = "rows are paired by what they ask: messages, prompt or input"
 
 Interval = tuple[float, float]
@@ -46,7 +47,9 @@ class RowDifference(msgspec.Struct, frozen=True, kw_only=True):
 
     `answered` and `errors` (of one `kind`) are shares of the rows that both asked, and their
     difference is in points; others are means over rows that both answered, with the change as a
-    share of the baseline's. `p` is two-sided, `p_adjusted` Holm's over all measures.
+    share of the baseline's. `p` is two-sided, `p_adjusted` Holm's over all measures. Seconds have
+    neither these nor an interval: the rows of a run share a server and its moment, so that they
+    say nothing of how much a second run of the same would differ.
     """
 
     measure: str
@@ -55,10 +58,10 @@ class RowDifference(msgspec.Struct, frozen=True, kw_only=True):
     baseline: float
     run: float
     change: float
-    ci95: Interval
-    p: float
-    p_adjusted: float = 1.0
-    verdict: str = CANT_TELL
+    ci95: Interval | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    verdict: str = AS_MEASURED
 
     @property
     def is_share(self) -> bool:
@@ -94,8 +97,7 @@ def compare_rows(baseline: OpenedRun, run: OpenedRun, *, min_effect: float) -> R
         )
     answered = [pair for pair in asked if not (pair.before.error or pair.after.error)]
     found = [*_shares(asked), *_amounts(answered, _prices_of(baseline), _prices_of(run))]
-    adjusted = holm([each.p for each in found])
-    measures = [_judged(each, p, min_effect) for each, p in zip(found, adjusted, strict=True)]
+    measures = _judged_together(found, min_effect)
     return RowsComparison(
         baseline=baseline.name,
         run=run.name,
@@ -139,15 +141,10 @@ def _share(pairs: Sequence[_Pair], measure: str, kind: str) -> RowDifference:
 
 def _amounts(pairs: Sequence[_Pair], before: Prices, after: Prices) -> list[RowDifference]:
     """Of each measure that both have."""
-    timed = [
-        (pair.before.seconds, pair.after.seconds)
-        for pair in pairs
-        if pair.before.seconds is not None and pair.after.seconds is not None
-    ]
     tokens = [(pair.before.input_tokens, pair.after.input_tokens) for pair in pairs]
     answers = [(pair.before.output_tokens, pair.after.output_tokens) for pair in pairs]
     found = [
-        _amount(SECONDS, timed),
+        _seconds(pairs),
         _amount(INPUT_TOKENS, tokens),
         _amount(OUTPUT_TOKENS, answers),
     ]
@@ -159,6 +156,23 @@ def _amounts(pairs: Sequence[_Pair], before: Prices, after: Prices) -> list[RowD
 
 def _cost(record: RowRecord, prices: Prices) -> float:
     return prices.cost(record.input_tokens, record.output_tokens)
+
+
+def _seconds(pairs: Sequence[_Pair]) -> RowDifference | None:
+    """As they were measured; None where no row has them in both runs."""
+    timed = [
+        (pair.before.seconds, pair.after.seconds)
+        for pair in pairs
+        if pair.before.seconds is not None and pair.after.seconds is not None
+    ]
+    count = len(timed)
+    before = math.fsum(pair[0] for pair in timed) / max(1, count)
+    if before <= 0:
+        return None
+    after = math.fsum(pair[1] for pair in timed) / count
+    return RowDifference(
+        measure=SECONDS, rows=count, baseline=before, run=after, change=after / before - 1
+    )
 
 
 def _amount(measure: str, pairs: Sequence[tuple[float, float]]) -> RowDifference | None:
@@ -181,6 +195,16 @@ def _amount(measure: str, pairs: Sequence[tuple[float, float]]) -> RowDifference
         ci95=((mean - half) / before, (mean + half) / before),
         p=two_sided_p(mean, error, count - 1),
     )
+
+
+def _judged_together(found: Sequence[RowDifference], min_effect: float) -> list[RowDifference]:
+    """Each with its verdict, adjusted for all of those that get one."""
+    adjusted = iter(holm([each.p for each in found if each.p is not None]))
+    judged = []
+    for each in found:
+        is_tested = each.p is not None
+        judged.append(_judged(each, next(adjusted), min_effect) if is_tested else each)
+    return judged
 
 
 def _judged(each: RowDifference, p_adjusted: float, min_effect: float) -> RowDifference:

@@ -10,7 +10,7 @@ from llmops_cli.core.counted import counted
 from llmops_cli.generate.compare import COST, SECONDS, RowDifference, RowsComparison, compare_rows
 from llmops_cli.show.paired_tables import markdown_rows, p_words
 from llmops_cli.show.runs import Compared, OpenedRun
-from llmops_cli.show.tables import add_columns, cell
+from llmops_cli.show.tables import MISSING, add_columns, cell
 from llmops_cli.show.words import percent
 
 HEADS = ("", "rows", "before", "after", "change", "95 %", "p", "verdict")
@@ -44,15 +44,18 @@ def _title(found: RowsComparison) -> str:
 
 
 def _row(each: RowDifference) -> Sequence[str]:
-    low, high = each.ci95
+    interval = MISSING
+    if each.ci95 is not None:
+        low, high = each.ci95
+        interval = f"{low:+.1%} to {high:+.1%}"
     return [
         _name(each),
         f"{each.rows:,}",
         _value(each, each.baseline),
         _value(each, each.run),
         f"{each.change:+.1%}",
-        f"{low:+.1%} to {high:+.1%}",
-        p_words(each.p_adjusted),
+        interval,
+        MISSING if each.p_adjusted is None else p_words(each.p_adjusted),
         each.verdict,
     ]
 

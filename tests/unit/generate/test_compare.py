@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -32,13 +33,15 @@ def ran(
     rows: list[object] | None = None,
     refused: range = range(0),
     tokens: int = 10,
+    delay_s: float = 0.0,
     **fields: object,
 ) -> OpenedRun:
-    """A run of a model that refuses rows of these numbers."""
+    """A run of a model that refuses rows of these numbers, and takes so long for each."""
     folder.mkdir()
     source = write_rows(folder / "in.jsonl", ROWS if rows is None else rows)  # type: ignore[arg-type]
 
     def answer(number: int) -> object:
+        time.sleep(delay_s)
         said = json.loads(server.bodies[number])["messages"][-1]["content"]
         if int(said.split()[-1]) in refused:
             return 400, {"error": {"message": "no"}}
@@ -78,6 +81,18 @@ def test_a_run_that_answers_less_and_says_more_is_told_row_by_row(tmp_path: Path
     assert measure(found, "input_tokens").verdict == "can't tell"
     assert measure(found, "cost").change == pytest.approx(10 / 13)
     assert measure(found, "seconds").rows == 12
+
+
+def test_rows_of_one_run_do_not_tell_how_much_another_run_of_the_same_would_differ(
+    tmp_path: Path,
+) -> None:
+    quick = ran(tmp_path / "quick")
+    slow = ran(tmp_path / "slow", delay_s=0.01)
+    found = compared(quick, slow)
+    seconds = measure(found, "seconds")
+    assert seconds.run > seconds.baseline
+    assert (seconds.ci95, seconds.p, seconds.verdict) == (None, None, "as measured")
+    assert measure(found, "answered").p_adjusted == 1.0
 
 
 def test_the_gate_takes_a_baseline_and_its_own_conditions(tmp_path: Path) -> None:
