@@ -15,8 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEAD_MOST = 64 << 10
 TOO_MUCH = "the headers are too large"
 HEAD_END = b"\r\n\r\n"
-UPGRADES = b"pgrade:"
-UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
+OFFER = b"\r\nupgrade:"
+UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n)", re.IGNORECASE)
 SLACK_S = 0.002
 """A loop's clock may be a millisecond behind its timers."""
 ON_DISCONNECT = "llmops.on_disconnect"
@@ -57,7 +57,23 @@ def _without_upgrade(data: bytes) -> bytes:
     follows for that protocol.
     """
     head, end, rest = data.partition(HEAD_END)
-    return UPGRADE.sub(b"", head) + end + rest
+    return UPGRADE.sub(b"", head + end) + rest
+
+
+def _begin_of_offer(data: bytes) -> int:
+    """Where in a part of a head its last line begins, if it may be such an offer; else its end.
+
+    Line ends at its end are held too: nobody knows yet what follows them.
+    """
+    end = len(data)
+    if HEAD_END in data:
+        return end
+    line_ends = len(data.rstrip(b"\r\n"))
+    begin = data.rfind(b"\r\n", 0, line_ends)
+    if begin < 0:
+        return line_ends
+    line = data[begin:].lower()
+    return begin if line.startswith(OFFER) or OFFER.startswith(line) else line_ends
 
 
 class CoalescingTransport:
@@ -114,6 +130,7 @@ class TimedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._raw_bytes = 0
+        self._held = b""
         self._heading = True
         self._timer: asyncio.TimerHandle | None = None
         self._idle_by = 0.0
@@ -126,8 +143,10 @@ class TimedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Most requests come whole, and need no timer."""
-        if UPGRADES in data and not self._is_amid_body():
-            data = _without_upgrade(data)
+        if not self._is_amid_body():
+            data = self._without_offers(data)
+            if not data:
+                return
         super().data_received(data)
         if self._heading:
             if self.transport.is_closing():
@@ -140,6 +159,20 @@ class TimedProtocol(HttpToolsProtocol):
                 self.send_400_response("")
         elif self._timer is None and self.cycle is not None and self.cycle.more_body:
             self._timer = self.loop.call_later(self.body_s, self._too_slow)
+
+    def _without_offers(self, data: bytes) -> bytes:
+        """A line that may become an offer waits for the rest of it."""
+        data = self._held + data
+        self._held = b""
+        if UPGRADE.search(data) is not None:
+            data = _without_upgrade(data)
+        end = _begin_of_offer(data)
+        if len(data) - end > HEAD_MOST:
+            self._head_bytes = len(data)
+            self.send_400_response("")
+            return b""
+        self._held = data[end:]
+        return data[:end]
 
     def _is_amid_body(self) -> bool:
         return not self._heading and self.cycle is not None and bool(self.cycle.more_body)

@@ -102,3 +102,62 @@ def test_a_connection_that_is_lost_leaves_no_timer() -> None:
         assert protocol.timeout_keep_alive_task is None
 
     asyncio.run(go())
+
+
+TEXT = b"\r\n\r\nupgrade: of the text\r\n\r\n"
+OFFERING = (
+    b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nuPGRADE: h2c\r\n"
+    b"Content-Length: %d\r\nUpgraded: yes\r\n\r\n%b" % (len(TEXT), TEXT)
+)
+
+
+async def heard(pieces: list[bytes]) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """Bodies and headers of the requests that an application gets."""
+    found = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+        is_whole = False
+        while not is_whole:
+            message = await receive()
+            body += message.get("body", b"")
+            is_whole = not message.get("more_body")
+        found.append((body, dict(scope["headers"])))
+        headers = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    config = uvicorn.Config(app, lifespan="off", log_level="error")
+    config.load()
+    protocol = TimedProtocol(config, ServerState(), {}, asyncio.get_running_loop())
+    client = Client()
+    protocol.connection_made(client)  # type: ignore[arg-type]
+    for piece in pieces:
+        protocol.data_received(piece)
+    async with asyncio.timeout(5):
+        await until_answered(client, 2)
+    protocol.connection_lost(None)
+    return found
+
+
+def test_an_offer_of_another_protocol_is_seen_however_its_lines_are_cut() -> None:
+    """The body behind one that was not seen was lost, as bytes of the other protocol."""
+    every = [bytes([byte]) for byte in OFFERING]
+    cuts = [[OFFERING[:at], OFFERING[at:]] for at in range(1, len(OFFERING))]
+    for pieces in [every, *cuts]:
+        (body, headers), (again, _) = asyncio.run(heard([*pieces, OFFERING]))
+        assert (body, again) == (TEXT, TEXT), pieces
+        assert b"upgrade" not in headers
+        assert headers[b"connection"] == b"Upgrade"
+        assert headers[b"upgraded"] == b"yes"
+
+
+def test_an_offer_without_an_end_is_refused() -> None:
+    async def go() -> None:
+        protocol, client = await connected(0.0)
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: ")
+        for _ in range(70):
+            protocol.data_received(b"x" * 1024)
+        assert client.closed_at
+
+    asyncio.run(go())
