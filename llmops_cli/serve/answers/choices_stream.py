@@ -18,6 +18,7 @@ from llmops_cli.serve.answers.dialects.sse import (
     data_of,
     list_of_objects,
 )
+from llmops_cli.serve.answers.endings import Endings
 from llmops_cli.serve.answers.stream_guard import StreamGuard
 from llmops_cli.serve.answers.usage import UsageEvents, has_words, tokens_of_events, usage_in
 from llmops_cli.serve.context import GuardVerdict, Usage
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 NAMED_ERROR = re.compile(rb"^event: ?error$", re.MULTILINE)
 EVENT_MOST = 8 << 20
-FINISHED = re.compile(rb'"finish_reason": ?"[^"]')
 KEPT_MOST = 8 << 20
 """Of the events of an answer that may be given again: forty thousand tokens, mostly."""
 
@@ -45,7 +45,7 @@ _decode_objects = msgspec.json.Decoder(list[_Object]).decode
 
 
 class ChoicesStream:
-    """Without a guard its bytes are not touched."""
+    """Without a guard its bytes are not touched. `count`: of the choices that were asked for."""
 
     def __init__(
         self,
@@ -53,10 +53,12 @@ class ChoicesStream:
         form: ChoiceFormat,
         guard: Guard | None,
         *,
+        count: int = 1,
         hides_usage: bool = False,
         keeps: bool = False,
     ) -> None:
         self.usage = Usage()
+        self._endings = Endings(count)
         self._form = form
         self._guard = None if guard is None else StreamGuard(guard, route, form)
         self._hides_usage = hides_usage
@@ -98,6 +100,7 @@ class ChoicesStream:
             self._held = b""
         if not piece.endswith(END):
             piece = self._hold_back(piece)
+        self._endings.feed(piece)
         is_only_counted = self._guard is None and not self._done
         plain = self._plain_end(piece) if is_only_counted else 0
         if plain == len(piece):
@@ -232,7 +235,7 @@ class ChoicesStream:
 
     def _has_ended(self) -> bool:
         """Some servers end without saying so; a reason to finish is an end too."""
-        return FINISHED.search(self._last) is not None
+        return self._endings.are_all(self._last)
 
     def estimate(self) -> None:
         """An upstream that did not count: what it said stands for tokens."""

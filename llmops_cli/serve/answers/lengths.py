@@ -107,6 +107,13 @@ def answers_of(asked: Asked) -> int:
     return found
 
 
+def choices_of(asked: Asked) -> int:
+    """How many of those answers come back."""
+    has_copies = "n" in asked.endpoint.target.fields
+    copies = asked.body.n if has_copies else None
+    return max(1, asked.reading().prompts) * (1 if copies is None else copies)
+
+
 def _bounded(request: AdmittedRequest, each: int | None, count: int) -> int:
     """One answer's tokens, where they count. What a body does not bound is bounded by us.
 

@@ -67,15 +67,17 @@ def stream_reader(
     endpoint: Endpoint,
     guard: Guard | None,
     *,
+    count: int = 1,
     hides_usage: bool,
     keeps: bool,
 ) -> StreamReader:
-    """`hides_usage`: the client did not ask for the count that we did ask for."""
+    """`count`: of choices. `hides_usage`: the client did not ask for the count that we asked for."""
     if endpoint.choices is not None:
         return ChoicesStream(
             endpoint.path,
             endpoint.choices,
             guard,
+            count=count,
             hides_usage=hides_usage,
             keeps=keeps,
         )

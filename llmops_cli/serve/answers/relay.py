@@ -8,6 +8,7 @@ from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.charge import charge
 from llmops_cli.serve.answers.dialects.unsent import headers_of
 from llmops_cli.serve.answers.late_events import error_events
+from llmops_cli.serve.answers.lengths import choices_of
 from llmops_cli.serve.answers.readers import StreamReader, stream_reader
 from llmops_cli.serve.answers.replay import give
 from llmops_cli.serve.answers.usage import usage_of_whole
@@ -169,6 +170,7 @@ class Relay:
         reader = stream_reader(
             request.target,
             request.guard,
+            count=choices_of(request.asked),
             hides_usage=not body.wants_usage and not request.dialect.wants_usage,
             keeps=keeps,
         )

@@ -16,7 +16,7 @@ from llmops_cli.serve.answers.dialects.chat import ChatChoices
 from llmops_cli.serve.answers.dialects.choices import assembled, spelt
 from llmops_cli.serve.answers.whole_guard import guarded_answer
 from llmops_cli.serve.endpoints import CHAT
-from llmops_cli.serve.upstreams.errors import MalformedAnswer, UpstreamError
+from llmops_cli.serve.upstreams.errors import EndedEarly, MalformedAnswer, UpstreamError
 from tests.unit.serve.streams import cut, places, stream_of, text_in, words
 
 
@@ -297,3 +297,37 @@ def test_signed_thoughts_pass_a_guard_whole_or_not_at_all(
         assert json.loads(guarded) == whole
     if blocks == [THOUGHT, CARD]:
         assert json.loads(guarded)["choices"][0]["message"] == {"content": "a"}
+
+
+def ending(index: int, *, text: str = "x") -> list[bytes]:
+    """A choice that says a word and then why it ended."""
+    pieces = [
+        {"index": index, "delta": {"content": text}, "finish_reason": None},
+        {"index": index, "delta": {}, "finish_reason": "stop"},
+    ]
+    return [f"data: {json.dumps({'choices': [piece]})}\n\n".encode() for piece in pieces]
+
+
+@pytest.mark.parametrize("guard", [None, Guard()])
+@pytest.mark.parametrize(
+    ("events", "is_whole"),
+    [
+        ([*ending(0), *ending(1)], True),
+        ([*ending(1), *ending(0)], True),
+        (ending(0), False),
+        ([*ending(0), ending(0)[1]], False),
+        ([ending(1)[0], *ending(0)], False),
+        ([*ending(0), ending(1, text='"finish_reason": "stop"')[0]], False),
+        ([*ending(0), b"data: [DONE]\n\n"], True),  # the upstream says that this is all
+    ],
+)
+def test_a_stream_of_two_choices_is_whole_when_both_have_ended(
+    guard: Guard | None, events: list[bytes], is_whole: bool
+) -> None:
+    for pieces in (events, [b"".join(events)]):
+        stream = ChoicesStream(CHAT.path, ChatChoices(), guard, count=2)
+        if is_whole:
+            passed(stream, pieces)
+        else:
+            with pytest.raises(EndedEarly):
+                passed(stream, pieces)
