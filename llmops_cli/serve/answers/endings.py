@@ -1,4 +1,4 @@
-"""Which choices of a stream have told why they ended: a stream without its own end is whole by that."""
+"""Which choices of a stream have ended: one that does not say its own end is whole by that."""
 
 from __future__ import annotations
 

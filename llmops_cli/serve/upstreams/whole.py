@@ -12,7 +12,11 @@ from llmops_cli.serve.upstreams.errors import MalformedAnswer
 from llmops_cli.serve.upstreams.first_words import FLAT_ERROR, error_in
 
 LARGE_BYTES = 4 << 20
-"""What is larger is not read whole, which takes 1 to 2 ms a MB: an error is never so long."""
+"""What is larger is not read whole, which takes 1 to 2 ms a MB: an error is never so long.
+
+Its brackets are not followed either. What breaks in the middle of a vector or an image, a gap or
+bytes of another place, leaves them as they are; its length is held by the connection.
+"""
 CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\{')
 NULL = b"null"
 EDGE_BYTES = 1024
