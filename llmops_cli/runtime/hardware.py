@@ -133,6 +133,18 @@ for name in sys.argv[1:]:
         pass
 print(json.dumps(found))
 """
+_ASK_BUILDS = """
+import hashlib, json, sys
+from importlib import metadata
+found = {}
+for name in sys.argv[1:]:
+    try:
+        files = metadata.distribution(name).read_text("RECORD") or ""
+    except metadata.PackageNotFoundError:
+        continue
+    found[name] = hashlib.sha256(files.encode()).hexdigest()
+print(json.dumps(found))
+"""
 
 
 def versions_in(python: str, packages: Sequence[str] = ()) -> dict[str, str]:
@@ -142,20 +154,35 @@ def versions_in(python: str, packages: Sequence[str] = ()) -> dict[str, str]:
     """
     if python == sys.executable:
         return installed_versions(packages)
+    found = _asked(python, _ASK_VERSIONS, *TOOLKIT_PACKAGES, *packages)
+    if not found:
+        return {}
+    with suppress(metadata.PackageNotFoundError):
+        found["llmops-cli"] = metadata.version("llmops-cli")
+    return found
+
+
+def builds_in(python: str, packages: Sequence[str]) -> dict[str, str]:
+    """A digest of what pip installed of each package, which is a list of files with digests.
+
+    A library that was compiled anew, for a GPU or with another BLAS, has the version that it had.
+    """
+    return _asked(python, _ASK_BUILDS, *packages)
+
+
+def _asked(python: str, program: str, *names: str) -> dict[str, str]:
+    """What a small program says of these packages; empty if the interpreter does not answer."""
     try:
         run = subprocess.run(
-            [python, "-c", _ASK_VERSIONS, *TOOLKIT_PACKAGES, *packages],
+            [python, "-c", program, *names],
             capture_output=True,
             text=True,
             timeout=60,
             check=True,
         )
-        found = dict(json.loads(run.stdout))
+        return dict(json.loads(run.stdout))
     except (OSError, subprocess.SubprocessError, ValueError):
         return {}
-    with suppress(metadata.PackageNotFoundError):
-        found["llmops-cli"] = metadata.version("llmops-cli")
-    return found
 
 
 def git_state(folder: Path) -> dict[str, object] | None:

@@ -20,14 +20,40 @@ MACHINE_FACTS = (
     "ram_bytes",
     "gpus",
 )
+STEERING = (
+    "ATEN_",
+    "CT2_",
+    "CUBLAS_",
+    "CUDA_",
+    "DNNL_",
+    "GGML_",
+    "GOMP_",
+    "HIP_",
+    "KMP_",
+    "LD_",
+    "LLAMA_",
+    "MALLOC_",
+    "MKL_",
+    "NCCL_",
+    "NVIDIA_",
+    "OMP_",
+    "ONEDNN_",
+    "OPENBLAS_",
+    "PYTORCH_",
+    "ROCR_",
+    "TORCH",
+    "TRITON_",
+    "VLLM_",
+)
+"""How the variables begin by which a user chooses devices, threads and kernels for a library."""
 
 
 def measurement_key(target: PreparedTarget, *asked: object) -> str | None:
     """Of a measurement of an engine that we start, by all that answered.
 
-    That is: model, adapters, options, the engine and its versions, the code of its server, how it
-    is started, this machine, and what was `asked`. None for a server that somebody else runs:
-    nobody knows what answers there tomorrow.
+    That is: model, adapters, options, engine, its versions and builds, the code of its server,
+    how it is started and steered, this machine, and what was `asked`. None for a server that
+    somebody else runs: nobody knows what answers there tomorrow.
     """
     if target.is_remote:
         return None
@@ -38,7 +64,9 @@ def measurement_key(target: PreparedTarget, *asked: object) -> str | None:
         msgspec.to_builtins(target.options),
         target.target.backend,
         target.versions(),
+        target.builds(),
         _started(target, spec),
+        _steered(),
         _machine(),
         *asked,
         program=_program(spec),
@@ -61,6 +89,11 @@ def _started(target: PreparedTarget, spec: ServerSpec) -> dict[str, object]:
     files = [Path(word) for word in words if os.sep in word]
     contents = [file for file in files if file.is_file()]
     return {"argv": words, "env": dict(spec.env), "files": contents}
+
+
+def _steered() -> dict[str, str]:
+    """What the environment tells the libraries below an engine, which we start with it."""
+    return {name: os.environ[name] for name in os.environ if name.startswith(STEERING)}
 
 
 def _machine() -> dict[str, object]:

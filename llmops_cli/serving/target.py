@@ -18,7 +18,7 @@ from llmops_cli.models.find import require_reference
 from llmops_cli.models.prepare import for_engine, with_parts
 from llmops_cli.runtime.digests import digest_path
 from llmops_cli.runtime.env import ensure_env, find_env
-from llmops_cli.runtime.hardware import versions_in
+from llmops_cli.runtime.hardware import builds_in, versions_in
 from llmops_cli.serving.cpu_needs import require_cpu
 
 REMOTE = "remote"
@@ -82,10 +82,15 @@ class PreparedTarget:
 
     def versions(self) -> dict[str, str]:
         """Of the engine's packages, in its Python."""
-        python = sys.executable
-        if self.env is not None:
-            python = self.env.python
-        return versions_in(python, self.facts.packages)
+        return versions_in(self._python, self.facts.packages)
+
+    def builds(self) -> dict[str, str]:
+        """A digest of what is installed of each of them."""
+        return builds_in(self._python, self.facts.packages)
+
+    @property
+    def _python(self) -> str:
+        return sys.executable if self.env is None else self.env.python
 
     def digests(self) -> dict[str, str]:
         """Of the model, its adapters and its draft model."""

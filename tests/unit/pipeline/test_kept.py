@@ -116,6 +116,50 @@ def test_an_engine_that_starts_something_else_has_another_key(tmp_path: Path) ->
     assert key_of("--fast") != first
 
 
+@pytest.mark.parametrize(
+    "variable", ["CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "VLLM_ATTENTION_BACKEND", "LD_PRELOAD"]
+)
+def test_an_engine_that_is_steered_otherwise_has_another_key(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """An engine has the variables of whoever starts it."""
+    monkeypatch.delenv(variable, raising=False)
+    before = measurement_key(sim(), "load")
+    monkeypatch.setenv("EDITOR", "another")
+    assert measurement_key(sim(), "load") == before
+    monkeypatch.setenv(variable, "")
+    assert measurement_key(sim(), "load") != before
+
+
+class Packaged(Scripted):
+    """An engine of a library that may be compiled in several ways."""
+
+    facts = EngineFacts(packages=("compiled",))
+
+
+def test_a_library_that_was_compiled_anew_has_another_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by CMAKE_ARGS="-DGGML_CUDA=on" pip install --force-reinstall: the version stays."""
+    installed = tmp_path / "compiled-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Name: compiled\nVersion: 1.0\n")
+    record = installed / "RECORD"
+    record.write_text("compiled/lib.so,sha256=one,100\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    target = PreparedTarget(
+        EngineTarget(backend="x"),
+        engine=Packaged("python"),
+        options=EngineOptions(),
+        env=None,
+        artifact=Artifact(reference="m", format="none"),
+    )
+    before = measurement_key(target, "load")
+    assert measurement_key(target, "load") == before
+    record.write_text("compiled/lib.so,sha256=two,100\n")
+    assert measurement_key(target, "load") != before
+
+
 def test_a_server_that_somebody_else_runs_is_never_answered_from_a_cache() -> None:
     assert measurement_key(remote("http://127.0.0.1:9"), "load") is None
     kept = Kept(None, Silent())
