@@ -71,7 +71,7 @@ def stream_reader(
     hides_usage: bool,
     keeps: bool,
 ) -> StreamReader:
-    """`count`: of choices. `hides_usage`: the client did not ask for the count of tokens, we did."""
+    """`count`: of choices. `hides_usage`: we asked for the count of tokens, and not the client."""
     if endpoint.choices is not None:
         return ChoicesStream(
             endpoint.path,
