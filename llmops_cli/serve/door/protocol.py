@@ -200,10 +200,16 @@ class TimedProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """uvicorn's, without a second call for each header."""
+        """uvicorn's, without a second call for each header.
+
+        What comes behind a body (trailers) is none: it was not there when a proxy in front added
+        its own headers, and only of a request that comes in one piece would it be read.
+        """
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > HEAD_MOST:
             raise ValueError(TOO_MUCH)
+        if not self._heading:
+            return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True

@@ -161,3 +161,17 @@ def test_an_offer_without_an_end_is_refused() -> None:
         assert client.closed_at
 
     asyncio.run(go())
+
+
+TRAILING = (
+    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n"
+    b"2\r\nHi\r\n0\r\nX-Forwarded-For: 1.1.1.1\r\nAuthorization: Bearer x\r\n\r\n"
+)
+
+
+def test_what_stands_behind_a_body_is_no_header() -> None:
+    """A client could say there whose its address is, behind the line of its proxy."""
+    for body, headers in asyncio.run(heard([TRAILING, TRAILING])):
+        assert body == b"Hi"
+        assert headers[b"x-forwarded-for"] == b"9.9.9.9"
+        assert b"authorization" not in headers
