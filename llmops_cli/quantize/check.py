@@ -61,13 +61,15 @@ class ServedCheck:
     def base_accuracy(self, variants: Sequence[Variant]) -> dict[str, Scores]:
         """What the evaluators find for the model that these are made from, once for each server.
 
-        GGUF files alone are held against theirs of 16 bits, by the engine that serves them.
+        GGUF files alone are held against theirs of 16 bits, by the engine that serves them, once
+        that file was compared with the original.
         """
-        plan = None
-        if self._evaluators:
-            source = self._makers.base_file(variants) or self._source
-            plan = serving_plan(source, progress=self._progress)
+        if not self._evaluators:
+            return {}
+        source = self._makers.base_file(variants) or self._source
+        plan = serving_plan(source, progress=self._progress)
         if plan is None:
+            self._progress.warn(f"the base was not evaluated: no engine here takes {source.format}")
             return {}
         path = self._folder / f".base-{short(plan.key())}.json"
         found = read_state(path, dict[str, Scores], progress=self._progress) or {}

@@ -22,7 +22,7 @@ from llmops_cli.models.convert import (
 from llmops_cli.models.gguf.parts import GgufModel
 from llmops_cli.models.notices import Notice
 from llmops_cli.models.provenance import Made, kept_model, record_beside, write_provenance
-from llmops_cli.models.truth import FaultKind, with_fault
+from llmops_cli.models.truth import FaultKind, Outcome, with_fault
 from llmops_cli.quantize.first_file import all_lossy_types, first_file, lossy_types_of
 from llmops_cli.quantize.gguf import is_mix
 from llmops_cli.quantize.imatrix import ImportanceMatrix
@@ -80,11 +80,13 @@ class GgufMaker:
         return self._path_of(variant.scheme)
 
     def base_file(self) -> Artifact | None:
-        """What all are made from; None where it is no longer there."""
+        """What all are made from, where its answers are known to be the original's; else None."""
         if self._first is not None:
             return self._source
         kept = self._load(BASE_SCHEME)
-        if kept is None:
+        if kept is None or kept.check is None:
+            return None
+        if not kept.check.is_settled or kept.check.outcome is not Outcome.PASSED:
             return None
         path = self._base_path()
         return Artifact(

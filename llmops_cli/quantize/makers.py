@@ -58,7 +58,10 @@ class Makers:
         return maker.text_digest
 
     def base_file(self, variants: Sequence[Variant]) -> Artifact | None:
-        """The GGUF file that all of these are made from; None if one of them is no GGUF file."""
+        """The GGUF file that all of these are made from, if it was compared with the original.
+
+        None if one of them is no GGUF file.
+        """
         if self._gguf is None or any(variant.method != GGUF for variant in variants):
             return None
         return self._gguf.base_file()

@@ -240,4 +240,57 @@ TOKENIZERS = {
     "model-alone-collapsed": Case(
         tokenizer=t.trained(remove_extra_whitespaces=True), refused="remove_extra_whitespaces"
     ),
+    "class-with-nfc": Case(
+        tokenizer=t.written(t.byte_level(""), tokenizer_class="GPTNeoXTokenizerFast"),
+        notices=("NFC",),
+        other_texts=(DECOMPOSED,),
+    ),
+    "class-of-another-kind": Case(
+        tokenizer=t.written(t.byte_level(""), tokenizer_class="RobertaTokenizerFast"),
+        refused="makes a RobertaTokenizer",
+    ),
+    "class-cuts-otherwise": Case(
+        "Qwen3",
+        {},
+        t.written(t.byte_level(t.LLAMA3), tokenizer_class="Qwen2Tokenizer"),
+        notices=("NFC",),
+        other_texts=(DECOMPOSED,),
+    ),
+    "class-of-gemma": Case(
+        tokenizer=t.written(
+            t.byte_fallback, t.metaspace("always"), tokenizer_class="GemmaTokenizerFast"
+        ),
+    ),
+    "class-of-llama-in-qwen3": Case(
+        "Qwen3",
+        {},
+        t.written(t.byte_fallback, **FULL_LLAMA),
+        notices=("begins with a space",),
+        other_texts=(LEADING, ONLY_SPACES, WITH_SPECIAL),
+    ),
+    "class-of-code-llama-alone": Case(
+        tokenizer=t.written(t.byte_level(), tokenizer_class="CodeLlamaTokenizer"),
+        refused="makes a CodeLlamaTokenizer",
+    ),
+    "named-piece": Case(
+        config={"vocab_size": 520},
+        tokenizer=t.written(t.byte_level(), image_token="the", pad_token="ing"),
+    ),
+    "named-image": Case(
+        config={"vocab_size": 520}, tokenizer=t.written(t.byte_level(), image_token="<tool>")
+    ),
+    "split-special": Case(
+        tokenizer=t.written(t.byte_level(), split_special_tokens=True),
+        refused="split_special_tokens",
+    ),
+    "bos-of-another-number": Case(
+        tokenizer=t.written(
+            t.byte_level(),
+            lambda tokenizer: (
+                t.set_at("post_processor", value=t.template("<s>", "$A"))(tokenizer),
+                t.set_at("post_processor", "special_tokens", "<s>", "ids", value=[300])(tokenizer),
+            ),
+        ),
+        refused="puts [300] around a text",
+    ),
 }

@@ -23,13 +23,13 @@ def check_numbers(tokenizer: Json, path: Path) -> None:
         text = entry["content"]
         if not text:
             continue
-        number = _number_of(text, pieces, given)
+        number = number_of(text, pieces, given)
         if number != entry["id"]:
-            raise _other_number(text, entry["id"], number, pieces, path)
+            raise other_number(text, entry["id"], number, pieces, path)
         given[text] = number
 
 
-def _number_of(
+def number_of(
     text: str,
     pieces: Mapping[str, int],
     given: Mapping[str, int],
@@ -42,7 +42,7 @@ def _number_of(
     return max(len(pieces), highest + 1)
 
 
-def _other_number(
+def other_number(
     text: str,
     told: int,
     number: int,

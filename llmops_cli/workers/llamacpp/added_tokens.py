@@ -8,9 +8,11 @@ from typing import NamedTuple
 import gguf
 
 from _shared.protocol import JobError
+from llamacpp.added_numbers import number_of, other_number
+from llamacpp.named_specials import NamedSpecials, named_specials
 from llamacpp.notices import TOKENS_LEFT_OUT, Notice
 from llamacpp.token_table import TokenTable
-from llamacpp.tokenizer_files import Json, named_tokens, read_if_there, special_texts
+from llamacpp.tokenizer_files import Json, read_if_there
 from llamacpp.tokenizer_form import read_tokenizer
 
 SPACE_MARK = "\u2581"
@@ -28,6 +30,12 @@ PHI3_KEEPS = ("<unk>", "<s>", "<|endoftext|>")
 """In that path these strip nothing, "</s>" does, and all four must be there."""
 
 
+STRIPS = ("lstrip", "rstrip", "single_word")
+FLAGS = (*STRIPS, "normalized", "special")
+UNNUMBERED = -1
+"""Of one that is told without a number: it gets the next."""
+
+
 class AddedToken(NamedTuple):
     number: int
     text: str
@@ -37,29 +45,61 @@ class AddedToken(NamedTuple):
     """Of lstrip, rstrip and single_word."""
 
 
-def added_tokens(folder: Path) -> list[AddedToken]:
+def added_tokens(folder: Path, *, keeps_list: bool = True) -> list[AddedToken]:
     """As Transformers has them, by number; those beyond the model's vocabulary too.
 
+    `keeps_list`: whether it takes those that tokenizer.json lists as they are.
     Raises: JobError for a token without a text or a number. An empty text is never found.
     """
-    found: dict[int, AddedToken] = {}
+    special = named_specials(folder)
+    path = folder / "tokenizer.json"
+    tokenizer = read_tokenizer(path)
+    listed = [_read(entry, folder) for entry in tokenizer.get("added_tokens") or []]
+    told = _told(folder, special, listed)
+    if not path.exists():
+        return sorted(_promoted(token, special) for token in told.values())
+    given = {token.text: token for token in listed if keeps_list and token.text}
+    pieces = _pieces(tokenizer)
+    numbers = {text: token.number for text, token in given.items()}
+    for token in _added(told, special, given):
+        number = number_of(token.text, pieces, numbers)
+        if token.number not in (UNNUMBERED, number):
+            raise other_number(token.text, token.number, number, pieces, path)
+        numbers[token.text] = number
+        given[token.text] = token._replace(number=number)
+    return sorted(given.values())
+
+
+def _pieces(tokenizer: Json) -> dict[str, int]:
+    """None of a model that keeps them otherwise, which is refused elsewhere."""
+    found = (tokenizer.get("model") or {}).get("vocab")
+    return found if isinstance(found, dict) else {}
+
+
+def _told(
+    folder: Path,
+    special: NamedSpecials,
+    listed: list[AddedToken],
+) -> dict[int, AddedToken]:
+    """By number: those of tokenizer_config.json, or those that older releases kept elsewhere.
+
+    Source: transformers 5.23, tokenization_utils_base.py, _from_pretrained.
+    """
     config = read_if_there(folder / "tokenizer_config.json")
-    special_texts = set(named_tokens(folder).values())
-    for entry in _entries(folder, config):
-        token = _read(entry, special_texts, folder)
-        if token.text:
-            found[token.number] = token
-    for token in _named_alone(folder, found):
-        found[token.number] = token
-    return [found[number] for number in sorted(found)]
+    found: dict[int, AddedToken] = {}
+    if "added_tokens_decoder" in config:
+        tokens = [_read(entry, folder) for entry in _decoder_entries(folder, config)]
+        return {token.number: token for token in tokens if token.text}
+    names = {entry["content"] for entry in (*special.by_role, *special.others)}
+    for text, number in read_if_there(folder / "added_tokens.json").items():
+        entry = {"id": number, "content": text, "special": text in names}
+        found[number] = _read(entry, folder)
+    found.update((token.number, token) for token in listed)
+    return {number: token for number, token in found.items() if token.text}
 
 
-def _entries(folder: Path, config: Json) -> Iterable[Json]:
-    """Later ones win."""
-    legacy = read_if_there(folder / "added_tokens.json")
-    for text, number in legacy.items():
-        yield {"id": number, "content": text}
-    decoder = config.get("added_tokens_decoder") or {}
+def _decoder_entries(folder: Path, config: Json) -> Iterable[Json]:
+    decoder = config["added_tokens_decoder"]
     if not isinstance(decoder, dict) or not all(
         isinstance(each, dict) for each in decoder.values()
     ):
@@ -67,48 +107,60 @@ def _entries(folder: Path, config: Json) -> Iterable[Json]:
         raise JobError("UsageError", message, "download the tokenizer's files again")
     for number, entry in decoder.items():
         yield {**entry, "id": int(number) if number.isdecimal() else number}
-    tokenizer = read_tokenizer(folder / "tokenizer.json")
-    yield from tokenizer.get("added_tokens") or []
 
 
-def _named_alone(
-    folder: Path,
-    found: Mapping[int, AddedToken],
+def _added(
+    told: Mapping[int, AddedToken],
+    special: NamedSpecials,
+    given: Mapping[str, AddedToken],
 ) -> list[AddedToken]:
-    """Special tokens that a configuration names and no list has: they get the next numbers.
+    """What is not given, or is told otherwise, in the order in which Transformers adds it.
 
     Source: transformers 5.23, tokenization_utils_tokenizers.py, __init__.
     """
-    pieces = (read_tokenizer(folder / "tokenizer.json").get("model") or {}).get("vocab")
-    if not isinstance(pieces, dict):
-        return []
-    known = {*pieces, *(token.text for token in found.values())}
-    texts = [text for text in special_texts(folder) if text and text not in known]
-    first = max(len(pieces), max(found, default=-1) + 1)
-    return [
-        AddedToken(number, text, special=True)
-        for number, text in enumerate(dict.fromkeys(texts), first)
-    ]
+    added: dict[str, AddedToken] = {}
+    for number in sorted(told):
+        token = told[number]
+        if not _is_same(token, given.get(token.text)):
+            added[token.text] = _promoted(token, special)
+    for entry in (*special.by_role, *special.others):
+        token = _flagged(entry, UNNUMBERED)
+        if token.text not in given:
+            added.setdefault(token.text, token)
+    return list(added.values())
 
 
-def _read(
-    entry: Json,
-    special_texts: set[str],
-    folder: Path,
-) -> AddedToken:
+def _promoted(token: AddedToken, special: NamedSpecials) -> AddedToken:
+    """Special where it has a role."""
+    has_role = any(entry["content"] == token.text for entry in special.by_role)
+    return token._replace(special=token.special or has_role)
+
+
+def _is_same(token: AddedToken, other: AddedToken | None) -> bool:
+    return other is not None and token._replace(number=other.number) == other
+
+
+def _read(entry: Json, folder: Path) -> AddedToken:
     text = entry.get("content")
     number = entry.get("id")
     if not isinstance(text, str) or type(number) is not int or number < 0:
         message = f"{folder}: an added token is {text!r:.60}, number {number!r:.60}"
         raise JobError("UsageError", message, "download the tokenizer's files again")
-    special = bool(entry.get("special", text in special_texts))
-    strips = [name for name in ("lstrip", "rstrip", "single_word") if entry.get(name)]
+    for flag in FLAGS:
+        if not isinstance(entry.get(flag, False), bool):
+            message = f"{folder}: {flag} of added token {text!r:.60} is {entry[flag]!r:.60}"
+            raise JobError("UsageError", message, "download the tokenizer's files again")
+    return _flagged(entry, number)
+
+
+def _flagged(entry: Json, number: int) -> AddedToken:
+    special = bool(entry.get("special", False))
     return AddedToken(
         number=number,
-        text=text,
+        text=entry["content"],
         special=special,
         normalized=bool(entry.get("normalized", not special)),
-        strips=tuple(strips),
+        strips=tuple(name for name in STRIPS if entry.get(name)),
     )
 
 

@@ -10,12 +10,11 @@ from llamacpp.merges import pairs_of, reach_all
 from llamacpp.notices import COMPOSED, Notice
 from llamacpp.splits import split_name
 from llamacpp.token_table import TokenTable
-from llamacpp.tokenizer_files import Json, read_if_there
+from llamacpp.tokenizer_files import Json
 
 COMPOSING = ("NFC",)
 TAKES_WHOLE_WORDS = ("llama-bpe", "tekken")
 """Splitting rules with which llama.cpp takes a word that is a token as it is."""
-QWEN_CLASS = "Qwen2Tokenizer"
 COVERING = (("Isolated", False), ("Removed", True))
 NFC_NOTICE = Notice(
     COMPOSED,
@@ -87,18 +86,6 @@ def normalizer_notice(tokenizer: Json, path: Path) -> Notice | None:
             raise _lacks(path, f"the normalizer {step.get('type')}")
         notice = NFC_NOTICE
     return notice
-
-
-def composes_always(folder: Path, architecture: str) -> bool:
-    """Whether Transformers takes its own tokenizer of Qwen's, which has NFC, for any file.
-
-    It does for Qwen 2, and for Qwen 3 unless another class is named.
-    """
-    if architecture == "Qwen2ForCausalLM":
-        return True
-    config = read_if_there(folder / "tokenizer_config.json")
-    named = str(config.get("tokenizer_class") or QWEN_CLASS).removesuffix("Fast")
-    return named == QWEN_CLASS and architecture == "Qwen3ForCausalLM"
 
 
 def _steps(tokenizer: Json, part: str) -> list[Json]:

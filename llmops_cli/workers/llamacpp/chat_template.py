@@ -16,7 +16,8 @@ Templates = str | list[dict[str, str]] | None
 
 
 def chat_template_of(folder: Path) -> Templates:
-    """None for a folder without one. Raises: JobError for one that is no text."""
+    """None for a folder without one. Raises: JobError for one that is no text, or a broken file."""
+    read_if_there(folder / OLD_FILE)  # gguf reads it again, whatever is there
     named = _files(folder)
     if named:
         return _by_name(named)

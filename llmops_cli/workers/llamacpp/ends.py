@@ -1,6 +1,8 @@
 """Whether a tokenizer puts BOS before a text and EOS after it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from _shared.protocol import JobError
@@ -8,8 +10,11 @@ from llamacpp.tokenizer_files import Json, read_if_there
 
 
 class Ends(NamedTuple):
+    """`numbers`: of bos and eos, where the tokenizer tells which it puts."""
+
     bos: bool = False
     eos: bool = False
+    numbers: Mapping[str, list[int]] = MappingProxyType({})
 
 
 def ends_of(folder: Path, named: dict[str, str]) -> Ends:
@@ -37,14 +42,28 @@ def _of_template(
     for step in post.get("processors", [post]):
         kind = step.get("type")
         if kind == "TemplateProcessing":
+            _check_text(step["single"], path)
             before, after = _around(step["single"])
-            ends = Ends(bos=bool(before), eos=bool(after))
+            put = {"bos": before, "eos": after}
+            told = step["special_tokens"]
+            numbers = {name: told[texts[0]]["ids"] for name, texts in put.items() if texts}
+            ends = Ends(bos=bool(before), eos=bool(after), numbers=numbers)
             _check(before, named.get("bos"), path)
             _check(after, named.get("eos"), path)
         elif kind not in (None, "ByteLevel", "Sequence"):
             message = f"{path}: llama.cpp has no post-processor {kind} for such a model"
             raise JobError("UsageError", message, "TemplateProcessing with BOS and EOS is known")
     return ends
+
+
+def _check_text(template: list[Json], path: Path) -> None:
+    """Raises: JobError for a template that does not put the text once."""
+    texts = [part["Sequence"] for part in template if "Sequence" in part]
+    if len(texts) != 1 or texts[0].get("id") != "A":
+        message = f"{path}: its post_processor does not put the text once"
+        raise JobError(
+            "UsageError", message, "llama.cpp puts one BOS before it and one EOS after it"
+        )
 
 
 def _around(template: list[Json]) -> tuple[list[str], list[str]]:

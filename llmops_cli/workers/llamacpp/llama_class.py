@@ -2,17 +2,35 @@
 
 from pathlib import Path
 
-from _shared.protocol import Json
+from _shared.protocol import JobError, Json
 from llamacpp.added_tokens import SPACE_MARK
 from llamacpp.architectures import ARCHITECTURES, GEMMA
 from llamacpp.tokenizer_files import read_if_there
 
-LLAMA_CLASSES = ("LlamaTokenizer", "CodeLlamaTokenizer")
+CODE_LLAMA = "CodeLlamaTokenizer"
+LLAMA_CLASSES = ("LlamaTokenizer", CODE_LLAMA)
+ASKED = ("LlamaForCausalLM", "Qwen3ForCausalLM")
+"""Which take the class that a folder names, beside Gemma's."""
+
+
+def check_code_llama(tokenizer: Json, folder: Path, architecture: str) -> None:
+    """Raises: JobError where its class is named, and makes another tokenizer than the file's.
+
+    It takes any pieces for its own kind, and puts BOS first.
+    """
+    named = str(_config(folder).get("tokenizer_class") or "").removesuffix("Fast")
+    if named != CODE_LLAMA or not reads_as_class(folder, architecture):
+        return
+    puts_bos = (tokenizer.get("post_processor") or {}).get("type") == "TemplateProcessing"
+    if not puts_bos or not tokenizer["model"].get("byte_fallback"):
+        message = f"{folder}: Transformers makes a {CODE_LLAMA} of its tokenizer.json"
+        hint = "which is of another kind; is tokenizer_class of tokenizer_config.json right?"
+        raise JobError("UsageError", message, hint)
 
 
 def reads_as_class(folder: Path, architecture: str) -> bool:
     """Whether AutoTokenizer makes one of its own, which it does not of Llama's byte-level BPE."""
-    is_asked = architecture == "LlamaForCausalLM" or ARCHITECTURES[architecture].gguf in GEMMA
+    is_asked = architecture in ASKED or ARCHITECTURES[architecture].gguf in GEMMA
     named = str(_config(folder).get("tokenizer_class") or "")
     return is_asked and named.removesuffix("Fast") in LLAMA_CLASSES
 

@@ -17,32 +17,19 @@ def read_if_there(path: Path) -> Json:
     if not path.exists():
         return {}
     try:
-        return dict(json.loads(path.read_text()))
-    except (ValueError, TypeError, RecursionError, OSError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError):
         raise JobError("UsageError", f"{path} is not JSON", "download it again") from None
+    if not isinstance(found, dict):
+        message = f"{path} holds a {type(found).__name__} and no object"
+        raise JobError("UsageError", message, "Transformers would not read it: download it again")
+    return found
 
 
-MORE_SPECIAL = ("extra_special_tokens", "additional_special_tokens")
-"""Where a configuration names those without a role, the first that is there."""
 OLD_MAP = "special_tokens_map.json"
-NUMBERED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
-"""Roles in the order in which Transformers numbers tokens that have no number yet."""
 
 
-def special_texts(folder: Path) -> list[str]:
-    """All special tokens that the configuration names, in that order."""
-    config = _configuration(folder)
-    named = [config.get(f"{role}_token") for role in NUMBERED]
-    for field in MORE_SPECIAL:
-        more = config.get(field)
-        if more:
-            named += more.values() if isinstance(more, dict) else more
-            break
-    texts = [each.get("content") if isinstance(each, dict) else each for each in named]
-    return [text for text in texts if isinstance(text, str)]
-
-
-def _configuration(folder: Path) -> Json:
+def configuration(folder: Path) -> Json:
     """tokenizer_config.json; over it the file of older releases, unless it tells added tokens.
 
     Source: transformers 5.23, tokenization_utils_base.py, _from_pretrained.
@@ -55,7 +42,7 @@ def _configuration(folder: Path) -> Json:
 
 def named_tokens(folder: Path) -> dict[str, str]:
     """Of bos, eos and the others -> its text, as tokenizer_config.json says it."""
-    config = {**read_if_there(folder / OLD_MAP), **_configuration(folder)}
+    config = {**read_if_there(folder / OLD_MAP), **configuration(folder)}
     found = {}
     for name in SPECIAL_NAMES:
         entry = config.get(f"{name}_token")

@@ -11,6 +11,9 @@ STEPS = {
     "post_processor": "processors",
 }
 """A part, and where it keeps several steps."""
+VERSION = "1.0"
+HELD = ("truncation", "padding")
+"""Objects, or nothing."""
 
 
 def read_tokenizer(path: Path) -> Json:
@@ -25,8 +28,13 @@ def check_form(tokenizer: Json, path: Path) -> None:
     """Raises: JobError for a part of another form, which the library would not read either."""
     if not isinstance(tokenizer.get("model") or {}, dict):
         raise _odd("model", path)
-    if not _are_objects(tokenizer.get("added_tokens") or []):
+    if not _are_objects(tokenizer.get("added_tokens", [])):
         raise _odd("added_tokens", path)
+    if tokenizer.get("version", VERSION) != VERSION:
+        raise _odd("version", path)
+    for part in HELD:
+        if not isinstance(tokenizer.get(part) or {}, dict):
+            raise _odd(part, path)
     for part, several in STEPS.items():
         whole = tokenizer.get(part)
         if whole is None:
@@ -43,12 +51,25 @@ def _are_objects(value: object) -> bool:
 def _is_whole(step: Json) -> bool:
     """Whether it has what its kind needs."""
     kind = step.get("type")
+    if not isinstance(kind, str):
+        return False
     if kind in ("Split", "Replace"):
         return isinstance(step.get("pattern"), dict)
     if kind == "TemplateProcessing":
         template = step.get("single")
-        return _are_objects(template) and all(map(_is_piece, template or []))
+        if not _are_objects(template) or not all(map(_is_piece, template or [])):
+            return False
+        return _has_numbers(step.get("special_tokens"), template or [])
     return True
+
+
+def _has_numbers(tokens: object, template: list[Json]) -> bool:
+    """Whether each special token of a template is told with its numbers."""
+    if not isinstance(tokens, dict):
+        return False
+    put = [piece["SpecialToken"]["id"] for piece in template if "Sequence" not in piece]
+    told = [tokens.get(text) for text in put]
+    return all(isinstance(each, dict) and isinstance(each.get("ids"), list) for each in told)
 
 
 def _is_piece(piece: Json) -> bool:
@@ -60,3 +81,19 @@ def _is_piece(piece: Json) -> bool:
 def _odd(part: str, path: Path) -> JobError:
     message = f"{path}: its {part} is not as tokenizers write it"
     return JobError("UsageError", message, "download it again")
+
+
+def check_switches(folder: Path) -> None:
+    """Raises: JobError for what tokenizer_config.json switches, where llama.cpp has no switch."""
+    path = folder / "tokenizer_config.json"
+    config = read_if_there(path)
+    splits = config.get("split_special_tokens", False)
+    longest = config.get("model_max_length")
+    if not isinstance(splits, bool) or isinstance(longest, bool | str | list | dict):
+        message = (
+            f"{path}: split_special_tokens is {splits!r:.60}, model_max_length {longest!r:.60}"
+        )
+        raise JobError("UsageError", message, "Transformers would not read it: download it again")
+    if splits:
+        message = f"{path}: split_special_tokens, and llama.cpp takes special tokens whole"
+        raise JobError("UsageError", message, "a tokenizer without it converts")

@@ -12,23 +12,22 @@ from llamacpp.added_tokens import AddedToken, added_tokens, beyond_notice, name_
 from llamacpp.bpe_model import check_bpe
 from llamacpp.byte_fallback import METASPACE_NOTICE, ByteFallback, Spaces
 from llamacpp.byte_level import (
-    NFC_NOTICE,
     byte_level_split,
     byte_level_vocabulary,
-    composes_always,
     normalizer_notice,
 )
 from llamacpp.chat_template import chat_template_of
+from llamacpp.class_tokenizer import as_class_reads, class_named
 from llamacpp.defaults import ModelFields
 from llamacpp.end_tokens import end_tokens, named_ends
 from llamacpp.ends import Ends, ends_of
 from llamacpp.from_sentencepiece import puts_space_first, sentencepiece_vocabulary
-from llamacpp.llama_class import reads_as_class, with_its_spaces
+from llamacpp.llama_class import check_code_llama, reads_as_class, with_its_spaces
 from llamacpp.notices import Notice
 from llamacpp.taken_as_special import special_looking_notice
 from llamacpp.token_table import TokenTable
 from llamacpp.tokenizer_files import SPECIAL_NAMES, Json, named_tokens
-from llamacpp.tokenizer_form import read_tokenizer
+from llamacpp.tokenizer_form import check_switches, read_tokenizer
 
 RAW_SPLIT = "sarvam-moe"
 """llama.cpp's name for BPE over text as it is, spaces marked, with byte fallback."""
@@ -83,7 +82,9 @@ def add_vocabulary(
     must know. Raises: JobError for a tokenizer that llama.cpp has not.
     """
     size = config["vocab_size"]
-    added = added_tokens(folder)
+    check_switches(folder)
+    tokenizer_class = class_named(folder, architecture)
+    added = added_tokens(folder, keeps_list=tokenizer_class is None)
     found = vocabulary_of(folder, size, added, architecture)
     found.table.check()
     writer.add_name(name_for(folder.resolve().name, found.table, added))
@@ -118,6 +119,11 @@ def _check_ends(ends: Ends, special: SpecialTokens) -> None:
         if is_put and name not in special.special_token_ids:
             message = f"the tokenizer puts a {name} token, and the model's vocabulary has none"
             raise JobError("UsageError", message, "tokenizer and model are not of one kind")
+        number = special.special_token_ids.get(name)
+        told = ends.numbers.get(name, [number])
+        if is_put and told != [number]:
+            message = f"the tokenizer puts {told} around a text, and its {name} token is {number}"
+            raise JobError("UsageError", message, "llama.cpp puts the token itself")
 
 
 def vocabulary_of(
@@ -130,10 +136,7 @@ def vocabulary_of(
     path = folder / "tokenizer.json"
     tokens = list(added)
     if path.exists():
-        found = _of_json(path, size, tokens, architecture)
-        if composes_always(folder, architecture):
-            found = found._replace(notices=(NFC_NOTICE,))
-        return found
+        return _of_json(path, size, tokens, architecture)
     if (folder / "tokenizer.model").exists():
         table, model = sentencepiece_vocabulary(folder, size, tokens)
         if not puts_space_first(model, folder, architecture):
@@ -161,6 +164,11 @@ def _of_json(
         raise JobError("UsageError", message, "BPE and SentencePiece's BPE are")
     check_bpe(model, path)
     check_numbers(tokenizer, path)
+    check_code_llama(tokenizer, path.parent, architecture)
+    own = class_named(path.parent, architecture)
+    if own is not None:
+        tokenizer = as_class_reads(tokenizer, own, path.parent)
+        model = tokenizer["model"]
     if model.get("byte_fallback"):
         if reads_as_class(path.parent, architecture):
             tokenizer = with_its_spaces(tokenizer, path.parent, architecture)

@@ -167,18 +167,33 @@ NAMED = {"bos": "<s>", "eos": "</s>"}
 
 
 def test_bos_and_eos_are_put_as_the_tokenizer_puts_them(tmp_path: Path) -> None:
-    assert ends_of(tmp_path, NAMED) == (False, False)
-    single = [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {}}, {"SpecialToken": {"id": "</s>"}}]
-    template = {"type": "TemplateProcessing", "single": single}
+    assert ends_of(tmp_path, NAMED) == (False, False, {})
+    text = {"Sequence": {"id": "A"}}
+    single = [{"SpecialToken": {"id": "<s>"}}, text, {"SpecialToken": {"id": "</s>"}}]
+    numbers = {"<s>": {"ids": [1]}, "</s>": {"ids": [2]}}
+    template = {"type": "TemplateProcessing", "single": single, "special_tokens": numbers}
     write(tmp_path, "tokenizer.json", {"post_processor": {"processors": [template]}})
-    assert ends_of(tmp_path, NAMED) == (True, True)
+    both = (True, True, {"bos": [1], "eos": [2]})
+    assert ends_of(tmp_path, NAMED) == both
     with pytest.raises(JobError, match="it puts <s> around a text"):
         ends_of(tmp_path, {"bos": "<begin>", "eos": "</s>"})
     write(tmp_path, "tokenizer_config.json", {"add_bos_token": True})
-    assert ends_of(tmp_path, NAMED) == (True, True)
+    assert ends_of(tmp_path, NAMED) == both
     (tmp_path / "tokenizer.json").unlink()
-    assert ends_of(tmp_path, NAMED) == (True, False)
-    assert ends_of(tmp_path, {}) == (False, False)
+    assert ends_of(tmp_path, NAMED) == (True, False, {})
+    assert ends_of(tmp_path, {}) == (False, False, {})
+
+
+@pytest.mark.parametrize(
+    "single", [[], [{"Sequence": {"id": "B"}}], 2 * [{"Sequence": {"id": "A"}}]]
+)
+def test_a_template_that_does_not_put_the_text_once_is_refused(
+    tmp_path: Path, single: list[Any]
+) -> None:
+    template = {"type": "TemplateProcessing", "single": single}
+    write(tmp_path, "tokenizer.json", {"post_processor": template})
+    with pytest.raises(JobError, match="does not put the text once"):
+        ends_of(tmp_path, NAMED)
 
 
 def test_pieces_that_llama_cpp_takes_for_special_tokens_are_told() -> None:

@@ -18,6 +18,8 @@ from llamacpp.added_tokens import AddedToken, added_tokens, overlay
 from llamacpp.bpe_model import check_bpe
 from llamacpp.chat_template import chat_template_of
 from llamacpp.token_table import TokenTable
+from llamacpp.tokenizer_files import read_if_there
+from llamacpp.tokenizer_form import check_switches, read_tokenizer
 
 PATH = Path("tokenizer.json")
 EOS_FIRST = {2: "</s>", 3: "<x>"}
@@ -198,18 +200,23 @@ def test_an_added_token_on_the_number_of_a_piece_is_refused() -> None:
         overlay(table, [AddedToken(0, "<y>")])
 
 
+ALL_THREE = {0: "a", 1: "b", 2: "<x>"}
+
+
 @pytest.mark.parametrize(
     ("config", "old_map", "expected"),
     [
         ({"pad_token": "[PAD]"}, {}, {2: "[PAD]"}),
-        ({"pad_token": "a", "additional_special_tokens": ["b", "<x>"]}, {}, {2: "<x>"}),
+        ({"pad_token": "a", "additional_special_tokens": ["b", "<x>"]}, {}, ALL_THREE),
         ({"extra_special_tokens": {"image_token": "<x>"}, "eos_token": "</s>"}, {}, EOS_FIRST),
         ({"pad_token": "a"}, {"pad_token": "[PAD]"}, {2: "[PAD]"}),
-        ({"pad_token": "a", "added_tokens_decoder": {}}, {"pad_token": "[PAD]"}, {}),
+        ({"pad_token": "a", "added_tokens_decoder": {}}, {"pad_token": "[PAD]"}, {0: "a"}),
+        ({"image_token": "<x>", "pad_token": "b"}, {}, {1: "b", 2: "<x>"}),
+        ({}, {"image_token": "<x>"}, {2: "<x>"}),
     ],
     ids=str,
 )
-def test_special_tokens_that_are_named_alone_get_the_next_numbers(
+def test_special_tokens_that_are_named_alone_have_their_piece_or_the_next_number(
     tmp_path: Path, config: dict[str, Any], old_map: dict[str, Any], expected: dict[int, str]
 ) -> None:
     tokenizer = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}
@@ -219,3 +226,79 @@ def test_special_tokens_that_are_named_alone_get_the_next_numbers(
     found = added_tokens(tmp_path)
     assert {token.number: token.text for token in found} == expected
     assert all(token.special for token in found)
+
+
+@pytest.mark.parametrize("file", ["generation_config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("value", [[], [["a", "b"]], "text", None, 3], ids=str)
+def test_a_file_that_holds_no_object_is_refused(tmp_path: Path, file: str, value: object) -> None:
+    (tmp_path / file).write_text(json.dumps(value))
+    with pytest.raises(JobError, match=f"{file} holds a .* and no object"):
+        read_if_there(tmp_path / file)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"bos_token": 3}, "bos_token is 3, not a text"),
+        ({"pad_token": []}, r"pad_token is \[\], not a text"),
+        ({"additional_special_tokens": 3}, "special tokens are 3, no list"),
+        ({"extra_special_tokens": [1]}, "extra_special_tokens is 1, not a text"),
+        ({"added_tokens_decoder": []}, "added_tokens_decoder is no object"),
+        ({"added_tokens_decoder": {"0": {"content": "a", "lstrip": 1}}}, "lstrip of added token"),
+        ({"added_tokens_decoder": {"7": {"content": "<x>"}}}, "'<x>' is said to be 7"),
+    ],
+    ids=str,
+)
+def test_names_of_another_kind_are_refused(
+    tmp_path: Path, config: dict[str, Any], message: str
+) -> None:
+    tokenizer = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(JobError, match=message):
+        added_tokens(tmp_path)
+
+
+def test_what_tokenizer_config_says_of_a_token_goes_before_tokenizer_json(tmp_path: Path) -> None:
+    plain = {"id": 2, "content": "<x>", "normalized": False, "special": False}
+    tokenizer = {"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}}, "added_tokens": [plain]}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    told = {"2": {"content": "<x>", "rstrip": True}}
+    config = {"added_tokens_decoder": told}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    (token,) = added_tokens(tmp_path)
+    assert token.strips == ("rstrip",)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"split_special_tokens": True}, "takes special tokens whole"),
+        ({"split_special_tokens": "no"}, "split_special_tokens is 'no'"),
+        ({"model_max_length": "512"}, "model_max_length '512'"),
+    ],
+    ids=str,
+)
+def test_switches_that_llama_cpp_has_not_are_refused(
+    tmp_path: Path, config: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(JobError, match=message):
+        check_switches(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("version", "2.0"),
+        ("truncation", [1]),
+        ("padding", "x"),
+        ("added_tokens", None),
+        ("normalizer", {}),
+        ("post_processor", {"type": "TemplateProcessing", "single": [], "special_tokens": None}),
+    ],
+)
+def test_more_parts_of_another_form_are_refused(tmp_path: Path, part: str, value: object) -> None:
+    (tmp_path / "tokenizer.json").write_text(json.dumps({part: value}))
+    with pytest.raises(JobError, match=f"its {part} is not as tokenizers write it"):
+        read_tokenizer(tmp_path / "tokenizer.json")
