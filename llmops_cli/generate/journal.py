@@ -46,6 +46,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float | None = None
 
 
+class AnsweringModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of its own, ahead of the rows that it answers. `model`: a digest of its files."""
+
+    model: str
+
+
 class Total(msgspec.Struct):
     """What the entries sum up to."""
 
@@ -74,6 +80,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 _decode_head = msgspec.json.Decoder(Head).decode
+_decode_model = msgspec.json.Decoder(AnsweringModel).decode
 _decode_entry = msgspec.json.Decoder(Entry).decode
 _decode_line = msgspec.json.Decoder(Line).decode
 _encode = msgspec.json.Encoder().encode
@@ -100,6 +107,7 @@ class Journal:
         self._places = array("q", [MISSING]) * rows
         self._end = 0
         self.rows = rows
+        self._model = ""
         self.before = Total()
         self.torn_lines = 0
 
@@ -123,6 +131,21 @@ class Journal:
 
     def has(self, number: int) -> bool:
         return self._places[number] != MISSING
+
+    def require_model(self, digest: str) -> None:
+        """Of an engine of ours; empty for a server that somebody else runs.
+
+        Raises: UsageError where rows were answered by other files than these.
+        """
+        if not digest or digest == self._model:
+            return
+        if self._model and self.before.answered:
+            raise UsageError(
+                f"{self.path} holds answers of a model whose files are others now",
+                hint=f"put them back, choose another -o, or remove {self.path} to begin anew",
+            )
+        self._model = digest
+        self._write(_encode(AnsweringModel(model=digest)) + b"\n")
 
     def append(self, number: int, answer: RowAnswer, seconds: float | None = None) -> None:
         """One whole line, or none on a full disk. Raises: EnvironmentMissing."""
@@ -208,7 +231,7 @@ class Journal:
         try:
             entry = _decode_entry(raw)
         except UNREADABLE:
-            self.torn_lines += 1
+            self._take_model(raw)
             return
         number = entry.number
         if not 0 <= number < self.rows:
@@ -221,6 +244,12 @@ class Journal:
             return
         self._places[number] = place
         self.before.add(entry)
+
+    def _take_model(self, raw: bytes) -> None:
+        try:
+            self._model = _decode_model(raw).model
+        except UNREADABLE:
+            self.torn_lines += 1
 
     def _write(self, line: bytes) -> None:
         """A nearly full disk takes a part of a line without an error."""

@@ -25,6 +25,7 @@ from llmops_cli.generate.report import Forecast, GenerateReport, Stop
 from llmops_cli.generate.row_records import write_records
 from llmops_cli.generate.working import BatchWork
 from llmops_cli.runtime.chat import ChatEndpoint
+from llmops_cli.runtime.digests import digest_value
 from llmops_cli.runtime.files import claimed
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.keys import target_key
@@ -74,9 +75,12 @@ def generate(
     with claimed(output), _journal(plan, output, retry_errors=retry_errors) as journal:
         if journal.before.answered:
             progress.say(f"answered before: {counted(journal.before.answered, 'row')}")
+        prepared = prepare_target(asked, progress=progress)
+        digests = prepared.digests()
+        journal.require_model(digest_value(digests) if digests else "")
         concurrency = recipe.concurrency or (OF_URL if recipe.url else OF_ENGINE)
         with started(
-            prepare_target(asked, progress=progress),
+            prepared,
             folder=folder,
             parallel=concurrency,
             progress=progress,

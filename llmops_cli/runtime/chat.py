@@ -214,7 +214,8 @@ class ChatClient:
         fields = self._spelling.body(self.endpoint.model, request)
         body = msgspec.json.encode(fields)
         url = self.endpoint.url + self._spelling.path
-        key = cache_key(url, body, repeat=repeat)
+        place = self.endpoint.kept_under or self.endpoint.url
+        key = cache_key(place + self._spelling.path, body, repeat=repeat)
         cached = self._cache.get(key) if self._cache is not None else None
         if cached is not None:
             return self._told(cached, url, body, repeat, is_cached=True)

@@ -27,13 +27,18 @@ def message(role: str, content: str) -> Message:
 
 
 class ChatEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one model answers, and the key for that place alone."""
+    """Where one model answers, and the key for that place alone.
+
+    `kept_under`: what stands for the address in keys of kept answers. An engine of ours has
+    another address with each start, and another model may have that one next.
+    """
 
     url: str
     model: str
     key: str = ""
     dialect: Dialect = "openai"
     prices: Prices = FREE
+    kept_under: str = ""
 
     def __repr__(self) -> str:
         return f"ChatEndpoint(url={self.url!r}, model={self.model!r})"

@@ -139,6 +139,23 @@ def test_repeats_stay_different_requests_after_a_warm_rerun(
     assert (cell["n"], cell["cases"], cell["cached"]) == (9, 3, 9)
 
 
+def test_answers_of_an_engine_that_we_start_are_kept_over_its_starts(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """It has another address with each of them, which is not what answered."""
+    (tmp_path / "cases.yaml").write_text(cases_of(3))
+    run = ("prompt", "eval", "cases.yaml", "--backend", "sim", "--cache", "kept.db", "--json")
+
+    def cached(*options: str) -> list[int]:
+        done = cli(*run, *options)
+        assert done.returncode == 0, done.stderr
+        return [cell["cached"] for cell in json.loads(done.stdout)["cells"]]
+
+    assert cached() == [0, 0]
+    assert cached() == [3, 3]
+    assert cached("--set", "ttft_ms=1") == [0, 0]
+
+
 def test_a_killed_run_goes_on_and_asks_nothing_twice(
     adder: Adder, server: ChatServer, cli: Cli, tmp_path: Path
 ) -> None:

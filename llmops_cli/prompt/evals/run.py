@@ -10,16 +10,10 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import TypeVar
 
-import msgspec
-
-from llmops_cli.core.case_names import NamedCase, named_cases
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.urls import server_url
-from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
-from llmops_cli.prompt.case_file.suite import Case, CheckSet, PromptSource
 from llmops_cli.prompt.evals.affordable import (
     caps_of,
     prices_of,
@@ -27,7 +21,7 @@ from llmops_cli.prompt.evals.affordable import (
     require_prices,
 )
 from llmops_cli.prompt.evals.answering import USUAL_TOKENS, Answerer
-from llmops_cli.prompt.evals.answers import answer_rows, title_of
+from llmops_cli.prompt.evals.answers import answer_rows
 from llmops_cli.prompt.evals.cells import cells_of, pairs_of
 from llmops_cli.prompt.evals.comparing import compare_answers
 from llmops_cli.prompt.evals.export import write_files
@@ -36,6 +30,7 @@ from llmops_cli.prompt.evals.outcome import EvalOutcome, EvalTask
 from llmops_cli.prompt.evals.plan import EvalPlan, PlannedModel
 from llmops_cli.prompt.evals.recipe import EvalRecipe
 from llmops_cli.prompt.evals.report import EvalReport
+from llmops_cli.prompt.evals.run_key import names_of, require_same, require_same_files
 from llmops_cli.prompt.spending import SPENDING, KeptBudget, Spending, kept_lines
 from llmops_cli.runtime.chat import (
     BudgetSpent,
@@ -48,20 +43,18 @@ from llmops_cli.runtime.chat import (
     chat_endpoint,
     require_answer,
 )
-from llmops_cli.runtime.digests import digest_value
 from llmops_cli.runtime.files import locked, to_json, write_atomic
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.keys import api_key, bearer, target_key
 from llmops_cli.runtime.manifest import RunClock
 from llmops_cli.runtime.outcomes import OutcomesFile, StopReason, read_outcomes, work_off
 from llmops_cli.runtime.runs import RunFolder
+from llmops_cli.serving.measured import measurement_key
 from llmops_cli.serving.start import RunningServer, started
 from llmops_cli.serving.target import EngineTarget, check_target, prepare_target
 
-PartT = TypeVar("PartT", bound=msgspec.Struct)
 OUTCOMES = "outcomes.jsonl"
 RECIPE = "recipe.json"
-KEY = "key.json"
 JUDGE_SETTINGS = ChatSettings(max_tokens=1024, temperature=0.0)
 STOPPED = {Cap.TOKENS: StopReason.TOKENS, Cap.MONEY: StopReason.MONEY}
 
@@ -226,8 +219,13 @@ class _Run:
             self.models[number] = model.name or server.model
             self.versions |= server.versions()
             self.digests |= prepared.digests()
+            require_same_files(self._folder.path, self.models[number], prepared.digests())
             endpoint = ChatEndpoint(
-                url=server.url, model=server.model, key=key, prices=self._prices
+                url=server.url,
+                model=server.model,
+                key=key,
+                prices=self._prices,
+                kept_under=measurement_key(prepared) or "",
             )
             try:
                 self.stopped = asyncio.run(
@@ -352,65 +350,3 @@ def _embedder(recipe: EvalRecipe) -> Embedder | None:
     else:
         raise UsageError("--embedding-model is a model at --embedding-url", hint="give both")
     return Embedder(url=url, model=recipe.embedding_model, http=Http(bearer(key)))
-
-
-def require_same(folder: Path, plan: EvalPlan) -> None:
-    """Keeps what a run's outcomes hang on. Raises: UsageError where that is another now."""
-    wanted = _key(plan)
-    path = folder / KEY
-    if not path.is_file():
-        write_atomic(path, to_json(wanted))
-        return
-    raw = path.read_bytes()
-    try:
-        kept = msgspec.json.decode(raw, type=dict[str, str])
-    except UNREADABLE:
-        raise UsageError(f"{path} cannot be read: {wrong_in(raw, dict[str, str])}") from None
-    if kept == wanted:
-        return
-    older = _older_key(plan)
-    for part, digest in wanted.items():
-        if kept.get(part) not in (digest, older[part]):
-            raise UsageError(
-                f"{folder} cannot go on: its {part} are others now",
-                hint="put them back, or begin anew with another -o",
-            )
-    write_atomic(path, to_json(wanted))
-
-
-def _key(plan: EvalPlan) -> dict[str, str]:
-    """Digests of all that a run's outcomes hang on."""
-    return {
-        "cases": digest_value([_without_places(case) for case in plan.cases]),
-        "prompts": digest_value([_without_places(prompt) for prompt in plan.prompts]),
-        "models": digest_value(msgspec.to_builtins(plan.models)),
-    }
-
-
-def _older_key(plan: EvalPlan) -> dict[str, str]:
-    """As runs kept it before it left out the lines of prompts and assertions."""
-    cases = [msgspec.structs.replace(case, where="") for case in plan.cases]
-    return {
-        "cases": digest_value(msgspec.to_builtins(cases)),
-        "prompts": digest_value(msgspec.to_builtins(plan.prompts)),
-        "models": digest_value(msgspec.to_builtins(plan.models)),
-    }
-
-
-def names_of(cases: Sequence[Case]) -> list[NamedCase]:
-    """Of all cases, in their order."""
-    titles = [title_of(case, number) for number, case in enumerate(cases)]
-    return named_cases(titles, [digest_value(_without_places(case)) for case in cases])
-
-
-def _without_places(part: Case | PromptSource) -> object:
-    """A blank line more changes no case, none of its assertions and no prompt."""
-    return msgspec.to_builtins(_moved(part))
-
-
-def _moved(part: PartT) -> PartT:
-    """The same, whose parts stand nowhere."""
-    changes: dict[str, object] = {"where": ""}
-    if isinstance(part, Case | CheckSet):
-        changes["checks"] = tuple(_moved(each) for each in part.checks)
-    return msgspec.structs.replace(part, **changes)

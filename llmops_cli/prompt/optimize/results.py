@@ -9,7 +9,7 @@ import msgspec
 from llmops_cli.prompt.case_file.suite import PromptSource
 from llmops_cli.prompt.evals.answers import title_of
 from llmops_cli.prompt.evals.outcome import EvalOutcome
-from llmops_cli.prompt.evals.run import names_of
+from llmops_cli.prompt.evals.run_key import names_of
 from llmops_cli.prompt.optimize.acceptance import (
     PairedTest,
     Verdict,

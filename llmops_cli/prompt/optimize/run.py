@@ -18,7 +18,8 @@ from llmops_cli.prompt.case_file.suite import PromptSource
 from llmops_cli.prompt.evals.affordable import require_affordable, require_prices
 from llmops_cli.prompt.evals.answering import USUAL_TOKENS
 from llmops_cli.prompt.evals.outcome import EvalOutcome
-from llmops_cli.prompt.evals.run import OUTCOMES, RECIPE, require_same
+from llmops_cli.prompt.evals.run import OUTCOMES, RECIPE
+from llmops_cli.prompt.evals.run_key import require_same, require_same_files
 from llmops_cli.prompt.optimize.asking import Answers, Asker
 from llmops_cli.prompt.optimize.candidate import BASE
 from llmops_cli.prompt.optimize.export import write_result
@@ -155,6 +156,7 @@ class _Run:
         recipe = self._recipe
         key = target_key(recipe.api_key_env, recipe.url)
         prepared = prepare_target(self._target(), progress=self._progress)
+        require_same_files(place, self._plan.model.name or "", prepared.digests())
         with ExitStack() as stack:
             outcomes = stack.enter_context(OutcomesFile[EvalOutcome](place / OUTCOMES))
             spending = stack.enter_context(OutcomesFile[Spending](place / SPENDING))

@@ -30,6 +30,7 @@ from llmops_cli.runtime.chat import (
     ChatSettings,
 )
 from llmops_cli.runtime.outcomes import OutcomesFile, StopReason, read_outcomes, work_off
+from llmops_cli.serving.measured import measurement_key
 from llmops_cli.serving.start import RunningServer
 
 
@@ -159,6 +160,7 @@ class RunPart:
             key=self._plan.key if server.prepared.is_remote else "",
             dialect=self._recipe.dialect,
             prices=self._plan.prices,
+            kept_under=measurement_key(server.prepared) or "",
         )
 
 

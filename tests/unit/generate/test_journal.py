@@ -89,6 +89,31 @@ def test_other_rows_journals_are_refused(tmp_path: Path) -> None:
     assert path.read_text() == "notes\n"
 
 
+def test_rows_of_a_model_whose_files_are_others_now_are_not_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with journal(path) as first:
+        first.require_model("sha256:one")
+        first.append(0, answer(0))
+    with journal(path) as second:
+        assert second.torn_lines == 0
+        second.require_model("sha256:one")
+        with pytest.raises(UsageError, match="files are others now"):
+            second.require_model("sha256:two")
+        second.require_model("")  # a server elsewhere, of which nothing is known
+
+
+def test_a_journal_without_an_answer_takes_any_model(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with journal(path) as first:
+        first.require_model("sha256:one")
+        first.append(0, answer(0, error="timeout"))
+    with journal(path) as second:
+        second.require_model("sha256:two")
+        second.append(1, answer(1))
+    with journal(path) as third, pytest.raises(UsageError, match="files are others now"):
+        third.require_model("sha256:one")
+
+
 def test_one_without_rows_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with journal(path):
