@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -30,6 +29,7 @@ from llmops_cli.deploy.engine_process import (
 )
 from llmops_cli.deploy.evidence import Evidence, read_evidence, refuse_strangers
 from llmops_cli.deploy.knob import Knob, value_path
+from llmops_cli.deploy.left_here import is_at_this_machine, left_here
 from llmops_cli.deploy.model_place import (
     ModelFile,
     ModelVolume,
@@ -55,7 +55,6 @@ REDIS_IMAGE = "docker.io/library/redis:7.2.7-bookworm"
 IN_CLUSTERS = ("k8s", "kserve")
 DEV = "-dev"
 """Behind the namespace of the overlay for trials."""
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 DRAIN_SPARE_S = 30
 """What a pod may take beyond its longest answer: balancers hear of its end, logs are written."""
 MOST_GROWTH = 4
@@ -384,24 +383,11 @@ def _has_redis(recipe: RenderRecipe, config: GatewayConfig) -> bool:
     """Whether one is rendered: where the file's would be on the gateway's own machine."""
     if config.redis is None:
         return recipe.replicas > 1 and recipe.target in IN_CLUSTERS
-    return any(f"//{host}" in config.redis.url for host in LOCAL_HOSTS)
-
-
-def _left_here(source: Source) -> Iterator[str]:
-    """What a gateway's file names, and nobody brings along."""
-    for detector in source.detectors:
-        if detector.name is not None:
-            yield f"the guard's classifier {detector.name} stays here, and what it runs on"
-    for name, upstream in source.config.upstreams.items():
-        if upstream.discover is not None and upstream.discover.file is not None:
-            yield (
-                f"upstream {name}: {upstream.discover.file} stays here; who changes it there puts "
-                "it there"
-            )
+    return is_at_this_machine(config.redis.url)
 
 
 def _notes(recipe: RenderRecipe, source: Source, engines: list[EngineSetting]) -> tuple[str, ...]:
-    notes = [*source.warnings, *_left_here(source)]
+    notes = [*source.warnings, *left_here(recipe, source)]
     if source.config.redis is None and _has_redis(recipe, source.config):
         notes.append(
             f"{recipe.replicas} gateways share limits and budgets: a Redis is rendered for them"

@@ -12,6 +12,8 @@ import yaml
 from llmops_cli.core.errors import UsageError
 from llmops_cli.deploy.lint.finding import containers_in, pods_in
 from llmops_cli.deploy.lint.names import Found
+from llmops_cli.deploy.recipe import RenderRecipe
+from llmops_cli.deploy.render import render
 from llmops_cli.gateway_file.read import read_file
 from tests.unit.deploy.conftest import GATEWAY, Render, objects
 
@@ -229,6 +231,40 @@ def test_a_gateway_may_reach_what_its_file_names(
         assert told == [{"protocol": "TCP"}]
     else:
         assert [each["port"] for each in told] == ports
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [
+        ("127.0.0.1", True),
+        (":${REDIS_PASSWORD}@127.0.0.1", True),
+        ("me:${REDIS_PASSWORD}@localhost", True),
+        ("[::1]", True),
+        ("localhost.example.com", False),
+        ("127.0.0.1.example.com", False),
+    ],
+)
+def test_a_redis_beside_the_gateway_is_rendered(
+    host: str, is_ours: bool, rendered: Render, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_PASSWORD", "x")
+    text = f'upstreams: {{a: {{url: http://h/v1}}}}\nredis: {{url: "redis://{host}:6379/0"}}\n'
+    assert (("Deployment", "llmops-redis") in objects(rendered(text))) == is_ours
+
+
+@pytest.mark.parametrize(
+    ("target", "is_told"), [("k8s", True), ("compose", True), ("systemd", False)]
+)
+def test_an_address_at_which_a_container_finds_itself_is_told(
+    target: Any, is_told: bool, gateway_file: Path
+) -> None:
+    gateway_file.write_text(
+        'upstreams: {a: {url: "http://127.0.0.1:8001/v1"}, b: {url: "http://h/v1"}}\n'
+        "traces: http://localhost:4318\n"
+    )
+    notes = render(RenderRecipe(config=str(gateway_file), target=target)).notes
+    places = [note.partition(":")[0] for note in notes if "own container" in note]
+    assert places == (["upstreams.a", "traces"] if is_told else [])
 
 
 def test_machines_of_one_engine_reach_each_other(rendered: Render) -> None:
