@@ -34,6 +34,12 @@ class Found(NamedTuple):
         return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
 
     @property
+    def namespace(self) -> str:
+        """Empty: that of whoever applies it."""
+        metadata = self.value.get("metadata")
+        return str(metadata.get("namespace") or "") if isinstance(metadata, dict) else ""
+
+    @property
     def title(self) -> str:
         return f"{self.kind} {self.name}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from llmops_cli.deploy.cluster_names import LABEL, MOST_CHARS, MOST_OF_OBJECT, OBJECT_NAME
 from llmops_cli.deploy.knob import Manifest
 from llmops_cli.deploy.lint.finding import (
     Finding,
@@ -21,16 +22,25 @@ WORKLOADS = ("Deployment", "StatefulSet", "LeaderWorkerSet")
 
 def wrong_names(objects: Sequence[Found]) -> Iterator[Finding]:
     for found in objects:
+        yield from _own_name(found)
         yield from _own_selector(found)
         for pod in pods_in(found):
             yield from _volumes(found, pod)
             yield from _references(found, pod, objects)
+            yield from _keys(found, pod, objects)
         if found.kind in SELECTORS:
             yield from _selected(found, objects)
         if found.kind in SCALERS:
             yield from _scaled(found, objects)
     yield from _scaled_twice(objects)
     yield from _twice(objects)
+
+
+def _own_name(found: Found) -> Iterator[Finding]:
+    rule = LABEL if found.kind == "Service" else OBJECT_NAME
+    most = MOST_CHARS if found.kind == "Service" else MOST_OF_OBJECT
+    if len(found.name) > most or not rule.fullmatch(found.name):
+        yield found.wrong("name", "no cluster takes this name")
 
 
 def _own_selector(found: Found) -> Iterator[Finding]:
@@ -51,10 +61,20 @@ def _selected(found: Found, objects: Sequence[Found]) -> Iterator[Finding]:
     if not selector:
         return
     for other in objects:
+        if not _may_select(found, other):
+            continue
         if any(matches(selector, labels_of(pod)) for pod in pods_in(other)):
             return
     words = ", ".join(f"{name}={value}" for name, value in selector.items())
-    yield found.wrong("selector", f"no pod has the labels {words}")
+    yield found.wrong("selector", f"no pod of its namespace has the labels {words}")
+
+
+def _may_select(found: Found, other: Found) -> bool:
+    """Whether both can be in one namespace; a PodMonitor may name others."""
+    if found.kind == "PodMonitor" and found.spec.get("namespaceSelector"):
+        return True
+    both = {found.namespace, other.namespace} - {""}
+    return len(both) <= 1
 
 
 def _volumes(found: Found, pod: Manifest) -> Iterator[Finding]:
@@ -93,13 +113,32 @@ def _named_in(pod: Manifest) -> Iterator[tuple[str, str]]:
         if volume.get("configMap"):
             yield "ConfigMap", volume["configMap"].get("name", "")
     for container in containers_in(pod):
-        for variable in container.get("env") or []:
-            reference = (variable.get("valueFrom") or {}).get("configMapKeyRef")
-            if reference:
-                yield "ConfigMap", reference.get("name", "")
+        for reference in _keys_in(container):
+            yield "ConfigMap", reference.get("name", "")
         for source in container.get("envFrom") or []:
             if source.get("configMapRef"):
                 yield "ConfigMap", source["configMapRef"].get("name", "")
+
+
+def _keys_in(container: Manifest) -> Iterator[Manifest]:
+    """References to a value of a ConfigMap."""
+    for variable in container.get("env") or []:
+        reference = (variable.get("valueFrom") or {}).get("configMapKeyRef")
+        if reference:
+            yield reference
+
+
+def _keys(found: Found, pod: Manifest, objects: Sequence[Found]) -> Iterator[Finding]:
+    maps = {other.name: other for other in objects if other.kind == "ConfigMap"}
+    for container in containers_in(pod):
+        for reference in _keys_in(container):
+            config = maps.get(reference.get("name", ""))
+            if config is None or reference.get("optional"):
+                continue
+            if reference.get("key") not in (config.value.get("data") or {}):
+                yield found.wrong(
+                    "reference", f"wants {reference.get('key')}, which {config.title} lacks"
+                )
 
 
 def _target(found: Found) -> tuple[str, str]:
@@ -129,8 +168,7 @@ def _scaled_twice(objects: Sequence[Found]) -> Iterator[Finding]:
 def _twice(objects: Sequence[Found]) -> Iterator[Finding]:
     seen: dict[tuple[str, str, str], str] = {}
     for found in objects:
-        namespace = (found.value.get("metadata") or {}).get("namespace", "")
-        key = (found.kind, namespace, found.name)
+        key = (found.kind, found.namespace, found.name)
         if key in seen:
             yield found.wrong("twice", f"stands in {seen[key]}, too")
         seen[key] = found.file

@@ -24,6 +24,7 @@ def wrong_ports(objects: Sequence[Found]) -> Iterator[Finding]:
         for pod in pods_in(found):
             for container in containers_in(pod):
                 yield from _probes(found, container)
+            yield from _without_probe(found, pod, objects)
         if found.kind == "Service":
             yield from _service(found, objects)
         if found.kind == "PodMonitor":
@@ -56,6 +57,21 @@ def _probes(found: Found, container: Manifest) -> Iterator[Finding]:
     if container.get("readinessProbe") and not container.get("startupProbe"):
         message = "without a startupProbe it is killed while it loads"
         yield found.wrong("probe", f"container {container.get('name')}: {message}")
+
+
+def _without_probe(
+    found: Found,
+    pod: Manifest,
+    objects: Sequence[Found],
+) -> Iterator[Finding]:
+    """A pod behind a Service is asked as soon as it runs, whether it can answer or not."""
+    services = (other.spec.get("selector") for other in objects if other.kind == "Service")
+    if not any(each and matches(each, labels_of(pod)) for each in services):
+        return
+    for container in (pod.get("spec") or {}).get("containers") or []:
+        if container.get("ports") and not container.get("readinessProbe"):
+            message = "without a readinessProbe it is asked before it can answer"
+            yield found.wrong("probe", f"container {container.get('name')}: {message}")
 
 
 def _ports_of_pods(selector: Manifest, objects: Sequence[Found]) -> set[str | int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from llmops_cli.deploy.cluster_names import is_floating
@@ -9,6 +10,9 @@ from llmops_cli.deploy.knob import Manifest
 from llmops_cli.deploy.lint.finding import Finding, Found, containers_in, pods_in
 from llmops_cli.deploy.secrets import URL_PASSWORD, is_secret, texts_in
 
+SECRET_VARIABLE = re.compile(r"(?i)(^|_)(password|passwd|secret|token|(api|access|secret)_?key)$")
+PLACE = re.compile(r"/[^\n]*|true|false|\$\([A-Za-z0-9_]+\)", re.IGNORECASE)
+"""A file's path, a switch, or another variable's value."""
 OF_QUERIES = ("PrometheusRule",)
 """Names of metrics, `llmops_gateway_...`, look like keys of ours."""
 
@@ -44,6 +48,16 @@ def _container(
         yield found.wrong("security", f"container {name} may write everywhere")
     if not (container.get("resources") or {}).get("requests"):
         yield found.wrong("resources", f"container {name} asks for nothing")
+    for variable in container.get("env") or []:
+        if _is_written(variable):
+            yield found.wrong("secret", f"the value of {variable['name']} stands in a file")
+
+
+def _is_written(variable: Manifest) -> bool:
+    """Whether a variable that is called as secrets are has a value, and no other's."""
+    value = str(variable.get("value") or "")
+    is_secrets = SECRET_VARIABLE.search(str(variable.get("name", ""))) is not None
+    return is_secrets and bool(value) and not PLACE.fullmatch(value)
 
 
 def _secrets(found: Found) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from llmops_cli.deploy.monitoring import gateway_metric_names
 from llmops_cli.deploy.monitoring.metric_names import (
     OF_DCGM,
     OF_ENGINE_BOARDS,
@@ -69,6 +70,13 @@ def test_every_metric_exists(files: dict[str, Any]) -> None:
     known = of_gateway() | OF_ENGINES | OF_ENGINE_BOARDS | OF_DCGM | OF_PROMETHEUS | recorded
     for title, query in queries_of(files).items():
         assert metrics_in(query) <= known, title
+
+
+def test_the_names_of_the_gateway_are_those_that_it_has() -> None:
+    listed = gateway_metric_names.of_gateway()
+    parts = tuple(f"{name}_{part}" for name in HISTOGRAMS for part in ("sum", "count"))
+    assert {name for name in listed if not name.endswith(parts)} == of_gateway()
+    assert len(listed) == len(of_gateway()) + len(parts)
 
 
 def test_the_names_of_engines_are_those_that_engines_have() -> None:
