@@ -6,12 +6,13 @@ import concurrent.futures
 import gzip
 import http.client
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 import zstandard
@@ -232,3 +233,23 @@ def test_a_bomb_is_refused_and_nobody_waits(
     after = psutil.Process(gateway.process.pid).memory_info().rss
     assert after - before < 250 << 20
     assert sorted(waits)[len(waits) // 2] < 0.05, waits
+
+
+def test_sockets_that_ask_for_nothing_keep_nobody_out(upstream: Upstream, start: Starter) -> None:
+    """They need no key. Who has a request under way stays; who has none makes way, oldest first."""
+    limits = "limits: {connections: 20}\n"
+    gateway = start.config(f"upstreams: {{a: {{url: '{upstream.url}'}}}}\n{limits}")
+    port = int(gateway.url.rpartition(":")[2])
+    upstream.prefill_s = 1.0
+    with ExitStack() as opened:
+        asking = opened.enter_context(closing(http.client.HTTPConnection("127.0.0.1", port)))
+        asking.request("POST", "/v1/chat/completions", json.dumps(CHAT), bearer(gateway.key))
+        for _ in range(60):
+            silent = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+            silent.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+        assert gateway.ask(CHAT)[0] == 200
+        assert asking.getresponse().status == 200
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

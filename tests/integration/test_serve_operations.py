@@ -582,9 +582,13 @@ def test_connections_have_an_end(upstream: Upstream, start: Starter) -> None:
     gateway = start.config(
         f"upstreams: {{one: {{url: '{upstream.url}'}}}}\nlimits: {{connections: 8}}\n"
     )
+    upstream.prefill_s = 2.0
     address = ("127.0.0.1", int(gateway.url.rpartition(":")[2]))
-    idle = [socket.create_connection(address) for _ in range(8)]
+    busy = [http.client.HTTPConnection(*address) for _ in range(8)]
+    given = {"Authorization": f"Bearer {gateway.key}"}
     try:
+        for each in busy:
+            each.request("POST", "/v1/chat/completions", BODY, given)
         time.sleep(0.2)
         try:
             status = gateway.ask(None, path="/health")[0]
@@ -592,7 +596,7 @@ def test_connections_have_an_end(upstream: Upstream, start: Starter) -> None:
             status = 503
         assert status == 503
     finally:
-        for each in idle:
+        for each in busy:
             each.close()
     time.sleep(0.2)
     assert gateway.ask(None, path="/health")[0] == 200

@@ -120,11 +120,16 @@ class TimedProtocol(HttpToolsProtocol):
     `head_s`: from a request's first byte to the end of its headers. `body_s`: from there to the
     end of its body. `unread_s`: that an answer may wait. What is put into a scope's
     `ON_DISCONNECT` is called when the client leaves.
+
+    Beyond `limit_concurrency` who has asked for nothing makes way for who comes, the oldest first:
+    else a few thousand sockets that say nothing would keep everybody out, and need no key for it.
     """
 
     head_s: ClassVar[float] = 10.0
     body_s: ClassVar[float] = 30.0
     unread_s: ClassVar[float] = 60.0
+    asking_nothing: ClassVar[dict[TimedProtocol, None]] = {}
+    """In the order in which they began to; a head that is not whole asks for nothing yet."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: uvicorn's own
         super().__init__(*args, **kwargs)
@@ -138,8 +143,18 @@ class TimedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._make_room()
+        self.asking_nothing[self] = None
         self.transport = cast("asyncio.Transport", CoalescingTransport(transport, self.loop))
         self._timer = self.loop.call_later(self.head_s, self._give_up)
+
+    def _make_room(self) -> None:
+        most = self.limit_concurrency
+        while most is not None and len(self.connections) >= most and self.asking_nothing:
+            oldest = next(iter(self.asking_nothing))
+            del self.asking_nothing[oldest]
+            self.connections.discard(oldest)
+            oldest.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Most requests come whole, and need no timer."""
@@ -216,6 +231,7 @@ class TimedProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        self.asking_nothing.pop(self, None)
         self._heading = False
         self._done()
         super().on_headers_complete()
@@ -241,6 +257,7 @@ class TimedProtocol(HttpToolsProtocol):
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
             return
+        self.asking_nothing[self] = None
         self._idle_by = self.loop.time() + self.timeout_keep_alive
         if self.timeout_keep_alive_task is None:
             self._look_again_in(self.timeout_keep_alive)
@@ -266,6 +283,7 @@ class TimedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._done()
+        self.asking_nothing.pop(self, None)
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None

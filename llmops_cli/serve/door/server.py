@@ -23,6 +23,7 @@ from llmops_cli.serve.accounts.keys import KeyStore
 from llmops_cli.serve.accounts.redis_link import RedisLink
 from llmops_cli.serve.door.certificate import ServedCertificate
 from llmops_cli.serve.door.protocol import TimedProtocol
+from llmops_cli.serve.door.room import connections_that_fit
 from llmops_cli.serve.door.workers import GatewayWorkers
 from llmops_cli.serve.gateway import Gateway
 from llmops_cli.serve.policy import read_policy
@@ -102,7 +103,7 @@ def serve_here(
         date_header=True,
         timeout_graceful_shutdown=math.ceil(spec.config.limits.drain_s),
         backlog=BACKLOG,
-        limit_concurrency=spec.config.limits.connections,
+        limit_concurrency=connections_that_fit(spec.config.limits.connections),
         ssl_certfile=spec.tls_cert,
         ssl_keyfile=spec.tls_key,
         timeout_keep_alive=KEEP_ALIVE_S,
