@@ -20,6 +20,7 @@ from llmops_cli.deploy.cluster_names import (
     require_resource,
 )
 from llmops_cli.deploy.ending import Ending, ending_of
+from llmops_cli.deploy.engine_names import require_own_names
 from llmops_cli.deploy.engine_process import (
     IMAGES,
     OF_OURS,
@@ -58,8 +59,6 @@ DEV = "-dev"
 DRAIN_SPARE_S = 30
 """What a pod may take beyond its longest answer: balancers hear of its end, logs are written."""
 MOST_GROWTH = 4
-OF_OTHERS = ("gateway", "gateway-pods", "redis", "default")
-"""What no engine can be called beside: objects of the same kind have those names."""
 
 
 class EngineSetting(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +136,7 @@ def settle(recipe: RenderRecipe) -> Setting:
     engines = []
     for name, process in rendered.items():
         engines.append(_engine(recipe, source, name, process, volume))
+    require_own_names({each.upstream: each.nodes for each in engines})
     return Setting(
         recipe=recipe,
         source=source,
@@ -243,11 +243,6 @@ def _rendered(recipe: RenderRecipe, source: Source) -> dict[str, EngineProcess]:
             raise UsageError(f"upstream {name} has an engine of ours", hint="leave --foreign out")
         found[name] = foreign_process(kind, _model_at(name, source.config))
     for name in found:
-        if name in OF_OTHERS:
-            raise UsageError(
-                f"upstream {name} would be called as another part of the cluster is",
-                hint=f"another name than {', '.join(OF_OTHERS)}",
-            )
         require_label(name, what="the upstream", most=MOST_OF_OURS - len(recipe.name) - 1)
     return found
 

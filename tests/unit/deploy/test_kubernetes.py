@@ -184,6 +184,12 @@ def test_what_is_wrong_is_told_in_a_line(
         ("upstreams: {a: {engine: sim, model: demo}}", "no image of engine sim"),
         ("upstreams: {a_b: {engine: llamacpp, model: demo}}", "a_b"),
         ("upstreams: {redis: {engine: llamacpp, model: demo}}", "another name than gateway"),
+        ("upstreams: {nightly: {engine: llamacpp, model: demo}}", "another name than gateway"),
+        (
+            "upstreams: {a-worker: {engine: llamacpp, model: demo}, a: {engine: vllm, model: o/m, "
+            "options: {tensor_parallel: 8, pipeline_parallel: 2}}}",
+            "as the workers of upstream a are",
+        ),
         ("upstreams: {a: {url: http://h/v1, headers: {X-Api-Key: abc}}}", "holds a secret"),
         ("upstreams: {a: {url: http://h/v1}}\nredis: {url: redis://:pw@h:1/0}", "holds a secret"),
         ("upstreams: {a: {url: http://h/v1}}\nkeys_required: false", "keys_required"),
