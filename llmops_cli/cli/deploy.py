@@ -34,7 +34,7 @@ def render(
     """Manifests, or units, of what a gateway's file says, and what watches over it."""
     from llmops_cli.cli.screen import say
     from llmops_cli.cli.settings import resolved
-    from llmops_cli.deploy.folder import write_rendered
+    from llmops_cli.deploy.folder import first_of, write_rendered
     from llmops_cli.deploy.render import render as rendered_files
 
     found = resolved(RenderRecipe, given, command="deploy", old_names=False)
@@ -43,7 +43,7 @@ def render(
     for note in rendered.notes:
         say(f"note: {note}")
     if done.kept:
-        say(f"kept, not ours: {', '.join(done.kept)}")
+        say(f"kept, not ours: {first_of(done.kept)}")
     say(
         f"{output}: {counted(len(done.written), 'file')} written, {done.unchanged} as they were, "
         f"{len(done.removed)} removed"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
@@ -138,17 +138,26 @@ def _read_list(folder: Path, *, force: bool) -> WrittenFiles:
 
 def _is_below(folder: Path, name: str) -> bool:
     """A list comes with its folder, from wherever that was copied; it names nothing outside."""
+    return _leads_below(folder, (folder / name).parent)
+
+
+def _leads_below(folder: Path, path: Path) -> bool:
+    """Through whatever links."""
     try:
-        place = (folder / name).parent.resolve()
+        return path.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError):
         return False
-    return place.is_relative_to(folder.resolve())
 
 
 def _refuse_in_the_way(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Raises: UsageError for a folder where a file of ours would be, and the other way round."""
+    """Raises: UsageError for a folder where a file of ours would be, and the other way round.
+
+    So does a link out of the folder: what it leads to is somebody else's, with `--force` too.
+    """
     for name in files:
         path = folder / name
+        if not _is_below(folder, name) or (path.is_symlink() and not _leads_below(folder, path)):
+            raise UsageError(f"{path} leads out of {folder}", hint="choose another -o")
         if path.is_dir():
             raise UsageError(f"{path} is a folder, and would be a file", hint="choose another -o")
         for above in path.relative_to(folder).parents:
@@ -177,12 +186,16 @@ def _changed(folder: Path, files: Mapping[str, bytes], before: Known) -> list[st
 
 
 def _changed_by_hand(folder: Path, changed: list[str]) -> UsageError:
-    names = ", ".join(changed[:SHOWN])
-    more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
     return UsageError(
-        f"{folder} has files that were changed by hand: {names}{more}",
+        f"{folder} has files that were changed by hand: {first_of(changed)}",
         hint="--force writes over them; llmops deploy diff shows what would change",
     )
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Some of them in a line, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _foreign(

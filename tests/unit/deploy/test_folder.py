@@ -12,7 +12,7 @@ import pytest
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
 from llmops_cli.deploy.difference import differences
-from llmops_cli.deploy.folder import LIST, digest_of, write_rendered
+from llmops_cli.deploy.folder import LIST, digest_of, first_of, write_rendered
 from llmops_cli.runtime.files import to_json
 
 FILES = {"a/x.yaml": b"x: 1\n", "b.yaml": b"b: 1\n"}
@@ -129,6 +129,36 @@ def test_a_list_that_came_with_a_folder_removes_nothing_outside(
     with contextlib.suppress(UsageError):
         write_rendered(folder, FILES, force=force)
     assert mine.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("link", ["a", "b.yaml"])
+def test_nothing_is_written_through_a_link_out_of_the_folder(
+    link: str, force: bool, tmp_path: Path
+) -> None:
+    """The second rendering called its own list damaged, as that named what is elsewhere."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    mine = elsewhere / "x.yaml"
+    mine.write_bytes(b"mine")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / link).symlink_to(elsewhere if link == "a" else mine)
+    with pytest.raises(UsageError, match="leads out of"):
+        write_rendered(folder, FILES, force=force)
+    assert mine.read_bytes() == b"mine"
+
+
+def test_a_link_within_the_folder_is_theirs_to_have(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "a").symlink_to("real")
+    for unchanged in (0, 2):
+        assert write_rendered(tmp_path, FILES, force=False).unchanged == unchanged
+
+
+def test_of_many_names_some_are_told() -> None:
+    assert first_of(["a", "b"]) == "a, b"
+    assert first_of([str(number) for number in range(11)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 3 more"
 
 
 @pytest.mark.parametrize("theirs", ["a", "b.yaml/mine"])
