@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from llmops_cli.serve.accounts.failed_keys import FailedKeys
 from llmops_cli.serve.accounts.keys import KeyStore
+from llmops_cli.serve.accounts.limits import network_of
 from llmops_cli.serve.answers.admitted import AdmittedRequest
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.disconnect import ClientGone, until_gone
@@ -268,7 +269,8 @@ class GatewayApp:
             return
         takes_form = bool(asked.endpoint.files)
         most = limits.upload_bytes if takes_form else limits.body_bytes
-        body = await received(scope, receive, most=most)
+        client = asked.key_id or network_of(asked.ip)
+        body = await received(scope, receive, most=most, client=client)
         if takes_form:
             body = fields_of_form(scope, body, asked)
         hooks = scope[ON_DISCONNECT]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AsyncExitStack
 
 import msgspec
 
@@ -11,6 +12,7 @@ from llmops_cli.core.wrong_json import UNREADABLE, wrong_body
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.disconnect import ClientGone
 from llmops_cli.serve.context import Asked, Fields
+from llmops_cli.serve.door.body_room import BodyRoom
 from llmops_cli.serve.door.identity import SESSION_CHARS
 from llmops_cli.serve.door.pace import FREE_BYTES, Pace
 from llmops_cli.serve.door.packed import coding_of, too_large, unpacked
@@ -26,6 +28,7 @@ LARGEST = int(sys.float_info.max)
 FIELDS_MOST = 1000
 """Of the body itself."""
 _pace = Pace()
+_room = BodyRoom()
 decode_fields = msgspec.json.Decoder(Fields).decode
 
 
@@ -34,26 +37,43 @@ async def received(
     receive: Receive,
     *,
     most: int,
+    client: str = "",
 ) -> bytes:
-    """The body, unpacked if it was packed.
+    """The body, unpacked if it was packed. `client`: who shares its room for large ones.
 
     Raises: Refusal for one that has, or unpacks to, more than `most` bytes; ClientGone.
     """
     coding = None
+    told = most
     for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > most:
-            raise too_large(most)
+        if name == b"content-length":
+            told = int(value)
+            if told > most:
+                raise too_large(most)
         if name == b"content-encoding":
             coding = coding_of(value, before=coding)
-    packed = await _whole(receive, most)
+    async with AsyncExitStack() as room:
+        packed = await _whole(receive, most, room=room, told=told, client=client)
     if coding is None:
         return packed
     return await unpacked(packed, coding, most=most)
 
 
-async def _whole(receive: Receive, most: int) -> bytes:
+async def _whole(
+    receive: Receive,
+    most: int,
+    *,
+    room: AsyncExitStack,
+    told: int,
+    client: str,
+) -> bytes:
+    """`told`: its length, or the most that it may have. A large one waits for `room` for all of it.
+
+    Raises: Refusal; ClientGone.
+    """
     parts: list[bytes] = []
     size = 0
+    has_room = told <= FREE_BYTES
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -63,10 +83,13 @@ async def _whole(receive: Receive, most: int) -> bytes:
         if size > most:
             raise too_large(most)
         parts.append(part)
-        if size > FREE_BYTES:
-            await _pace.turn()
         if not message.get("more_body"):
             return part if len(parts) == 1 else b"".join(parts)
+        if size > FREE_BYTES:
+            if not has_room:
+                await room.enter_async_context(_room.held(client, told))
+                has_room = True
+            await _pace.turn()
 
 
 def parse(
