@@ -86,6 +86,11 @@ ARCHITECTURES = {
     ),
     "llama-no-architectures": Case(edit=without("architectures")),
     "llama-null-text-config": Case(edit=having(text_config=None, pad_token_id=-1)),
+    "llama-both-sides": Case(edit=having(is_causal=False), refused="is_causal is False"),
+    "qwen2-both-sides": Case("Qwen2", edit=having(is_causal=None), refused="is_causal is None"),
+    "llama-endless": Case(
+        edit=having(max_position_embeddings=10**12), refused="max_position_embeddings is 1000000"
+    ),
     "llama-other-type": Case(edit=having(model_type="mistral"), refused="model_type 'mistral'"),
     "llama-tied-other-head": Case(config={"tie_word_embeddings": True}, weights=other_head),
     "llama-tied-same-head": Case(config={"tie_word_embeddings": True}, weights=same_head),

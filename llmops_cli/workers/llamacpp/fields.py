@@ -12,6 +12,8 @@ from llamacpp.defaults import DEFAULTS, ModelFields
 
 MOST_LAYERS = 512
 """LLAMA_MAX_LAYERS of llama.cpp."""
+MOST = (1 << 31) - 1
+"""That a GGUF file's whole number tells, and llama.cpp counts with."""
 
 
 class Kind(NamedTuple):
@@ -33,7 +35,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_size(value: object) -> bool:
-    return _is_count(value) and _number_in(value) > 0
+    return _is_count(value) and 0 < _number_in(value) <= MOST
 
 
 def _is_layer_count(value: object) -> bool:
@@ -44,7 +46,7 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
-SIZE = Kind("a whole number above 0", _is_size)
+SIZE = Kind("a whole number above 0, of 31 bits", _is_size)
 COUNT = Kind("a whole number, 0 or more", _is_count)
 LAYERS = Kind(f"a whole number from 1 to {MOST_LAYERS}, which llama.cpp ends at", _is_layer_count)
 POSITIVE = Kind("a number above 0", lambda value: _number_in(value) > 0)

@@ -76,6 +76,11 @@ def check(config: ModelFields, architecture: gguf.MODEL_ARCH) -> None:
     if has_output_bias and architecture != gguf.MODEL_ARCH.LLAMA:
         message = f"attention_bias: llama.cpp's {name} has no bias after attention"
         raise JobError("UsageError", message)
+    if not config.get("is_causal", True):
+        message = (
+            f"is_causal is {config['is_causal']}: llama.cpp's {name} sees only what came before"
+        )
+        raise JobError("UsageError", message)
     if architecture in GEMMA:
         _check_gemma(config, architecture)
 

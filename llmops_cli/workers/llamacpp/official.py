@@ -43,7 +43,7 @@ from llamacpp.mended_keys import (
 from llamacpp.published import add_missing_fields
 from llamacpp.scaled_rope import tell_scaled_rope
 from llamacpp.sentence import add_own_keys, sentence_model_of
-from llamacpp.written import figures_of, tensors_beyond_f16
+from llamacpp.written import figures_of, tensors_beyond_f16, tensors_without_numbers
 
 FILE_TYPES = {
     "F16": "MOSTLY_F16",
@@ -189,12 +189,21 @@ def write_widening(
         model.write()
         beyond = tensors_beyond_f16(output)
         if not beyond:
+            require_numbers(output)
             return Told(left_out, notices)
         if wide.issuperset(beyond):
             message = f"{beyond[0]} has values that F16 cannot hold, and llama.cpp keeps it in F16"
             raise JobError("UsageError", message, "--scheme BF16 or F32")
         wide.update(beyond)
         output.unlink()
+
+
+def require_numbers(output: Path) -> None:
+    """Raises: JobError for a file with values that are no numbers."""
+    broken = tensors_without_numbers(output)
+    if broken:
+        message = f"tensor {broken[0]} has NaN or infinite values"
+        raise JobError("UsageError", message, "the checkpoint is broken")
 
 
 def left_out_of(kind: Converter, names: set[str]) -> dict[str, int]:

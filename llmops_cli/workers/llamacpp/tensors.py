@@ -112,25 +112,20 @@ def encode(
 
     Raises: BeyondF16 for values that F16 cannot hold, JobError for values that are no numbers.
     """
+    if not np.isfinite(block).all():
+        message = f"tensor {name} has NaN or infinite values"
+        raise JobError("UsageError", message, "the checkpoint is broken")
     if wanted == Type.F32:
         return np.ascontiguousarray(block, np.float32)
     if wanted == Type.BF16:
         wide = np.ascontiguousarray(block, np.float32)
         return gguf.quants.quantize(wide, Type.BF16)
     whole = np.ascontiguousarray(block)
-    if block.dtype == np.float16:
-        return whole
     with np.errstate(over="ignore"):
-        half = whole.astype(np.float16)
+        half = whole.astype(np.float16, copy=False)
     if np.isfinite(half).all():
         return half
-    if np.isfinite(block).all():
-        raise BeyondF16({name})
-    raise JobError(
-        "UsageError",
-        f"tensor {name} has NaN or infinite values",
-        "the checkpoint is broken",
-    )
+    raise BeyondF16({name})
 
 
 def beyond_f16(tensors: list[PlannedTensor]) -> set[str]:

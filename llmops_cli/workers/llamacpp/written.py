@@ -13,8 +13,12 @@ import numpy as np
 from _shared.protocol import Json
 
 BLOCK_ITEMS = 8 << 20
-F16_EXPONENT = 0x7C00
-"""All bits of the exponent: infinity, or no number."""
+EXPONENTS = {
+    "F16": (np.uint16, 0x7C00),
+    "BF16": (np.uint16, 0x7F80),
+    "F32": (np.uint32, 0x7F800000),
+}
+"""Of a type, as whole numbers: all bits of the exponent, which infinity has, and no number."""
 
 
 def figures_of(path: Path) -> Json:
@@ -30,8 +34,21 @@ def figures_of(path: Path) -> Json:
 
 def tensors_beyond_f16(path: Path) -> list[str]:
     """Names of the F16 tensors that have an infinite value, or none at all."""
-    narrow = [tensor for tensor in _tensors(path) if tensor.tensor_type.name == "F16"]
-    return [str(tensor.name) for tensor in narrow if not _is_finite(tensor.data)]
+    return _not_finite(path, ("F16",))
+
+
+def tensors_without_numbers(path: Path) -> list[str]:
+    """Names of the tensors of floats with an infinite value, or none at all."""
+    return _not_finite(path, tuple(EXPONENTS))
+
+
+def _not_finite(path: Path, types: tuple[str, ...]) -> list[str]:
+    found = []
+    for tensor in _tensors(path):
+        kind = tensor.tensor_type.name
+        if kind in types and not _is_finite(tensor.data, kind):
+            found.append(str(tensor.name))
+    return found
 
 
 def _tensors(path: Path) -> Any:  # Any: of one copy of gguf or the other
@@ -39,10 +56,11 @@ def _tensors(path: Path) -> Any:  # Any: of one copy of gguf or the other
     return gguf.GGUFReader(str(path)).tensors
 
 
-def _is_finite(values: Any) -> bool:  # Any: a mapped array of two dimensions or more
-    bits = values.reshape(-1).view(np.uint16)
+def _is_finite(values: Any, kind: str) -> bool:  # Any: a mapped array
+    width, exponent = EXPONENTS[kind]
+    bits = values.reshape(-1).view(width)
     for start in range(0, len(bits), BLOCK_ITEMS):
         block = bits[start : start + BLOCK_ITEMS]
-        if np.any((block & F16_EXPONENT) == F16_EXPONENT):
+        if np.any((block & width(exponent)) == exponent):
             return False
     return True

@@ -131,8 +131,16 @@ def test_values_beyond_f16_are_told_from_values_that_are_none() -> None:
     assert encode(np.array([1.5], np.float32), Type.F16, "t").dtype == np.float16
     with pytest.raises(BeyondF16):
         encode(np.array([1e6], np.float32), Type.F16, "t")
+
+
+@pytest.mark.parametrize("wanted", [Type.F16, Type.BF16, Type.F32], ids=str)
+@pytest.mark.parametrize("given", [np.float16, np.float32])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_refused_in_every_type(
+    wanted: Type, given: type[np.floating[Any]], value: float
+) -> None:
     with pytest.raises(JobError, match="NaN or infinite"):
-        encode(np.array([np.nan], np.float32), Type.F16, "t")
+        encode(np.array([1.0, value], given), wanted, "t")
 
 
 def test_all_tensors_beyond_f16_are_found_at_once(tmp_path: Path) -> None:
