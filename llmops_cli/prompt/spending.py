@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.core.prices import Prices
+from llmops_cli.core.progress import Progress
 from llmops_cli.runtime.chat_budget import ChatBudget, ChatCaps, Spend
 from llmops_cli.runtime.chat_request import TokenBound
-from llmops_cli.runtime.outcomes import OutcomesFile, read_outcomes
+from llmops_cli.runtime.outcomes import OutcomesFile, read_outcomes, uncounted
 
 SPENDING = "spending.jsonl"
 """Its name in a run's folder."""
@@ -46,13 +47,17 @@ def kept_lines(
     file: OutcomesFile[Spending],
     *,
     recorded: Spend,
+    progress: Progress,
 ) -> dict[int, Spending]:
     """What earlier parts of a run spent, by its lines in `path`, which `file` has opened.
 
     `recorded`: by what the run's other files tell. A run that an older version began has those
     alone, so that its lines begin with one for them all.
     """
-    lines = read_outcomes(path, Spending).outcomes
+    found = read_outcomes(path, Spending)
+    if found.unreadable:
+        progress.warn(uncounted(path, found.unreadable))
+    lines = found.outcomes
     if not lines and (recorded.requests or recorded.tokens):
         first = Spending(
             number=0,

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, contextmanager
 
 import msgspec
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.prices import Prices
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.report import Manifest
@@ -28,7 +29,7 @@ from llmops_cli.redteam.report import RedteamReport
 from llmops_cli.redteam.results import Results, results_of
 from llmops_cli.redteam.run_key import require_same, run_key
 from llmops_cli.redteam.sarif import SUCCESSES, successes_lines
-from llmops_cli.redteam.spending import RunSpend, SpendMeter, read_spend
+from llmops_cli.redteam.spending import SPENT, RunSpend, SpendMeter, read_spend
 from llmops_cli.redteam.target import engine_target
 from llmops_cli.runtime.chat import (
     ChatClient,
@@ -46,6 +47,7 @@ from llmops_cli.runtime.outcomes import (
     OutcomesRead,
     StopReason,
     read_outcomes,
+    uncounted,
     work_off,
 )
 from llmops_cli.runtime.runs import RunFolder
@@ -95,6 +97,8 @@ def redteam(
             client = _target_client(recipe, plan, server)
             client.tell_refusals(progress.warn)
             with SpendMeter(folder.path, client) as meter:
+                if meter.unreadable:
+                    progress.warn(uncounted(folder.path / SPENT, meter.unreadable))
                 helped = msgspec.structs.replace(plan, attacker=attacker)
                 stopped = _have_all(recipe, helped, client, meter, server, folder, progress)
         manifest = clock.manifest(
@@ -208,7 +212,7 @@ def _have_all(
     path = folder.path / ATTEMPTS
     found = read_outcomes(path, AttemptOutcome)
     if found.unreadable:
-        progress.warn(f"{path}: {found.unreadable} torn lines; their attempts are had again")
+        progress.warn(f"{path}: {counted(found.unreadable, 'torn line')}, had again")
     decided = {number for number, outcome in found.outcomes.items() if outcome.is_decided}
     todo = [attempt for attempt in plan.attempts if attempt.number not in decided]
     todo.sort(key=_longest_first)

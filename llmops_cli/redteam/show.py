@@ -106,7 +106,8 @@ def _notes(report: RedteamReport) -> list[str]:
     if report.parts > 1:
         notes.append(f"figures of all {report.parts} parts of a run that was resumed")
     if report.unreadable_lines:
-        notes.append(f"{report.unreadable_lines} torn lines in attempts.jsonl, had again")
+        torn = counted(report.unreadable_lines, "torn line")
+        notes.append(f"{torn} in attempts.jsonl, had again")
     return notes
 
 

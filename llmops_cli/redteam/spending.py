@@ -108,6 +108,8 @@ class SpendMeter:
 
     def __init__(self, folder: Path, client: ChatClient) -> None:
         found = read_outcomes(folder / SPENT, SpentLine)
+        self.unreadable = found.unreadable
+        """Lines that were damaged, whose spending is not counted."""
         self._before = spend_of(found.outcomes.values())
         self._next_number = max(found.outcomes, default=-1) + 1
         self._client = client

@@ -22,6 +22,13 @@ from llmops_cli.runtime.files import cannot_write
 PATIENCE_S = 30.0
 TABLE = "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer BLOB) WITHOUT ROWID"
 FORM = b"llmops.chat-cache/1"
+PRIMARY_CODE = 0xFF
+"""The part of SQLite's code that its documentation calls primary; the rest tells details."""
+MEANT = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EACCES,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+}
 
 
 class CachedReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +89,12 @@ class ChatCache:
             raise self._broken(error) from error
 
     def _broken(self, error: sqlite3.Error) -> EnvironmentMissing:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            return cannot_write(self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        """Only of a file that is no database is it said that it may go: others hold answers."""
+        code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
+        if code in MEANT:
+            return cannot_write(self._path, OSError(MEANT[code], os.strerror(MEANT[code])))
+        is_lost = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
         return EnvironmentMissing(
             f"{self._path} cannot be used as a cache of answers: {error}",
-            hint="remove it, or name another one",
+            hint="remove it, or name another one" if is_lost else "name another one",
         )

@@ -15,6 +15,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 import msgspec
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.prices import Prices
 from llmops_cli.core.wrong_json import UNREADABLE
@@ -41,6 +42,12 @@ class OutcomesRead(msgspec.Struct, Generic[OutcomeT], frozen=True, kw_only=True)
 
     outcomes: dict[int, OutcomeT]
     unreadable: int
+
+
+def uncounted(path: Path, unreadable: int) -> str:
+    """What is said of lines of a file of spending: a budget of the whole run lacks them."""
+    lines = counted(unreadable, "line")
+    return f"{path}: {lines} cannot be read, and no budget counts what stood there"
 
 
 def read_outcomes(path: Path, kind: type[OutcomeT]) -> OutcomesRead[OutcomeT]:

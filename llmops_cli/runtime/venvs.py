@@ -31,15 +31,28 @@ def problem_of(
 ) -> str | None:
     """What is wrong with an environment that we made; None if it can be used.
 
-    `imported`: modules that its Python was just seen to import.
+    `imported`: modules that its Python was just seen to import. Raises: EnvironmentMissing for
+    one that its maker keeps to itself, which must not be made again.
     """
-    if not (wanted.folder / FINISHED).exists():
+    if not _is_finished(wanted):
         return "its installation did not come to an end"
     python = str(wanted.python)
     missing = missing_modules(python, wanted.modules, anew=anew, imported=imported)
     if not missing:
         return None
     return f"its Python {missing}"
+
+
+def _is_finished(wanted: Requirements) -> bool:
+    mark = wanted.folder / FINISHED
+    try:
+        return mark.exists()
+    except PermissionError as error:
+        raise EnvironmentMissing(
+            f"environment '{wanted.name}' cannot be read: {wanted.folder} is its maker's alone",
+            hint=f"its maker: chmod -R a+rX {wanted.folder}; or set XDG_CACHE_HOME to a folder "
+            "of yours",
+        ) from error
 
 
 def make_venv(wanted: Requirements, progress: Progress) -> None:

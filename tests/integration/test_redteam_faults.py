@@ -113,11 +113,12 @@ def test_resume_goes_on_with_budget_figures_and_torn_lines(demo_cli: Cli, tmp_pa
         kept = attempts.read_bytes().splitlines(keepends=True)
         attempts.write_bytes(b"".join(kept[:20]) + kept[20][:15])  # as kill -9 leaves it
         lines = spent.read_bytes().splitlines(keepends=True)
-        spent.write_bytes(b"".join(lines[:21]))
+        spent.write_bytes(b"".join(lines[:21]) + b"\0" * 40)  # as a power cut may
         again = demo_cli("redteam", "--resume", "run", "--json")
         report = json.loads(again.stdout)
         assert again.returncode == 0, again.stderr
-        assert "1 torn lines" in again.stderr
+        assert "attempts.jsonl: 1 torn line, had again" in again.stderr
+        assert "spent.jsonl: 1 line cannot be read, and no budget counts" in again.stderr
         assert target.asked == 40 + 20
         assert report["unreadable_lines"] == 1
         assert report["parts"] == 2

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.urls import server_url
@@ -173,13 +174,14 @@ class _Run:
         path = self._folder.path / OUTCOMES
         found = read_outcomes(path, EvalOutcome)
         if found.unreadable:
-            self._progress.warn(f"{path}: {found.unreadable} torn lines are had again")
+            self._progress.warn(f"{path}: {counted(found.unreadable, 'torn line')}, had again")
         self._outcomes = found.outcomes
         with ExitStack() as stack:
             file = stack.enter_context(OutcomesFile[EvalOutcome](path))
             place = self._folder.path / SPENDING
             spending = stack.enter_context(OutcomesFile[Spending](place))
-            lines = kept_lines(place, spending, recorded=_recorded(found.outcomes.values()))
+            recorded = _recorded(found.outcomes.values())
+            lines = kept_lines(place, spending, recorded=recorded, progress=self._progress)
             self._budget = KeptBudget(caps_of(self._recipe), lines=lines, file=spending)
             cache = None
             if self._recipe.cache:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.prices import Prices
 from llmops_cli.core.progress import Progress
 from llmops_cli.prompt.case_file.suite import PromptSource
@@ -202,7 +203,7 @@ class _Run:
         spent = read_outcomes(place / SPENDING, Spending)
         self._unreadable = found.unreadable + spent.unreadable
         if self._unreadable:
-            self._progress.warn(f"{place}: {self._unreadable} torn lines are had again")
+            self._progress.warn(f"{place}: {counted(self._unreadable, 'torn line')}, had again")
         self._answers = Answers(found.outcomes, file.append)
         self._lines = spent.outcomes
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from llmops_cli.core.counted import counted
 from llmops_cli.core.progress import Progress
 from llmops_cli.prompt.spending import SPENDING, KeptBudget, Spending, kept_lines
 from llmops_cli.prompt.technique_run.asker import AskSettings, QuestionAsker, Usage
@@ -72,7 +73,7 @@ class RunPart:
     async def _all(self) -> StopReason | None:
         found = read_outcomes(self._folder / OUTCOMES, QuestionOutcome)
         if found.unreadable:
-            self._progress.warn(f"{found.unreadable} torn lines; their questions are asked again")
+            self._progress.warn(f"{counted(found.unreadable, 'torn line')}, asked again")
         done = {number for number, outcome in found.outcomes.items() if not outcome.error}
         self._written = len(done)
         async with AsyncExitStack() as stack:
@@ -134,7 +135,7 @@ class RunPart:
         place = self._folder / SPENDING
         spending = stack.enter_context(OutcomesFile[Spending](place))
         recorded = recorded_spend(self._folder, self._plan.prices)
-        lines = kept_lines(place, spending, recorded=recorded)
+        lines = kept_lines(place, spending, recorded=recorded, progress=self._progress)
         budget = KeptBudget(caps, lines=lines, file=spending)
         cache = stack.enter_context(ChatCache(self._folder / ANSWERS))
         recording = stack.enter_context(ChatRecording(self._folder / CALLS))

@@ -415,3 +415,19 @@ def test_a_full_disk_is_no_broken_cache(tmp_path: Path, monkeypatch: pytest.Monk
         cache.put(b"key", long)
     assert "free some space" in (told.value.hint or "")
     assert "remove" not in (told.value.hint or "")
+
+
+def test_a_cache_that_may_only_be_read_is_not_to_be_removed(tmp_path: Path) -> None:
+    """Another user's, say. SQLite only reads a file whose form is of a later version."""
+    path = tmp_path / "cache"
+    with ChatCache(path) as cache:
+        cache.put(b"other", CachedReply(reply=ChatReply(text="x"), latency_s=1.0))
+    raw = bytearray(path.read_bytes())
+    raw[18] = 3
+    path.write_bytes(raw)
+    with (
+        pytest.raises(EnvironmentMissing, match="Permission denied") as told,
+        ChatCache(path) as cache,
+    ):
+        cache.put(b"key", CachedReply(reply=ChatReply(text="x"), latency_s=1.0))
+    assert "remove" not in (told.value.hint or "")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llmops_cli.core.errors import EnvironmentMissing
-from llmops_cli.runtime.env import find_env
+from llmops_cli.core.progress import Silent
+from llmops_cli.runtime.env import create_env, find_env, known_environments, list_envs
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.runtime.paths import at_home, cache_dir, end_of
 
@@ -42,6 +45,31 @@ def test_who_has_no_home_is_told_what_to_set(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(EnvironmentMissing, match="is missing"):
         find_env("vllm")
+
+
+def test_an_environment_that_its_maker_keeps_to_itself_is_told_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a cache that several users share; `doctor` goes on with the others."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = known_environments()["vllm"].folder
+    folder.mkdir(parents=True)
+    stat = os.stat
+
+    def refused(path: str | Path, **options: Any) -> os.stat_result:
+        if Path(path).parent == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", refused)
+    with pytest.raises(EnvironmentMissing, match="is its maker's alone") as caught:
+        find_env("vllm")
+    assert "chmod" in (caught.value.hint or "")
+    with pytest.raises(EnvironmentMissing, match="is its maker's alone"):
+        create_env("vllm", progress=Silent())
+    assert folder.is_dir()
+    problems = {env.name: env.problem for env in list_envs()}
+    assert "cannot be read" in (problems["vllm"] or "")
 
 
 def test_somebody_elses_home_is_a_name_like_any_other() -> None:
