@@ -45,6 +45,7 @@ def mistakes_in(config: GatewayConfig) -> Mistakes:
         mistakes = _in_cors(config.cors)
         yield from below(("cors",), mistakes)
     yield from _in_networks(config.limits.trusted_proxies)
+    yield from _in_media_hosts(config.limits.media_hosts or [])
     yield from _in_openness(config)
     yield from mistakes_in_references(config)
     if config.traces is not None:
@@ -202,6 +203,14 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _in_media_hosts(hosts: list[str]) -> Mistakes:
+    for number, host in enumerate(hosts):
+        if not HOST.fullmatch(host.removeprefix(".")):
+            message = f"{host!r} is no host's name, without scheme and port"
+            hint = "cdn.example.org, or .example.org for all below it"
+            yield Mistake(("limits", "media_hosts", number), message, hint)
 
 
 def _in_openness(config: GatewayConfig) -> Mistakes:

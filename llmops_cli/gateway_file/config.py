@@ -38,7 +38,8 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     together; `unsaid_answer_tokens`: see ModelConfig.
     `trusted_proxies` may say in X-Forwarded-For whose address it is. `bad_keys_per_minute`: of an
     address, until it is answered 429. `drain_s`: what a gateway that is told to end gives to the
-    answers that are under way.
+    answers that are under way. `media_hosts`: from which servers may fetch what a body only
+    names; without it all but addresses that a machine has for itself.
     """
 
     key: LimitSet = LimitSet()
@@ -50,6 +51,7 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     upload_bytes: Count = 25 << 20
     body_s: Seconds = 30.0
     header_s: Seconds = 10.0
+    media_hosts: list[str] | None = None
     prompt_tokens: Count | None = None
     answer_tokens: Count | None = None
     unsaid_answer_tokens: Count = 4096

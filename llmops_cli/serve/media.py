@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from llmops_cli.serve.api_words import API_WORDS, STRUCTURE
+from llmops_cli.serve.fetching import address_in
 
 
 class Medium(StrEnum):
@@ -49,6 +50,8 @@ NAMES = frozenset(
     ("filename", "file_name", "name", "title", "text", "alt", "caption", "context", "description")
 )
 """Keys beside a medium's data that hold words, whatever these look like."""
+NEVER_FETCHED = frozenset(("data", "file_data"))
+"""Keys of the data itself, which may be a text that begins with an address."""
 URL_MOST = 8192
 BASE64_LEAST = 32
 LOOKED_AT = 4096
@@ -57,10 +60,14 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 
 
 class MediaData(msgspec.Struct, frozen=True):
-    """`chars`: as they stand in the body; 0: only its address does."""
+    """`chars`: as they stand in the body; 0: only its address does.
+
+    `address`: of that the scheme and the host, if it has them.
+    """
 
     medium: Medium
     chars: int
+    address: str = ""
 
 
 def medium_of(kind: str, size: int) -> MediaData:
@@ -83,13 +90,13 @@ def texts_of_media(
     """Everything below a medium's key that is not its data, which goes into `data`."""
     texts: list[str] = []
     refers = False
-    waiting: list[object] = [value]
+    waiting: list[tuple[str, object]] = [("", value)]
     while waiting:
-        inner = waiting.pop()
+        name, inner = waiting.pop()
         if isinstance(inner, str):
-            texts.extend(texts_of_data(medium, inner, data))
+            texts.extend(texts_of_data(medium, inner, data, key=name))
         elif isinstance(inner, list):
-            waiting.extend(reversed(inner))
+            waiting.extend((name, item) for item in reversed(inner))
         elif isinstance(inner, dict):
             refers = refers or isinstance(inner.get("file_id"), str)
             if not STRUCTURE.issuperset(inner):
@@ -98,7 +105,7 @@ def texts_of_media(
                 if key in NAMES and isinstance(inner[key], str):
                     texts.append(inner[key])
                 else:
-                    waiting.append(inner[key])
+                    waiting.append((key, inner[key]))
     return MediaTexts(texts, refers)
 
 
@@ -106,17 +113,22 @@ def texts_of_data(
     medium: Medium,
     value: str,
     data: list[MediaData],
+    *,
+    key: str,
 ) -> list[str]:
-    """Nothing for data of an image and the like, or an address of some."""
+    """Nothing for data of an image and the like, or an address of some. `key`: where it stands."""
     if value in API_WORDS:
         return []
     if value.startswith("data:"):
         return _texts_of_data_url(medium, value, data)
-    if value.startswith(SCHEMES):
-        if len(value) > URL_MOST or not _is_one_word(value):
-            return [value]
-        data.append(MediaData(medium, 0))
+    address = "" if key in NEVER_FETCHED else address_in(value)
+    is_plain = value.startswith(SCHEMES) and len(value) <= URL_MOST and _is_one_word(value)
+    if address or is_plain:
+        data.append(MediaData(medium, 0, address))
+    if is_plain:
         return []
+    if value.startswith(SCHEMES):
+        return [value]
     if _is_base64(value):
         data.append(MediaData(medium, len(value)))
         return []

@@ -271,7 +271,7 @@ def _wait_for(
         if key in REFERENCES or value in REFERENCES:
             found.refers = True
         if key in media:
-            waiting.extend(texts_of_data(media[key], value, found.media))
+            waiting.extend(texts_of_data(media[key], value, found.media, key=key))
             return
         if key == "arguments" and "\\" in value:
             waiting.append(_decoded(value))

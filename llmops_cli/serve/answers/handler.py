@@ -28,6 +28,7 @@ from llmops_cli.serve.door.respond import respond
 from llmops_cli.serve.endpoints import CHAT
 from llmops_cli.serve.feedback.book import AskedBook
 from llmops_cli.serve.feedback.ratable import RatableAnswers
+from llmops_cli.serve.fetching import refuse_hidden_places
 from llmops_cli.serve.judging.judging import Judging
 from llmops_cli.serve.prompts.applied import apply_prompt
 from llmops_cli.serve.refusal import Refusal
@@ -220,6 +221,7 @@ class RequestHandler:
             raise Refusal(403, f"this key may not use {asked.model!r}", code="forbidden")
         decided.alias = alias if router.lists(alias) else "unlisted"
         asked.allow(decided.settings.fields)
+        refuse_hidden_places(asked.reading().media, request.snapshot.config.limits.media_hosts)
         bounds = request.snapshot.config.limits.judging
         request.context.translation = ChatTranslation(self._judging, asked, bounds)
         found = sendable(request.target, asked, asked.further)

@@ -48,6 +48,7 @@ def file(tmp_path: Path) -> Path:
         (FINE + "    balance: tokns\n", 7, "unknown value 'tokns'", "did you mean 'tokens'"),
         (FINE + "  a:\n    pool: [one]\n", 7, "models.a stands there twice", ""),
         (FINE + "redis: {url: foo}\n", 7, "no address of Redis", "redis://"),
+        (FINE + "limits: {media_hosts: ['http://x']}\n", 7, "'http://x' is no host", "cdn.example"),
         (FINE + "    fallback: [a]\n", 7, "stand in for itself", ""),
         (FINE + "    canary: {use: [one]}\n", 7, "what the pool uses", ""),
         (FINE + "  b:\n", 7, "nothing stands there", ""),

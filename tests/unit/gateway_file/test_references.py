@@ -52,7 +52,16 @@ NAMES_NOTHING = {
     "can",
     "steps",
 }
-OF_THE_MACHINE = {"guard", "prompts", "hosts", "traces", "trusted_proxies", "origins", "url"}
+OF_THE_MACHINE = {
+    "guard",
+    "prompts",
+    "hosts",
+    "traces",
+    "trusted_proxies",
+    "origins",
+    "url",
+    "media_hosts",
+}
 REFERS = {
     "pool",
     "colours",
