@@ -49,7 +49,7 @@ COMPARED = (
 )
 LEVELS_DROPPABLE = ("ITL", "measured", "input tok/s", "requests", "E2E", "req/s")
 LEVELS_REPLACED = {"goodput/s": ("tok/s",)}
-COMPARISON_DROPPABLE = ("P(faster)", "p", "baseline", "current")
+COMPARISON_DROPPABLE = ("P(faster)", "p", "baseline", "current", "95 % interval")
 """Columns that a narrow terminal can do without, the first first."""
 LEGEND = (
     "p is adjusted for the number of rows; "

@@ -340,9 +340,18 @@ def _unexpected(error: Exception) -> int:
 
 
 def _called() -> str:
-    """The command of the line, where the parser did not come so far as to tell."""
-    words = [word for word in sys.argv[1:2] if not word.startswith("-")]
-    return " ".join((PROGRAM, *words))
+    """The command of the line, down to its own flags, where the parser did not tell which it was."""
+    words = [PROGRAM]
+    command: Any = None  # Any: click's and Typer's
+    for word in sys.argv[1:]:
+        if command is None and word in COMMANDS:
+            command = typer.main.get_group(command_line([word])).commands[word]
+        else:
+            command = getattr(command, "commands", {}).get(word)
+        if command is None:
+            break
+        words.append(word)
+    return " ".join(words)
 
 
 def _crash_log() -> Path:

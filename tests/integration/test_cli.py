@@ -162,6 +162,8 @@ def test_a_group_lists_its_commands_without_their_flags() -> None:
 @pytest.mark.parametrize(
     ("args", "code", "message", "hint"),
     [
+        (["keys", "create", "--name"], 2, "requires an argument", "llmops keys create --help"),
+        (["bench", "--concurrency"], 2, "requires an argument", "llmops bench --help"),
         (
             ["bench", "--backend", "lamacpp"],
             2,
