@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from llmops_cli.core.errors import EngineFailed, GateFailed
@@ -54,6 +55,14 @@ def test_what_is_broken_fails_without_a_limit(kind: ProblemKind) -> None:
     failure = failure_of(report(ProblemKind.LOST_TOO_MUCH, kind), max_increase=None)
     assert isinstance(failure, EngineFailed)
     assert f"gguf-Q2_K: it is {kind}" in failure.message
+
+
+def test_what_a_sweep_could_not_make_fails_it_with_all_that_was_made() -> None:
+    """A script that goes on behind `quantize --scheme Q4_K_M,Q8_0` takes both to be there."""
+    killed = msgspec.structs.replace(report(), failures={"gguf-Q8_0": "its job was killed"})
+    failure = failure_of(killed, max_increase=None)
+    assert isinstance(failure, EngineFailed)
+    assert failure.message == "gguf-Q8_0 was not made: its job was killed"
 
 
 def test_a_loss_is_a_broken_limit() -> None:
