@@ -340,7 +340,7 @@ def _unexpected(error: Exception) -> int:
 
 
 def _called() -> str:
-    """The command of the line, down to its own flags, where the parser did not tell which it was."""
+    """The command of the line, where the parser did not come so far as to tell."""
     words = [PROGRAM]
     command: Any = None  # Any: click's and Typer's
     for word in sys.argv[1:]:
