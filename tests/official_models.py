@@ -377,6 +377,12 @@ MODELS: dict[str, Tiny] = {
     "smollm3": Tiny("SmolLM3", "llama-bpe", {"num_hidden_layers": 4}),
     "stablelm": Tiny("StableLm", "gpt-2", {}),
     "stablelm-normed": Tiny("StableLm", "gpt-2", {"qk_layernorm": True}),
+    "solar-open": Tiny("SolarOpen", "qwen2", {**ROUTED_EXPERTS, "head_dim": 16}),
+    "jais2": Tiny("Jais2", "llama-bpe", {"head_dim": 16}),
+    "granite-window": Tiny("GraniteSWA", "llama-bpe", {"sliding_window": 16}),
+    "granite-moe-window": Tiny(
+        "GraniteMoeSWA", "llama-bpe", {**FOUR_EXPERTS, "sliding_window": 16}
+    ),
     "starcoder2": Tiny("Starcoder2", "smollm", {"sliding_window": None}),
     "xglm": Tiny(
         "XGLM", "gpt-2", {"d_model": 64, "ffn_dim": 128, "num_layers": 2, "attention_heads": 4}
@@ -386,6 +392,7 @@ SPECIAL = (
     *("<pad>", "<bos>", "<eos>"),
     *("<|endoftext|>", "[gMASK]", "<sop>", "<eop>"),  # GLM's converter asks for its own
     *("<|user|>", "<|assistant|>", "<|system|>", "<|observation|>"),
+    *("<unk>", "<|startoftext|>"),  # and Solar's
 )
 MORE_TEXTS = [
     *TEXTS,

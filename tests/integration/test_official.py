@@ -19,6 +19,7 @@ EXACT = (
     *("stablelm-normed", "nemotron-h", "glm4-moe-lite", "granite-hybrid-turning", "gpt2-inner"),
     *("afmoe", "exaone-moe", "mixtral-window", "falcon-h1-gated-norm", "apertus-tied"),
     *("gpt-neox-scaled", "gpt-neox-tied", "olmo2-scaled", "laguna", "mellum"),
+    "solar-open",
 )
 NEAR = {"gemma3n": 1e-5, "gemma4": 2e-6}
 """llama.cpp takes a variance by one less, and reads GELU from a table: KL that is allowed."""

@@ -216,6 +216,11 @@ OTHER_NUMBERS = Limit(
     "the arithmetic of this architecture: a file of it was measured to answer otherwise",
     _always,
 )
+FOREIGN_TOKENIZER = Limit(
+    "a way to read this architecture's tokenizer but the Python code that comes with it, and no "
+    "code of a model's folder is run",
+    _always,
+)
 GEMMA3N = Limit(
     "Gemma 3n of other sizes than its own: 256 inputs a layer, a LAuReL rank of 64, 4 inputs of "
     "AltUp, 0.95 of the activations left out in the first 10 layers and none later, 20 layers with "

@@ -7,6 +7,7 @@ from _shared.protocol import JobError, Json
 from llamacpp.limit_kinds import (
     ALL_BIASES,
     BIASES,
+    FOREIGN_TOKENIZER,
     GEMMA3N,
     GPT_OSS_CLAMP,
     GROUPED_HEADS,
@@ -150,6 +151,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "GraniteMoeHybridForCausalLM": (NO_SILU, *MAMBA),
     "HrmTextForCausalLM": (GROUPED_HEADS,),
     "HunYuanDenseV1ForCausalLM": (NO_SILU, BIASES),
+    "HunYuanMoEV1ForCausalLM": (FOREIGN_TOKENIZER,),
     "HYV3ForCausalLM": (NO_SILU, PLAIN_ROUTE),
     "JambaForCausalLM": (OTHER_NUMBERS,),
     "LagunaForCausalLM": (
@@ -185,6 +187,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("Mellum without a layer that has a sliding window", never_slides),
         Limit("a rotary base of their own for layers with a window", has_two_bases),
     ),
+    "MiMoV2FlashForCausalLM": (OTHER_NUMBERS,),
     "MiniCPM3ForCausalLM": (
         BIASES,
         Limit("longrope's two ranges in MiniCPM 3: a context beyond the first", has_two_ranges),
@@ -236,6 +239,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         INNER_BIASES,
         Limit("other layers without rotary embedding than each fourth", turns_otherwise),
     ),
+    "SolarOpenForCausalLM": (NO_SILU,),
     "StableLmForCausalLM": (NO_SILU,),
     "Starcoder2ForCausalLM": (
         NO_GELU,

@@ -37,6 +37,8 @@ MIXERS = {
 """A layer of Nemotron-H, and its sign in the pattern of its published configurations."""
 OF_EXPERTS = ("num_experts_per_tok", "n_routed_experts", "n_group", "topk_group")
 """Which Transformers fills in for a model without experts too."""
+SOLAR_OPEN = "SolarOpenForCausalLM"
+"""Whose heads turn as a whole, where the converter's class takes half of each for granted."""
 BLOOM_CONTEXT = 2048
 """Of every published one; its class has no field for it."""
 
@@ -59,6 +61,7 @@ def _missing(fields: Json, architecture: str) -> dict[str, Any]:
         "layer_norm_eps": fields.get("norm_eps") if architecture in MODERN_BERTS else None,
         "n_ctx": fields.get("n_positions"),
         "rotary_pct": share,
+        "partial_rotary_factor": share if architecture == SOLAR_OPEN else None,
         "rotary_dim": int(_head_dim(fields) * share) or None,
         "scoring_func": "sigmoid" if architecture in ROUTED_BY_SIGMOID else None,
         "route_norm": True if architecture == "AfmoeForCausalLM" else None,
@@ -71,6 +74,8 @@ def _replace(fields: Json, architecture: str) -> None:
         fields["num_kv_heads"] = 1  # Transformers fills in that of Falcon's other kinds
     if architecture in HYBRIDS and "layer_types" in fields:
         fields["layer_types"] = [OLD_LAYER_TYPES.get(each, each) for each in fields["layer_types"]]
+    if architecture == SOLAR_OPEN:
+        fields["first_k_dense_replace"] = 0  # its class has experts in every layer
     if architecture == NEMOTRON_H and fields.get("layers_block_type"):
         _name_mixers(fields)
     if architecture:

@@ -49,3 +49,11 @@ def test_modern_bert_has_the_old_name_of_its_epsilon(
     fields: dict[str, Any] = {"architectures": [architecture], "norm_eps": 1e-5}
     add_missing_fields(fields)
     assert fields.get("layer_norm_eps") == expected
+
+
+def test_a_solar_open_turns_whole_heads_and_has_experts_in_every_layer() -> None:
+    fields: dict[str, Any] = {"architectures": ["SolarOpenForCausalLM"], "hidden_size": 64}
+    fields["first_k_dense_replace"] = 1
+    add_missing_fields(fields)
+    assert fields["partial_rotary_factor"] == 1.0
+    assert fields["first_k_dense_replace"] == 0
