@@ -25,7 +25,7 @@ from llmops_cli.serve.accounts.budget import (
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.accounts.owners import Owners
 from llmops_cli.serve.refusal import Refusal
-from llmops_cli.serve.state import connect, connect_serving
+from llmops_cli.serve.state import changing, connect, connect_serving
 
 LOG = logging.getLogger("llmops.gateway")
 RESERVE = """
@@ -72,7 +72,8 @@ class LocalBudgets:
         self._owners = Owners(folder)
         self._unsettled: list[Settlement] = []
         self._fails = False
-        self.forget_dead()
+        with changing(folder):
+            self.forget_dead()
 
     def forget_dead(self) -> int:
         """Reservations of processes that are gone: what they asked for, nobody counted."""

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.serve.accounts.budget import Reservation, month_now
 from llmops_cli.serve.accounts.keys import Key
 from llmops_cli.serve.accounts.local_budgets import LocalBudgets
@@ -136,3 +137,20 @@ def _can_reserve(folder: Path) -> bool:
     except Refusal:
         return False
     return True
+
+
+def test_a_database_that_cannot_be_written_is_told_as_that(tmp_path: Path) -> None:
+    """`keys list` on a full disk, behind a gateway that was killed, was a bug of ours.
+
+    SQLite only reads a file whose form is of a later version.
+    """
+    LocalBudgets(tmp_path)
+    with contextlib.closing(connect(tmp_path)) as database:
+        database.execute("insert into reservations values ('r', 'k', '2026-11', 1.0, 1, '0-1-2')")
+        database.execute("pragma wal_checkpoint(truncate)")
+    path = tmp_path / "gateway.db"
+    raw = bytearray(path.read_bytes())
+    raw[18] = 3
+    path.write_bytes(raw)
+    with pytest.raises(EnvironmentMissing, match="nothing was changed"):
+        LocalBudgets(tmp_path)
