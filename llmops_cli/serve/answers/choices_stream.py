@@ -19,8 +19,9 @@ from llmops_cli.serve.answers.dialects.sse import (
     list_of_objects,
 )
 from llmops_cli.serve.answers.endings import Endings
+from llmops_cli.serve.answers.event_sample import EventSample, words_of
 from llmops_cli.serve.answers.stream_guard import StreamGuard
-from llmops_cli.serve.answers.usage import UsageEvents, has_words, tokens_of_events, usage_in
+from llmops_cli.serve.answers.usage import UsageEvents, usage_in
 from llmops_cli.serve.context import GuardVerdict, Usage
 from llmops_cli.serve.upstreams.errors import EndedEarly, ErrorInStream, MalformedAnswer
 from llmops_cli.serve.upstreams.first_words import error_in
@@ -66,7 +67,7 @@ class ChoicesStream:
         self.kept_bytes = 0
         self._held = b""
         self._last = b""
-        self._before_last = b""
+        self._sample = EventSample()
         self._events = 0
         self._counted_at = 0
         self._bytes = 0
@@ -123,13 +124,11 @@ class ChoicesStream:
         if not count or (count > 1 and not _are_objects(events, count)):
             return 0
         last = _begin_of_event(events, end - len(END))
-        self._before_last = self._last
-        if count > 1:
-            before = _begin_of_event(events, last - len(END))
-            self._before_last = events[before : last - len(END)]
         self._last = events[last : -len(END)]
         self._bytes += end - count * len(END)
         self._events += count
+        if self._events >= self._sample.due:
+            self._sample.take(self._events - count, events.split(END)[:count])
         return end
 
     def _keep(self, events: bytes) -> None:
@@ -173,9 +172,10 @@ class ChoicesStream:
         choices = chunk.get("choices")
         counts = chunk.get("usage")
         if choices:
-            self._before_last = self._last
             self._last = event
             self._events += 1
+            if self._events >= self._sample.due:
+                self._sample.take(self._events - 1, [event])
             if not counts:  # a count says no words, however long it is
                 self._bytes += len(event)
         if counts:
@@ -247,12 +247,11 @@ class ChoicesStream:
             self.usage.output_tokens = self._said_tokens() + self._unseen.usage.output_tokens
 
     def _said_tokens(self) -> int:
-        """By an event like most. The last may have a reason to end, and no words."""
-        if has_words(self._last):
-            return tokens_of_events(self._events, self._bytes, sample=self._last)
+        """The last may have a reason to end, and no words."""
+        if words_of(self._last):
+            return self._sample.tokens(self._events, self._bytes)
         events = max(0, self._events - 1)
-        size = self._bytes - len(self._last)
-        return tokens_of_events(events, size, sample=self._before_last)
+        return self._sample.tokens(events, self._bytes - len(self._last))
 
     def whole(self) -> bytes | None:
         if self._kept is None or (self.verdict is not None and self.verdict.action == "block"):

@@ -10,6 +10,7 @@ import msgspec
 
 from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.serve.answers.dialects.sse import END, data_of
+from llmops_cli.serve.answers.event_sample import BYTES_PER_TOKEN, EventSample
 from llmops_cli.serve.context import Usage
 from llmops_cli.serve.endpoints import Endpoint, no_places
 from llmops_cli.serve.token_estimate import estimated_tokens
@@ -19,10 +20,6 @@ from llmops_cli.serve.upstreams.whole import LARGE_BYTES
 
 COUNT_MOST = 1_000_000_000
 """Of one answer: nobody has computed more. A larger number is no count."""
-BYTES_PER_TOKEN = 4
-"""Of a stream's text, where nobody counted: English has four and a half, so this is rather much."""
-TOKEN_MOST_BYTES = 12
-"""On average: events with more than that have several tokens each."""
 EVENT_MOST = 1 << 20
 TAIL_BYTES = 64 << 10
 """Of an event that is larger: the count stands at its end, behind the answer's text."""
@@ -30,11 +27,6 @@ MARK = b'"usage"'
 FAILED = re.compile(rb'"type": ?"(?:response\.failed|error)"')
 """Of an event that may tell a failure. In a text these quotes would be escaped."""
 FAILURES = frozenset({"error", "response.failed"})
-_WORDS = re.compile(
-    rb'"(?:content|text|reasoning_content|reasoning|refusal|arguments|delta)": ?'
-    rb'"((?:[^"\\]|\\.)*)"'
-)
-"""What an event says, as its JSON has it."""
 AnyCount = Any  # Any: whatever an upstream has there
 
 
@@ -281,22 +273,6 @@ def guessed_tokens(raw: bytes, endpoint: Endpoint) -> int:
     return sum(map(estimated_tokens, texts))
 
 
-def has_words(event: bytes) -> bool:
-    return any(_WORDS.findall(event))
-
-
-def tokens_of_events(events: int, size: int, *, sample: bytes) -> int:
-    """One each, or by their words where a server sends several at a time.
-
-    `size`: bytes of all. `sample`: one of them, as long without its words as the others.
-    """
-    words = b"".join(_WORDS.findall(sample))
-    said = size - events * (len(sample) - len(words))
-    if said <= events * TOKEN_MOST_BYTES:
-        return events
-    return max(events, int(said / BYTES_PER_TOKEN))
-
-
 # -- of streams whose events are not read otherwise
 
 
@@ -311,7 +287,7 @@ class UsageEvents:
         self._events = 0
         self._deltas = 0
         self._delta_bytes = 0
-        self._delta = b""
+        self._sample = EventSample()
 
     @property
     def is_amid_event(self) -> bool:
@@ -340,7 +316,8 @@ class UsageEvents:
         if b'.delta"' in data:
             self._deltas += 1
             self._delta_bytes += len(event)
-            self._delta = event
+            if self._deltas >= self._sample.due:
+                self._sample.take(self._deltas - 1, [event])
         if tells_failure(data):
             self.failure = failure_in(data)
         if MARK in data:
@@ -364,8 +341,7 @@ class UsageEvents:
             return
         self.usage.output_tokens = self._events
         if self._deltas:
-            said = tokens_of_events(self._deltas, self._delta_bytes, sample=self._delta)
-            self.usage.output_tokens = said
+            self.usage.output_tokens = self._sample.tokens(self._deltas, self._delta_bytes)
 
 
 def _usage_at_end(data: bytes, *, is_whole: bool = False) -> Usage | None:

@@ -331,3 +331,40 @@ def test_a_stream_of_two_choices_is_whole_when_both_have_ended(
         else:
             with pytest.raises(EndedEarly):
                 passed(stream, pieces)
+
+
+def said(delta: dict[str, Any], finish: str | None = None, **beside: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [choice], **beside}
+    return f"data: {json.dumps(chunk)}\n\n".encode()
+
+
+WORDS = [said({"content": word}, system_fingerprint="fp_1") for word in (" a", " word") * 50]
+ENDS = [
+    [said({}), said({}, "stop")],
+    [said({}, "stop"), said({}, "stop")],
+    [said({"role": "assistant"}), said({"content": None}), said({}, "stop")],
+    [said({}, "stop", timings={"ms": [0.25] * 200})],
+]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("is_one_piece", [False, True])
+def test_what_ends_a_stream_is_no_measure_for_its_words(
+    end: list[bytes], is_one_piece: bool
+) -> None:
+    """Two last events without words made a hundred tokens 1,320 where nobody counted."""
+    thought = [said({"reasoning_content": " hm"}) for _ in range(400)]
+    for told in (WORDS, [*thought, *WORDS]):
+        events = [said({"role": "assistant", "content": ""}), *told, *end]
+        pieces = [b"".join(events)] if is_one_piece else events
+        stream = chat_stream()
+        passed(stream, [*pieces, b"data: [DONE]\n\n"])
+        assert len(told) <= stream.usage.output_tokens <= len(events)
+
+
+def test_events_of_several_words_are_counted_by_these() -> None:
+    text = " hello world the token" * 25
+    stream = chat_stream()
+    passed(stream, [*(said({"content": text}) for _ in range(20)), *ENDS[0], b"data: [DONE]\n\n"])
+    assert stream.usage.output_tokens == pytest.approx(20 * len(text) / 4, rel=0.01)
