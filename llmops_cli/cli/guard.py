@@ -156,7 +156,7 @@ def eval_(
         print_json(report)
         return
     table = Narrowed(rates_table(report), droppable=DROPPABLE)
-    print_kept(table, f"report: {folder.path}    page: {page}")
+    print_kept(table, f"report: {folder.path / 'report.json'}    page: {page}")
 
 
 def _decide(

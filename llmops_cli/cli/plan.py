@@ -83,9 +83,10 @@ def serve(
     if save is not None:
         from llmops_cli.plan.saved import keep
         from llmops_cli.runtime.manifest import RunClock
+        from llmops_cli.show.runs import leave_page
 
         place = keep(save, found.recipe, found.origins, detail, RunClock())
-        say(f"kept: {place}")
+        say(f"report: {place}    page: {leave_page(save)}")
     if values is not None:
         from llmops_cli.plan.values import write_values
 

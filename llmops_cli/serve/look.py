@@ -10,6 +10,7 @@ import urllib.request
 import msgspec
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError
+from llmops_cli.core.visible import visible_line
 from llmops_cli.core.wrong_json import UNREADABLE
 from llmops_cli.runtime.http import SameHostRedirects
 from llmops_cli.runtime.keys import bearer, require_header_value
@@ -118,4 +119,4 @@ def _refused(
         error = msgspec.json.decode(body, type=ErrorBody).error
     except UNREADABLE:
         error = ErrorSaid()
-    return GatewayRefused(message, code=error.code, said=error.message)
+    return GatewayRefused(message, code=error.code, said=visible_line(error.message))

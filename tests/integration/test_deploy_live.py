@@ -76,12 +76,12 @@ def test_a_canary_is_rolled_back_begun_anew_and_promoted(
     upstream: Upstream,
 ) -> None:
     assert operator.status()["canaries"]["m"]["percent"] == 50
-    reply = operator.done("rollback", "m", "--reason", "it swears")
+    reply = operator.done("rollback", "m", "--reason", "it swears\nmuch")
     assert (reply["changed"], reply["status"]["canaries"]["m"]["percent"]) == (True, 0)
     assert operator.done("rollback", "m")["changed"] is False
     early = operator.deploy("promote", "m")
     assert early.code == 5
-    assert "by ops: it swears" in early.err
+    assert "by ops: it swears<U+000A>much)" in early.err.splitlines()[0]
     assert operator.done("canary", "m")["changed"] is True
     assert operator.done("promote", "m")["changed"] is True
     time.sleep(1.2)  # the other worker looks once a second
@@ -149,7 +149,7 @@ def test_the_audit_log_says_what_was_ordered_and_what_it_set(
 ) -> None:
     operator.done("canary", "m", "--percent", "100", "--reason", "all at once")
     operator.done("canary", "m", "--percent", "100")
-    operator.done("rollback", "m", "--reason", "it swears")
+    operator.done("rollback", "m", "--reason", "it swears\nmuch")
     assert operator.deploy("promote", "m").code == 5
     within_s(5, lambda: len(orders_in(operator.gateway)) == 4)
     lines = orders_in(operator.gateway)

@@ -108,3 +108,10 @@ def _llmops(*words: str) -> Any:  # Any: JSON
     argv = [sys.executable, "-m", "llmops_cli", *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
+
+
+def test_a_plan_that_is_kept_has_a_page_beside_it(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "llmops_cli", *SERVE, "--save", str(tmp_path / "kept")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert "llama-3.1-8b" in (tmp_path / "kept" / "report.html").read_text()
+    assert f"page: {tmp_path / 'kept' / 'report.html'}" in done.stderr
