@@ -10,6 +10,8 @@ from llmops_cli.serve.refusal import Headers
 HOPS_MOST = 32
 """Proxies between a client and us. What stands before those, a client can have written."""
 
+MAPPED = "::ffff:"
+"""How a listener at `::` writes the addresses of IPv4: else all of them are one network."""
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -29,6 +31,7 @@ class TrustedProxies:
 
         Where the list ends, or goes on with what is no address, the farthest proxy of ours.
         """
+        peer = peer.removeprefix(MAPPED)
         if not self._networks:
             return peer
         nearest = _address(peer)

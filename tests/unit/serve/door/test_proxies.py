@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmops_cli.serve.accounts.limits import network_of
 from llmops_cli.serve.door.proxies import TrustedProxies
 
 PROXIES = TrustedProxies(["10.0.0.0/8", "fd00::/8", "127.0.0.1"])
@@ -50,6 +51,14 @@ def test_who_is_no_proxy_says_nothing_of_others() -> None:
 
 def test_a_proxy_with_two_kinds_of_addresses_is_one() -> None:
     assert client(CLIENT, peer="::ffff:10.0.0.1") == CLIENT
+
+
+def test_at_a_listener_for_both_kinds_clients_have_addresses_of_their_own() -> None:
+    """`--host ::` has IPv4 as ::ffff:192.0.2.1, of which all are one /64 of IPv6."""
+    for trusted in ([], ["10.0.0.0/8"]):
+        found = [TrustedProxies(trusted).client(f"::ffff:192.0.2.{n}", []) for n in (1, 2)]
+        assert found == ["192.0.2.1", "192.0.2.2"]
+        assert len(set(map(network_of, found))) == 2
 
 
 @pytest.mark.quiet
