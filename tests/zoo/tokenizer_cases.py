@@ -129,7 +129,7 @@ TOKENIZERS = {
         refused="'<tool>' is said to be 300, which is piece",
     ),
     "model-alone-added-on-a-piece": Case(
-        tokenizer=t.trained(added={"<tool>": 300}), refused="'<tool>' has number 300"
+        tokenizer=t.trained(added={"<tool>": 300}), refused="'<tool>' is said to be 300"
     ),
     "three-ends": Case(config={"eos_token_id": [2, 300, 301]}),
     "four-ends": Case(
@@ -293,4 +293,14 @@ TOKENIZERS = {
         ),
         refused="puts [300] around a text",
     ),
+    "model-alone-named": Case(
+        config={"vocab_size": 520},
+        tokenizer=t.trained(config={"pad_token": "<tool>", "image_token": "the"}),
+    ),
+    "model-alone-gap": Case(
+        config={"vocab_size": 520},
+        tokenizer=t.trained(added={"<tool>": 514}),
+        refused="Transformers makes it 512",
+    ),
+    "model-alone-in-qwen2": Case("Qwen2", {}, t.trained(), refused="makes a Qwen2Tokenizer"),
 }

@@ -11,6 +11,7 @@ from _shared.protocol import JobError
 from llamacpp.added_numbers import number_of, other_number
 from llamacpp.named_specials import NamedSpecials, named_specials
 from llamacpp.notices import TOKENS_LEFT_OUT, Notice
+from llamacpp.sentencepiece_model import piece_numbers
 from llamacpp.token_table import TokenTable
 from llamacpp.tokenizer_files import Json, read_if_there
 from llamacpp.tokenizer_form import read_tokenizer
@@ -56,10 +57,11 @@ def added_tokens(folder: Path, *, keeps_list: bool = True) -> list[AddedToken]:
     tokenizer = read_tokenizer(path)
     listed = [_read(entry, folder) for entry in tokenizer.get("added_tokens") or []]
     told = _told(folder, special, listed)
-    if not path.exists():
-        return sorted(_promoted(token, special) for token in told.values())
     given = {token.text: token for token in listed if keeps_list and token.text}
     pieces = _pieces(tokenizer)
+    if not path.exists():
+        path = folder / "tokenizer.model"
+        pieces = piece_numbers(path)
     numbers = {text: token.number for text, token in given.items()}
     for token in _added(told, special, given):
         number = number_of(token.text, pieces, numbers)

@@ -182,6 +182,13 @@ def as_class_reads(tokenizer: Json, name: str, folder: Path) -> Json:
     }
 
 
+def check_pieces_alone(name: str | None, folder: Path) -> None:
+    """Raises: JobError for a class that reads tokenizer.model as byte-level pieces."""
+    if name is not None and not OWN_STEPS[name].has_byte_fallback:
+        message = f"{folder}: Transformers makes a {name} of its tokenizer.model"
+        raise JobError("UsageError", message, "and the pieces there are of another kind")
+
+
 def _has_template(tokenizer: Json) -> bool:
     post = tokenizer.get("post_processor") or {}
     steps = post.get("processors", [post])

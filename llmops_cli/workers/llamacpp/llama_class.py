@@ -18,14 +18,29 @@ def check_code_llama(tokenizer: Json, folder: Path, architecture: str) -> None:
 
     It takes any pieces for its own kind, and puts BOS first.
     """
-    named = str(_config(folder).get("tokenizer_class") or "").removesuffix("Fast")
-    if named != CODE_LLAMA or not reads_as_class(folder, architecture):
+    if not _is_code_llama(folder, architecture):
         return
     puts_bos = (tokenizer.get("post_processor") or {}).get("type") == "TemplateProcessing"
     if not puts_bos or not tokenizer["model"].get("byte_fallback"):
-        message = f"{folder}: Transformers makes a {CODE_LLAMA} of its tokenizer.json"
-        hint = "which is of another kind; is tokenizer_class of tokenizer_config.json right?"
-        raise JobError("UsageError", message, hint)
+        raise _other_than_code_llama(folder, "tokenizer.json")
+
+
+def check_code_llama_alone(folder: Path, architecture: str) -> None:
+    """The same of a folder with tokenizer.model alone."""
+    puts_bos = bool(_config(folder).get("add_bos_token"))
+    if _is_code_llama(folder, architecture) and not puts_bos:
+        raise _other_than_code_llama(folder, "tokenizer.model")
+
+
+def _is_code_llama(folder: Path, architecture: str) -> bool:
+    named = str(_config(folder).get("tokenizer_class") or "").removesuffix("Fast")
+    return named == CODE_LLAMA and reads_as_class(folder, architecture)
+
+
+def _other_than_code_llama(folder: Path, file: str) -> JobError:
+    message = f"{folder}: Transformers makes a {CODE_LLAMA} of its {file}"
+    hint = "which is of another kind; is tokenizer_class of tokenizer_config.json right?"
+    return JobError("UsageError", message, hint)
 
 
 def reads_as_class(folder: Path, architecture: str) -> bool:

@@ -113,3 +113,11 @@ def _varint(content: bytes, place: int) -> tuple[int, int]:
         if byte < 128:
             return value, place
     raise ValueError
+
+
+def piece_numbers(path: Path) -> dict[str, int]:
+    """Of the pieces of such a file; none where there is none."""
+    if not path.exists():
+        return {}
+    pieces = read_model(path).pieces
+    return {piece.text: number for number, piece in enumerate(pieces)}

@@ -17,12 +17,17 @@ from llamacpp.byte_level import (
     normalizer_notice,
 )
 from llamacpp.chat_template import chat_template_of
-from llamacpp.class_tokenizer import as_class_reads, class_named
+from llamacpp.class_tokenizer import as_class_reads, check_pieces_alone, class_named
 from llamacpp.defaults import ModelFields
 from llamacpp.end_tokens import end_tokens, named_ends
 from llamacpp.ends import Ends, ends_of
 from llamacpp.from_sentencepiece import puts_space_first, sentencepiece_vocabulary
-from llamacpp.llama_class import check_code_llama, reads_as_class, with_its_spaces
+from llamacpp.llama_class import (
+    check_code_llama,
+    check_code_llama_alone,
+    reads_as_class,
+    with_its_spaces,
+)
 from llamacpp.notices import Notice
 from llamacpp.taken_as_special import special_looking_notice
 from llamacpp.token_table import TokenTable
@@ -138,6 +143,8 @@ def vocabulary_of(
     if path.exists():
         return _of_json(path, size, tokens, architecture)
     if (folder / "tokenizer.model").exists():
+        check_pieces_alone(class_named(folder, architecture), folder)
+        check_code_llama_alone(folder, architecture)
         table, model = sentencepiece_vocabulary(folder, size, tokens)
         if not puts_space_first(model, folder, architecture):
             return Vocabulary(table)
