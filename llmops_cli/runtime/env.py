@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ from llmops_cli.runtime.imports import imported_together, missing_modules
 from llmops_cli.runtime.paths import at_home, config_dir
 from llmops_cli.runtime.requirements import Requirements, known_environments
 from llmops_cli.runtime.rows import read_text
-from llmops_cli.runtime.venvs import make_venv, problem_of
+from llmops_cli.runtime.venvs import is_begun, make_venv, problem_of
 from llmops_cli.runtime.yaml_text import UNREADABLE, load_yaml, reason_of
 
 
@@ -72,7 +73,7 @@ def find_env(
     if name not in known:
         raise unknown_name("environment", name, [*known, *configured])
     wanted = known[name]
-    if wanted.folder.exists():
+    if is_begun(wanted):
         able = imported.get(str(wanted.python), ())
         problem = problem_of(wanted, anew=anew, imported=able)
         if problem is not None:
@@ -145,16 +146,20 @@ def _imported_anew(known: Mapping[str, Requirements]) -> dict[str, set[str]]:
     needs: dict[str, list[str]] = {}
     configured = _configured()
     for name, wanted in known.items():
-        python = sys.executable
-        if name in configured:
-            python = configured[name]
-        elif wanted.folder.exists():
-            python = str(wanted.python)
+        python = configured.get(name) or _python_of(wanted)
         needs.setdefault(python, []).extend(wanted.modules)
     at_once = min(_MOST_AT_ONCE, os.cpu_count() or 1)
     with ThreadPoolExecutor(at_once) as pool:
         able = pool.map(imported_together, needs, map(_once, needs.values()))
         return dict(zip(needs, able, strict=True))
+
+
+def _python_of(wanted: Requirements) -> str:
+    """Its own where it is made, else this one."""
+    with suppress(EnvironmentMissing):  # one that cannot be read is told by itself
+        if is_begun(wanted):
+            return str(wanted.python)
+    return sys.executable
 
 
 def _once(modules: Iterable[str]) -> list[str]:

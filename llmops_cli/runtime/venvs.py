@@ -34,7 +34,7 @@ def problem_of(
     `imported`: modules that its Python was just seen to import. Raises: EnvironmentMissing for
     one that its maker keeps to itself, which must not be made again.
     """
-    if not _is_finished(wanted):
+    if not _is_there(wanted, wanted.folder / FINISHED):
         return "its installation did not come to an end"
     python = str(wanted.python)
     missing = missing_modules(python, wanted.modules, anew=anew, imported=imported)
@@ -43,22 +43,26 @@ def problem_of(
     return f"its Python {missing}"
 
 
-def _is_finished(wanted: Requirements) -> bool:
-    mark = wanted.folder / FINISHED
+def is_begun(wanted: Requirements) -> bool:
+    """Whether there is a folder of it. Raises: EnvironmentMissing where that cannot be seen."""
+    return _is_there(wanted, wanted.folder)
+
+
+def _is_there(wanted: Requirements, place: Path) -> bool:
     try:
-        return mark.exists()
+        return place.exists()
     except PermissionError as error:
         raise EnvironmentMissing(
             f"environment '{wanted.name}' cannot be read: {wanted.folder} is its maker's alone",
-            hint=f"its maker: chmod -R a+rX {wanted.folder}; or set XDG_CACHE_HOME to a folder "
-            "of yours",
+            hint=f"its maker: chmod -R a+rX {wanted.folder.parent}; or set XDG_CACHE_HOME to a "
+            "folder of yours",
         ) from error
 
 
 def make_venv(wanted: Requirements, progress: Progress) -> None:
     """Makes it, or leaves the one that is there if its libraries can be imported."""
     with locked(wanted.folder):
-        if wanted.folder.exists() and problem_of(wanted, anew=True) is None:
+        if is_begun(wanted) and problem_of(wanted, anew=True) is None:
             return
         progress.say(
             f"creating environment '{wanted.name}' from {wanted.path.name} in {wanted.folder}: "

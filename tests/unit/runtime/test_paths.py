@@ -47,8 +47,9 @@ def test_who_has_no_home_is_told_what_to_set(
         find_env("vllm")
 
 
+@pytest.mark.parametrize("is_closed_above", [False, True])
 def test_an_environment_that_its_maker_keeps_to_itself_is_told_and_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_closed_above: bool
 ) -> None:
     """As in a cache that several users share; `doctor` goes on with the others."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -57,19 +58,23 @@ def test_an_environment_that_its_maker_keeps_to_itself_is_told_and_left_alone(
     stat = os.stat
 
     def refused(path: str | Path, **options: Any) -> os.stat_result:
-        if Path(path).parent == folder:
+        closed = folder.parent if is_closed_above else folder
+        if closed in Path(path).parents:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return stat(path, **options)
 
+    before = sorted(folder.parent.iterdir())
     monkeypatch.setattr(os, "stat", refused)
     with pytest.raises(EnvironmentMissing, match="is its maker's alone") as caught:
         find_env("vllm")
     assert "chmod" in (caught.value.hint or "")
-    with pytest.raises(EnvironmentMissing, match="is its maker's alone"):
-        create_env("vllm", progress=Silent())
-    assert folder.is_dir()
+    if not is_closed_above:
+        with pytest.raises(EnvironmentMissing, match="is its maker's alone"):
+            create_env("vllm", progress=Silent())
     problems = {env.name: env.problem for env in list_envs()}
     assert "cannot be read" in (problems["vllm"] or "")
+    monkeypatch.undo()
+    assert set(before) <= set(folder.parent.iterdir())
 
 
 def test_somebody_elses_home_is_a_name_like_any_other() -> None:
