@@ -53,6 +53,11 @@ def test_an_environment_that_its_maker_keeps_to_itself_is_told_and_left_alone(
 ) -> None:
     """As in a cache that several users share; `doctor` goes on with the others."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    own = tmp_path / "config" / "llmops" / "envs"
+    own.mkdir(parents=True)
+    for name in known_environments():
+        (own / f"{name}.txt").write_text("#: modules json\n")  # which is quickly imported
     folder = known_environments()["vllm"].folder
     folder.mkdir(parents=True)
     stat = os.stat
