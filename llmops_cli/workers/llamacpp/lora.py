@@ -15,7 +15,7 @@ import numpy as np
 
 from _shared.arrays import Floats
 from _shared.protocol import Events, JobError, Json, run_worker
-from _shared.safetensors import TensorFile, open_file
+from _shared.safetensors import ITEM_BYTES, TensorFile, open_file
 from llamacpp.gguf_file import GgufFile
 from llamacpp.tensors import interleave
 
@@ -70,21 +70,68 @@ def _shape_of(tensor: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in rows_first)
 
 
+CHANGES_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
+"""How `init_lora_weights` begins where PEFT takes a part of the base's weights into the adapter.
+
+Source: peft 0.21, tuners/lora/layer.py, update_layer.
+"""
+OTHER_SUMS = (
+    "use_dora",
+    "use_qalora",
+    "use_bdlora",
+    "alora_invocation_tokens",
+    "layer_replication",
+    "trainable_token_indices",
+)
+"""Fields by which an adapter is more than B A beside each weight, at each token."""
+
+
 def read_config(folder: Path) -> Json:
     """Raises: JobError for an adapter that llama.cpp does not have."""
     path = folder / "adapter_config.json"
     try:
-        text = path.read_text()
-        config = dict(json.loads(text))
-    except (OSError, ValueError) as error:
+        text = path.read_text(encoding="utf-8")
+        config = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
         message = f"{folder} is no PEFT adapter: {error}"
         raise JobError("UsageError", message, "a folder with adapter_config.json") from error
+    if not isinstance(config, dict):
+        message = f"{path} holds a {type(config).__name__} and no object"
+        raise JobError("UsageError", message, "save the adapter again")
     kind = config.get("peft_type", "LORA")
-    if kind != "LORA" or config.get("use_dora"):
-        named = config.get("peft_type")
-        message = f"{folder} is a {named} adapter; llama.cpp takes plain LoRA"
+    if kind != "LORA":
+        message = f"{folder} is a {kind} adapter; llama.cpp takes plain LoRA"
         raise JobError("UsageError", message)
+    _check(config, path)
     return config
+
+
+def _check(config: Json, path: Path) -> None:
+    for field in OTHER_SUMS:
+        if config.get(field):
+            message = f"{path}: {field}; llama.cpp takes plain LoRA"
+            raise JobError("UsageError", message)
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(CHANGES_BASE):
+        message = f"{path}: init_lora_weights '{start}' belongs to a base whose weights it changed"
+        hint = "save it as plain LoRA (path_initial_model_for_weight_conversion of PEFT)"
+        raise JobError("UsageError", message, hint)
+    _check_alphas(config, path)
+
+
+def _check_alphas(config: Json, path: Path) -> None:
+    patterns = config.get("alpha_pattern") or {}
+    is_object = isinstance(patterns, dict)
+    alphas = [_alpha_of(config), *(patterns.values() if is_object else ())]
+    are_numbers = all(type(each) in (int, float) and math.isfinite(each) for each in alphas)
+    try:
+        for pattern in patterns:
+            re.compile(pattern)
+    except (re.error, TypeError):
+        is_object = False
+    if not are_numbers or not is_object:
+        message = f"{path}: lora_alpha is no number, or alpha_pattern none for each module"
+        raise JobError("UsageError", message, "save the adapter again")
 
 
 def scale_of(
@@ -123,6 +170,9 @@ def paired(folder: Path) -> dict[str, LoraSides]:
         if match is None:
             message = f"{path}: llama.cpp has no place for '{name}'"
             raise JobError("UsageError", message, "adapters of linear layers only")
+        if tensor.dtype not in ITEM_BYTES:
+            message = f"{path}: '{name}' is {tensor.dtype}"
+            raise JobError("UsageError", message, "bf16, f16, f32 and f64 are read")
         sides = pairs.setdefault(match["module"], {})
         sides[match["side"]] = tensor
     for module, sides in pairs.items():
@@ -136,6 +186,19 @@ def whole(tensor: TensorFile) -> Floats:
     """An adapter is small enough to be in memory."""
     blocks = [block.astype(np.float32) for block in tensor.read_blocks()]
     return np.concatenate(blocks)
+
+
+def _check_shapes(
+    sides: LoraSides,
+    module: str,
+    folder: Path,
+) -> None:
+    """Raises: JobError for sides that do not share a rank above 0."""
+    shapes = (sides["A"].shape, sides["B"].shape)
+    are_matrices = all(len(shape) == 2 and min(shape) > 0 for shape in shapes)
+    if not are_matrices or shapes[0][0] != shapes[1][1]:
+        message = f"{folder}: the sides of {module} are {shapes[0]} and {shapes[1]}"
+        raise JobError("UsageError", message, "they share no rank: save the adapter again")
 
 
 class AdapterWriter:
@@ -163,8 +226,12 @@ class AdapterWriter:
             message = f"{self._folder}: the model has no tensor for {module}"
             raise JobError("UsageError", message)
         name, shape = found
+        _check_shapes(sides, module, self._folder)
         a_RI = whole(sides["A"])
         b_OR = whole(sides["B"])
+        if not np.isfinite(a_RI).all() or not np.isfinite(b_OR).all():
+            message = f"{self._folder}: {module} has NaN or infinite values"
+            raise JobError("UsageError", message, "the adapter is broken")
         rows = b_OR.shape[0]
         columns = a_RI.shape[1]
         if (rows, columns) != shape:

@@ -77,3 +77,69 @@ def test_a_base_of_an_architecture_without_names_is_refused(tmp_path: Path) -> N
     base = file_with(tmp_path / "odd.gguf", general__architecture="nobodys")
     with pytest.raises(JobError, match="adapters of 'nobodys' are not converted here"):
         converted(base, adapter(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"init_lora_weights": "pissa"}, "belongs to a base whose weights it changed"),
+        ({"init_lora_weights": "pissa_niter_16"}, "belongs to a base"),
+        ({"init_lora_weights": "OLoRA"}, "belongs to a base"),
+        ({"alora_invocation_tokens": [5, 6]}, "alora_invocation_tokens"),
+        ({"layer_replication": [[0, 1], [0, 1]]}, "layer_replication"),
+        ({"use_dora": True}, "use_dora"),
+        ({"lora_alpha": "16"}, "lora_alpha is no number"),
+        ({"lora_alpha": float("nan")}, "lora_alpha is no number"),
+        ({"alpha_pattern": ["q_proj"]}, "alpha_pattern none"),
+        ({"alpha_pattern": {"q_(proj": 2}}, "alpha_pattern none"),
+    ],
+    ids=str,
+)
+def test_an_adapter_that_is_more_than_a_product_is_refused(
+    tmp_path: Path, config: dict[str, Any], message: str
+) -> None:
+    base = file_with(tmp_path / "whole.gguf")
+    with pytest.raises(JobError, match=message):
+        converted(base, adapter(tmp_path, **config))
+
+
+@pytest.mark.parametrize("start", [True, False, "gaussian", "eva", "orthogonal", None])
+def test_what_an_adapter_began_with_changes_nothing_else(tmp_path: Path, start: object) -> None:
+    base = file_with(tmp_path / "whole.gguf")
+    assert converted(base, adapter(tmp_path, init_lora_weights=start))
+
+
+@pytest.mark.parametrize("value", [[], [["r", 8]], 3, "text"], ids=str)
+def test_a_configuration_that_is_no_object_is_refused(tmp_path: Path, value: object) -> None:
+    folder = adapter(tmp_path)
+    (folder / "adapter_config.json").write_text(json.dumps(value))
+    with pytest.raises(JobError, match="and no object"):
+        converted(file_with(tmp_path / "whole.gguf"), folder)
+
+
+@pytest.mark.parametrize(
+    ("sides", "message"),
+    [
+        ({"A": np.ones((2, WIDTH)), "B": np.ones((WIDTH, 3))}, "sides of .* are"),
+        ({"A": np.ones((0, WIDTH)), "B": np.ones((WIDTH, 0))}, "sides of .* are"),
+        ({"A": np.ones(WIDTH), "B": np.ones((WIDTH, 1))}, "sides of .* are"),
+        ({"A": np.full((2, WIDTH), np.nan), "B": np.ones((WIDTH, 2))}, "NaN or infinite"),
+        ({"A": np.ones((2, WIDTH), np.int8), "B": np.ones((WIDTH, 2))}, "is I8"),
+    ],
+    ids=["ranks", "none", "vector", "nan", "whole-numbers"],
+)
+def test_sides_that_are_no_pair_are_refused(
+    tmp_path: Path, sides: dict[str, np.ndarray], message: str
+) -> None:
+    from safetensors.numpy import save_file
+
+    folder = adapter(tmp_path)
+    module = "base_model.model.model.layers.0.self_attn.q_proj"
+    kinds = {np.dtype(np.float64): np.float32}
+    named = {
+        f"{module}.lora_{side}.weight": values.astype(kinds.get(values.dtype, values.dtype))
+        for side, values in sides.items()
+    }
+    save_file(named, folder / "adapter_model.safetensors")
+    with pytest.raises(JobError, match=message):
+        converted(file_with(tmp_path / "whole.gguf"), folder)
