@@ -18,6 +18,8 @@ from llmops_cli.core.wanted import given_of, wanted_of
 
 CONVERSION = "_runtime_param"
 """Where Typer 0.29 keeps it, made when it is first needed; without that name nothing is eased."""
+WHOLE_LINE = 1_000
+"""Characters of a command's line in a list of commands."""
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 
@@ -90,6 +92,17 @@ class Group(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Any: as above
         return super().parse_args(ctx, args or ["--help"])
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # Any: as above
+        """Each with its whole line: it folds where the screen is narrow, and is never cut."""
+        rows = []
+        for name in self.list_commands(ctx):
+            command = self.commands[name]
+            if not command.hidden:
+                rows.append((name, command.get_short_help_str(WHOLE_LINE)))
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
 
     def get_params(self, ctx: Any) -> list[Any]:  # Any: as above
         return _eased(super().get_params(ctx))

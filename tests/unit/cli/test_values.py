@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.core import TyperCommand
 from typer.testing import CliRunner
 
-from llmops_cli.cli.values import Command
+from llmops_cli.cli.values import Command, CommandLine
 
 KINDS: tuple[type, ...] = (str, int, float)
 TEXTS = st.one_of(
@@ -65,3 +65,22 @@ def test_plain_values_import_no_pydantic(argv: list[str]) -> None:
         "try: main()\nexcept SystemExit: pass\nassert 'pydantic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_commands_line_is_whole_in_the_list_of_them(columns: int) -> None:
+    """At 80 columns half of them ended with three dots."""
+    app = CommandLine()
+
+    @app.command()
+    def one() -> None:
+        """A line that is longer than a narrow terminal, and ends with the word that matters."""
+
+    @app.command()
+    def two() -> None:
+        """Short."""
+
+    shown = CliRunner().invoke(app, ["--help"], terminal_width=columns).output
+    commands = " ".join(shown.partition("Commands:")[2].split())
+    assert commands.endswith("and ends with the word that matters. two Short.")
+    assert max(map(len, shown.splitlines())) <= columns
