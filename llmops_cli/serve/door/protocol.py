@@ -17,6 +17,9 @@ TOO_MUCH = "the headers are too large"
 HEAD_END = b"\r\n\r\n"
 OFFER = b"\r\nupgrade:"
 UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n)", re.IGNORECASE)
+CHUNKS_MOST = 4096
+CHUNK_LEAST = 16
+"""Bytes of a chunk, on average, where there are more than that many: each costs a call."""
 SLACK_S = 0.002
 """A loop's clock may be a millisecond behind its timers."""
 ON_DISCONNECT = "llmops.on_disconnect"
@@ -47,6 +50,7 @@ TOO_LARGE = _refusal(
     b"the headers are too large",
     b"too_large",
 )
+TOO_SMALL = _refusal(b"400 Bad Request", b"the body comes in chunks of a few bytes", b"bad_request")
 TOO_SLOW = _refusal(b"408 Request Timeout", b"the body did not come in time", b"timeout")
 
 
@@ -135,6 +139,8 @@ class TimedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._raw_bytes = 0
+        self._chunks = 0
+        self._body_bytes = 0
         self._held = b""
         self._heading = True
         self._timer: asyncio.TimerHandle | None = None
@@ -196,7 +202,10 @@ class TimedProtocol(HttpToolsProtocol):
         """What the parser cannot read, or what we stopped it at."""
         del msg
         self._done()
-        self.transport.write(TOO_LARGE if self._head_bytes > HEAD_MOST else MALFORMED)
+        if self._head_bytes > HEAD_MOST:
+            self.transport.write(TOO_LARGE)
+        else:
+            self.transport.write(TOO_SMALL if self._is_crumbled() else MALFORMED)
         self.transport.close()
 
     # -- the parser's callbacks: an exception ends the parsing, then comes send_400_response
@@ -207,6 +216,8 @@ class TimedProtocol(HttpToolsProtocol):
         self._heading = True
         self._head_bytes = 0
         self._raw_bytes = 0
+        self._chunks = 0
+        self._body_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         self._head_bytes += len(url)
@@ -235,6 +246,17 @@ class TimedProtocol(HttpToolsProtocol):
         self._heading = False
         self._done()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A megabyte in chunks of a byte takes half a second, with a key or without."""
+        self._chunks += 1
+        self._body_bytes += len(body)
+        if self._is_crumbled():
+            raise ValueError("crumbs")
+        super().on_body(body)
+
+    def _is_crumbled(self) -> bool:
+        return self._chunks > CHUNKS_MOST and self._body_bytes < CHUNK_LEAST * self._chunks
 
     def on_message_complete(self) -> None:
         """Reading goes on, which is how a client's leaving is seen.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -175,3 +176,20 @@ def test_what_stands_behind_a_body_is_no_header() -> None:
         assert body == b"Hi"
         assert headers[b"x-forwarded-for"] == b"9.9.9.9"
         assert b"authorization" not in headers
+
+
+@pytest.mark.parametrize(("size", "is_taken"), [(1, False), (64, True)])
+def test_a_body_in_crumbs_is_refused(size: int, is_taken: bool) -> None:
+    """Each chunk costs a call: a few clients without a key kept all others waiting for 0.6 s."""
+
+    async def go() -> None:
+        protocol, client = await connected(5.0)
+        protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        piece = b"%x\r\n%b\r\n" % (size, b"a" * size)
+        protocol.data_received(piece * 4000)
+        assert not client.closed_at, "four thousand are fine"
+        protocol.data_received(piece * 100_000)
+        assert bool(client.closed_at) != is_taken
+        protocol.connection_lost(None)
+
+    asyncio.run(go())
