@@ -14,6 +14,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_MOST = 64 << 10
 TOO_MUCH = "the headers are too large"
+OF_HEADER = 32
+"""What each counts beside its bytes, as in HTTP/2 (RFC 9113, 6.5.2): thousands of empty ones cost
+more than a long one."""
 HEAD_END = b"\r\n\r\n"
 OFFER = b"\r\nupgrade:"
 UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n)", re.IGNORECASE)
@@ -231,7 +234,7 @@ class TimedProtocol(HttpToolsProtocol):
         What comes behind a body (trailers) is none: it was not there when a proxy in front added
         its own headers, and only of a request that comes in one piece would it be read.
         """
-        self._head_bytes += len(name) + len(value)
+        self._head_bytes += len(name) + len(value) + OF_HEADER
         if self._head_bytes > HEAD_MOST:
             raise ValueError(TOO_MUCH)
         if not self._heading:

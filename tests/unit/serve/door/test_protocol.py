@@ -193,3 +193,16 @@ def test_a_body_in_crumbs_is_refused(size: int, is_taken: bool) -> None:
         protocol.connection_lost(None)
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(("count", "is_taken"), [(1000, True), (2100, False)])
+def test_thousands_of_empty_headers_are_too_many(count: int, is_taken: bool) -> None:
+    """Thirty thousand of them held the loop for 40 ms, without a key."""
+
+    async def go() -> None:
+        protocol, client = await connected(0.0)
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * count + b"\r\n")
+        assert bool(client.closed_at) != is_taken
+        protocol.connection_lost(None)
+
+    asyncio.run(go())
