@@ -45,7 +45,9 @@ class Found(NamedTuple):
 
     @property
     def spec(self) -> Manifest:
-        return self.value.get("spec") or {}
+        """Empty for what has none, or one of another form."""
+        spec = self.value.get("spec")
+        return spec if isinstance(spec, dict) else {}
 
     def wrong(self, rule: str, message: str) -> Finding:
         return Finding(file=self.file, rule=rule, message=f"{self.title}: {message}")

@@ -28,16 +28,20 @@ MAPPINGS = frozenset(
         "configMap",
         "configMapKeyRef",
         "configMapRef",
+        "exec",
         "http",
         "httpGet",
         "jobTemplate",
         "labels",
         "leaderTemplate",
         "leaderWorkerTemplate",
+        "lifecycle",
+        "limits",
         "livenessProbe",
         "matchLabels",
         "metadata",
         "podSelector",
+        "preStop",
         "predictor",
         "readinessProbe",
         "requests",
@@ -46,6 +50,7 @@ MAPPINGS = frozenset(
         "securityContext",
         "selector",
         "service",
+        "sleep",
         "spec",
         "startupProbe",
         "tcpSocket",
@@ -58,21 +63,42 @@ LISTS = frozenset(
     (
         "backendRefs",
         "containers",
+        "egress",
         "env",
         "envFrom",
+        "from",
+        "ingress",
         "initContainers",
         "items",
         "paths",
         "podMetricsEndpoints",
         "ports",
         "rules",
+        "to",
         "volumeClaimTemplates",
         "volumeMounts",
         "volumes",
     )
 )
 """Of mappings."""
-
+WORDS = frozenset(
+    (
+        "containerPort",
+        "image",
+        "key",
+        "kind",
+        "name",
+        "namespace",
+        "number",
+        "port",
+        "serviceAccountName",
+        "targetPort",
+    )
+)
+"""Texts or numbers."""
+PORT = "port"
+OF_SERVICE = "service."
+"""In an Ingress, behind which a port is a mapping."""
 
 OPAQUE = frozenset(("annotations", "grpc", "labels", "matchLabels", "nodeSelector"))
 """What is in them may be called anything."""
@@ -119,7 +145,8 @@ def _odd_places(value: Any, above: str) -> Iterator[str]:  # Any: YAML
         place = f"{above}{name}"
         if each is None:
             continue
-        if not _has_form(name, each):
+        is_of_service = name == PORT and above.endswith(OF_SERVICE)
+        if not (isinstance(each, dict) if is_of_service else _has_form(name, each)):
             yield place
         elif name in SELECTORS:
             if not isinstance(each.get("matchLabels") or {}, dict):
@@ -139,4 +166,4 @@ def _has_form(name: str, value: Any) -> bool:  # Any: YAML
         return isinstance(value, dict)
     if name in LISTS:
         return isinstance(value, list) and all(isinstance(each, dict) for each in value)
-    return True
+    return name not in WORDS or isinstance(value, str | int)

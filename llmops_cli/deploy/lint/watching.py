@@ -32,7 +32,7 @@ def wrong_watching(folder: Path, objects: Sequence[Found]) -> Iterator[Finding]:
     for found in objects:
         if found.kind == "PrometheusRule":
             sets[found.file] = list(_rules_in(found.spec))
-    recorded = {rule["record"] for rules in sets.values() for rule in rules if "record" in rule}
+    recorded = {str(rule.get("record")) for rules in sets.values() for rule in rules}
     for file, rules in sets.items():
         for rule in rules:
             yield from _wrong_rule(file, rule, recorded)

@@ -234,6 +234,13 @@ POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: "
         (POD + "{containers: [{env: {A: b}}]}", "spec.containers.0.env is not"),
         (POD + "{containers: [{ports: [80]}]}", "spec.containers.0.ports is not"),
         (POD + "{volumes: x}", "spec.volumes is not"),
+        (POD + "{volumes: [{name: [a]}]}", "spec.volumes.0.name is not"),
+        (POD + "{containers: [{ports: [{name: {a: b}}]}]}", "ports.0.name is not"),
+        (POD + "{containers: [{lifecycle: {preStop: {exec: yes}}}]}", "preStop.exec is not"),
+        (
+            "apiVersion: v1\nkind: NetworkPolicy\nmetadata: {name: n}\nspec: {egress: [{to: [1]}]}",
+            "spec.egress.0.to is not",
+        ),
         ("apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {selector: x}", "selector"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: s}\ndata: {gateway.yaml: 5}", "texts"),
     ],

@@ -201,6 +201,14 @@ def test_what_others_may_rightly_have_is_no_mistake(folder: Path) -> None:
     assert own_lint(folder).findings == []
 
 
+def test_rules_of_another_form_end_no_check(folder: Path) -> None:
+    rules = {"groups": [None, {"rules": [{"record": ["x"], "expr": ["y"]}, 5]}, {"rules": "z"}]}
+    (folder / "monitoring" / "rules" / "theirs.yaml").write_text(yaml.safe_dump(rules))
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "x"}}
+    (folder / "manifests" / "theirs.yaml").write_text(yaml.safe_dump({**claim, "spec": "none"}))
+    assert {each.rule for each in own_lint(folder).findings} == {"kustomization"}
+
+
 @pytest.mark.parametrize("target", ["k8s", "kserve", "compose", "systemd"])
 def test_no_target_of_ours_has_a_mistake(target: str, rendered: Render, folder: Path) -> None:
     other = folder.parent / target
