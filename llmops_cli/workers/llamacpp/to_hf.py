@@ -242,11 +242,14 @@ def _values(file: GgufFile, place: Place) -> Array:
     values = flat.reshape(place.shape)
     if place.heads:
         values = unweave(values, place.heads)
+    if not np.isfinite(values).all():
+        message = f"{file.path}: tensor {place.source} has NaN or infinite values"
+        raise JobError("UsageError", message, "the file is broken")
     if place.type == F32:
         return np.ascontiguousarray(values, np.float32)
     if place.type == BF16:
         return to_bf16(np.ascontiguousarray(values, np.float32))
-    if np.abs(values).max(initial=0.0) > F16_MOST or not np.isfinite(values).all():
+    if np.abs(values).max(initial=0.0) > F16_MOST:
         message = f"{file.path}: tensor {place.source} has values that F16 cannot hold"
         raise JobError("UsageError", message, "download the original folder")
     return np.ascontiguousarray(values, np.float16)

@@ -138,3 +138,17 @@ def test_what_f16_cannot_hold_is_loaded_as_float32(tmp_path: Path) -> None:
     assert dtype == "float32"
     (values,) = found["model.layers.0.mlp.up_proj.weight"].read_blocks()
     assert values[0, 0] == 1e6
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_tensor_without_numbers_is_refused(
+    tmp_path: Path, kind: type[np.floating[Any]], value: float
+) -> None:
+    tensors = arrays()
+    name = "blk.0.ffn_up.weight"
+    tensors[name] = tensors[name].astype(kind)
+    tensors[name][0, 1] = value
+    path = file_with(tmp_path / "m.gguf", tensors=tensors)
+    with pytest.raises(JobError, match=f"{name} has NaN or infinite"):
+        work({"model": str(path), "output": str(tmp_path / "hf")}, Events(None))
