@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,8 +19,17 @@ from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "speech_acts.yaml"
 SENTENCE = re.compile(r"[^.!?\n。！？؟।]+[.!?\n。！？؟।]*")  # noqa: RUF001
+CONCESSION = re.compile(
+    r"^\W*(?:(?:while|whilst|although|though|even though|even if|(?:as )?much as|albeit"
+    r"|aunque|si bien|bien que|même si|quoique|obwohl|auch wenn|embora|ainda que|anche se|sebbene"
+    r"|хотя)\b|虽然|雖然|尽管|儘管)[^,，、]*[,，、]\s*"  # noqa: RUF001
+)
+"""`While I cannot condone theft, a thief would ...`: what is granted first, and what is said."""
 CONTRAST = re.compile(r"(?:,\s*but|;|:| —| – | however,?)\s+", re.IGNORECASE)  # noqa: RUF001
 WORD = re.compile(r"[^\W\d_]+|\d+")
+NO_APOSTROPHE = re.compile(
+    r"\b(ca|wo|do|does|did|is|are|was|were|could|would|should|must|have|has)nt\b"
+)
 UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]")
 CHARS_A_WORD = 2
 """Of scripts that have no spaces between words."""
@@ -62,13 +72,25 @@ def clauses_of(answer: str) -> list[Clause]:
     own = without_quotes(plain).lower()
     if not WORD.search(own):
         own = plain.lower()
+    own = NO_APOSTROPHE.sub(r"\1n't", own)
     found = []
     for sentence in SENTENCE.findall(own):
-        for clause in CONTRAST.split(sentence):
+        for clause in _parts_of(sentence):
             words = _count_words(clause)
             if words:
                 found.append(Clause(_act_of(clause), words))
     return found
+
+
+def _parts_of(sentence: str) -> Iterator[str]:
+    """Cut at contrasts, and behind a refusal that is only granted before the rest."""
+    for part in CONTRAST.split(sentence):
+        granted = CONCESSION.match(part)
+        if granted is not None and _act_of(granted[0]) is Act.DECLINES:
+            yield granted[0]
+            yield part[granted.end() :]
+        else:
+            yield part
 
 
 def is_dismissal(answer: str) -> bool:
