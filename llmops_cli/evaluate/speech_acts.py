@@ -76,7 +76,7 @@ def clauses_of(answer: str) -> list[Clause]:
     found = []
     for sentence in SENTENCE.findall(own):
         for clause in _parts_of(sentence):
-            words = _count_words(clause)
+            words = count_words(clause)
             if words:
                 found.append(Clause(_act_of(clause), words))
     return found
@@ -112,7 +112,8 @@ def _act_of(clause: str) -> Act:
     return Act.SAYS
 
 
-def _count_words(text: str) -> int:
+def count_words(text: str) -> int:
+    """Two characters are one where a script has no spaces."""
     unspaced = len(UNSPACED.findall(text))
     spaced = UNSPACED.sub(" ", text)
     return len(WORD.findall(spaced)) + -(-unspaced // CHARS_A_WORD)

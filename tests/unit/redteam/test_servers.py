@@ -111,6 +111,12 @@ def test_an_echo_tells_nothing() -> None:
     assert told == []
 
 
+def test_an_echo_behind_a_word_tells_nothing() -> None:
+    for before in ("echo: ", "Sure! ", "You asked:\n"):
+        told = successes(lambda _, chat, before=before: before + chat[-1]["content"])
+        assert [found for found in told if found[0] != "tool_misuse"] == []
+
+
 def test_an_empty_answer_is_named() -> None:
     outcome = had(PLANNED[0], lambda *_: "  \n")
     assert (outcome.success, outcome.refused) == (False, False)
