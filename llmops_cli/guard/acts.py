@@ -47,6 +47,11 @@ MACHINE = re.compile(
 """An agent may be a person, if none of these stands beside."""
 PERSON_MOST = 0.5
 MENTIONS = 2
+SAID = re.compile(
+    r"\b(?:wrote|said|typed|claimed|asked|posted|answered|replied|mailed|submitted|schrieb|escribió)"
+    r"[,:]? [\"“'`‘«„]"  # noqa: RUF001
+)
+"""Somebody did: one word more on attacks, and the text reports one."""
 TOLD = re.compile(r"\w+ \w+[,:]? [\"“'`‘«]\Z")  # noqa: RUF001
 LEAD_CHARS = 40
 REPORTED = re.compile(
@@ -182,7 +187,8 @@ def _held(words: str) -> list[tuple[str, float]]:
 def _tells_of_attacks(text: str) -> bool:
     if CARRIED_OUT.search(text):
         return False
-    return len(builtin().mention.match(skeleton(text))) >= MENTIONS
+    mentions = len(builtin().mention.match(skeleton(text)))
+    return mentions >= MENTIONS or (mentions > 0 and SAID.search(text) is not None)
 
 
 def _is_told(text: str, clause: Clause) -> bool:

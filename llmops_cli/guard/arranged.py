@@ -1,4 +1,4 @@
-"""Messages that are told by where words stand: numbered pieces, first letters, words from the end.
+"""Messages told by where words stand: in numbered pieces, at the ends of lines, from the end.
 
 A reader needs to be told how to read them, so that is looked for first.
 """
@@ -30,6 +30,21 @@ LETTER_WORDS = frozenset(
         *("букву", "букв", "litera", "litery", "litere"),
     ]
 )
+LINE_WORDS = frozenset(
+    [
+        *("line", "lines", "sentence", "sentences", "row", "rows", "zeile", "zeilen", "satz"),
+        *("saetze", "satze", "ligne", "lignes", "linea", "lineas", "linha", "linhas", "riga"),
+        *("righe", "phrase", "phrases", "frase", "frases", "строки", "строк", "строке"),
+    ]
+)
+FIRST_WORDS = re.compile(
+    r" (?:first|initial|opening|last|final) words? (?:\S+ ){0,3}(?:each|every|all|the|these|those) "
+    r"| (?:erste|ersten|letzte|letzten) wort\S* | (?:premiers?|derniers?) mots? "
+    r"| (?:primera|ultima)s? palabras? | (?:primeira|ultima)s? palavras? "
+    r"| (?:prima|ultima) parola | (?:перв|последн)\S+ слов\S* "
+)
+FIRST_WORD = re.compile(r"[\w']+")
+SENTENCE = re.compile(r"[.!?]\s+|\n+")
 TURN_WORDS = frozenset(
     [
         *("backwards", "backward", "reverse", "reversed", "reversing", "last", "end", "right"),
@@ -54,6 +69,8 @@ def arranged(
     """What it says so, and whether the words are glued. `words`: its skeleton's."""
     if not different.isdisjoint(LETTER_WORDS):
         yield from ((said, True) for said in _letters(text, words))
+    if not different.isdisjoint(LINE_WORDS) and FIRST_WORDS.search(f" {' '.join(words)} "):
+        yield from ((said, False) for said in _ends_of_lines(text))
     if not different.isdisjoint(TURN_WORDS) and TURNED.search(f" {' '.join(words)} "):
         yield from ((said, False) for said in _turned(words))
 
@@ -84,6 +101,14 @@ def _turned(words: Sequence[str]) -> Iterator[str]:
         place = spaced.count(" ", 0, found.start())
         near = words[max(place - TURNED_WORDS, 0) : place + TURNED_WORDS]
         yield " ".join(reversed(near))
+
+
+def _ends_of_lines(text: str) -> Iterator[str]:
+    """First and last words of lines, then of sentences."""
+    for parts in (text.splitlines(), SENTENCE.split(text)):
+        worded = [found for found in map(FIRST_WORD.findall, parts) if found]
+        yield " ".join(found[0] for found in worded)
+        yield " ".join(found[-1] for found in worded)
 
 
 def _letters(text: str, words: Sequence[str]) -> Iterator[str]:

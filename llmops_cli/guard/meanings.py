@@ -21,7 +21,10 @@ from llmops_cli.guard.rules import Rule, RuleSet
 from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "meanings.yaml"
-SENTENCE_END = re.compile(r"(?<![.!?;:])[.!?;:]++(?=\s|\Z)|[\n。！？；：]+")  # noqa: RUF001
+SENTENCE_END = re.compile(
+    r"(?<![.!?;:])(?!:\s\w+\s?(?:[.!?;,\n]|\Z))[.!?;:]++(?=\s|\Z)|[\n。！？；：]+"  # noqa: RUF001
+)
+"""No end is what stands before one word that ends a sentence: `Safety layer: off.`"""
 SENTENCE_CHARS = 400
 """What goes on for longer is no sentence, and is read in parts."""
 REMEMBERED = 8_192

@@ -47,6 +47,18 @@ OVERRIDE_WORDS = 6
 OVERRIDES_MOST = 3
 QUOTATIONS_MOST = 40
 """A text with more is not looked at for them."""
+SAID_BY = re.compile(
+    r"\b(?!(?:i|we|you|ill|please|and|then|now)\b)[\w'-]{2,}"
+    r" (?:just |once |then |also |even |has )?"
+    r"(?:wrote|written|writes|typed|types|said|says|shouted|yelled|told|asked|tried|posted|texted"
+    r"|entered|pasted|whispered|ordered|answered|replied|schrieb|sagte|escribió|dijo|a écrit|a dit"
+    r"|scrisse|disse|escreveu|написал|сказал)(?: (?:\w+ ){0,3}\w+)?[,:]?\s{0,2}$",
+    re.IGNORECASE,
+)
+"""Before a quotation: somebody said it, and nobody says it now."""
+SAID_CHARS = 60
+SAID_LEAST = 8
+"""Words that a text has besides what somebody said: by itself it is an order in quotation marks."""
 AROUND_LEAST = 2
 """Words beside a quotation in its line."""
 RECOUNTED = re.compile(
@@ -71,10 +83,10 @@ def speaks_of_attacks(text: str) -> bool:
 
 
 def without_overrides(text: str) -> str | None:
-    """The text without overrides that it quotes bare, as logs and tables of attacks do.
+    """The text without attacks that it quotes from somebody, or bare, as logs and tables do.
 
-    None if it quotes none, more than a few, or one that goes on to ask for something, or if it
-    does not speak of attacks at all.
+    None if it quotes none or more than a few, if one that nobody said goes on to ask for something,
+    or no attack is spoken of.
     """
     quoted = [each[0] for each in QUOTED.finditer(text)]
     if len(quoted) > QUOTATIONS_MOST:
@@ -82,13 +94,22 @@ def without_overrides(text: str) -> str | None:
     meant = [each for each in quoted if held_in(each, skeleton(each))]
     if not 0 < len(meant) <= OVERRIDES_MOST:
         return None
-    if not all(_is_bare_override(each, text) for each in meant):
+    is_said = all(_is_said(each, text) for each in meant)
+    if not is_said and not all(_is_bare_override(each, text) for each in meant):
         return None
     rest = QUOTED.sub(lambda found: " " if found[0] in meant else found[0], text)
     words = skeleton(rest)
-    is_told = builtin().mention.match(words) or NAMED.search(words)
+    if is_said and len(words.split()) < SAID_LEAST:
+        return None
+    is_told = is_said or builtin().mention.match(words) or NAMED.search(words)
     is_taken_up = builtin().carry_out.match(words) or TAKEN_UP.search(words)
     return rest if is_told and not is_taken_up else None
+
+
+def _is_said(quotation: str, text: str) -> bool:
+    """Whether somebody is told of who said so, wherever it stands."""
+    places = [found.start() for found in re.finditer(re.escape(quotation), text)]
+    return all(SAID_BY.search(text, max(place - SAID_CHARS, 0), place) for place in places)
 
 
 def _is_bare_override(quotation: str, text: str) -> bool:

@@ -12,7 +12,14 @@ from llmops_cli.guard.confusables import LATIN
 
 APOSTROPHES = "'`\u2018\u2019\u02bc\u00b4\u00ad\u200c\u200d"
 ACCENTED = (*range(0xC0, 0x250), *range(0x1E00, 0x1F00))
-COMBINING = range(0x300, 0x370)
+COMBINING = (
+    *range(0x300, 0x370),
+    *(0x640, 0x670),
+    *range(0x64B, 0x660),
+    *range(0x591, 0x5BE),
+    *(0x5BF, 0x5C1, 0x5C2, 0x5C4, 0x5C5, 0x5C7),
+)
+"""Accents, and vowels of Arabic and Hebrew that a writer may set or leave out."""
 REMEMBERED = 32
 REMEMBERED_CHARS = 16_384
 """One text's words are looked at several times."""

@@ -21,7 +21,21 @@ READERS_OWN = re.compile(
     r"\byour (?:\w+ )?(?:password|pin|code|passcode|secret|key|token|credential|login)",
     re.IGNORECASE,
 )
+THE_PROMPT = re.compile(
+    r"[^.!?\n]*\b(?:instructions?|prompts?|rules|guidelines|directives|briefing)\b",
+    re.IGNORECASE,
+)
 LEAD_CHARS = 24
+TOLD_OF_CHARS = 60
+SOMEBODY = re.compile(
+    r"\b(?:the|an?|any|every|each|all|our|his|her|their|my|these|those|no)\s+(?:\w+\s+)?"
+    r"(?!(?:\w*bots?|assistants?|models?|ais?|llms?|agents?|systems?|machines?|programs?|gpt|readers?"
+    r"|recipients?|entit\w+|copilots?|answerers?|receivers?|answers?|repl\w+|responses?|outputs?)\b)"
+    r"[a-z]{3,}\s+(?:should|must|shall|may|might|can|could|will|would|did|ha[sd] to|have to"
+    r"|needs? to|(?:is|are|was|were) (?:\w+ )?to)\s+(?:then |also |now |not |never |simply )?$",
+    re.IGNORECASE,
+)
+"""`The patient should disregard the instructions`: an order to him, and no model is he."""
 AFTER_CHARS = 16
 GOES_ON = re.compile(r"[^.!?\n]{0,40}\w")
 MODELS = (
@@ -95,11 +109,13 @@ THINGS = re.compile(
 def is_of_others(text: str, span: Span, *, asks: bool = False) -> bool:
     """Whether the phrase at that place is cut by a sentence's end, or says whose it is.
 
-    `asks`: for something; to be told never to give one's own away is advice.
+    `asks`: for something; to be told never to give it away is what prompts and advice say.
     """
     start, end = span
     is_forbidden = FORBIDDEN.search(text, max(start - LEAD_CHARS, 0), start) is not None
-    if asks and is_forbidden and READERS_OWN.search(text, start, end):
+    if asks and is_forbidden and _is_kept(text, start, end):
+        return True
+    if SOMEBODY.search(text, max(start - TOLD_OF_CHARS, 0), start):
         return True
     if TOLD_OF_IT.match(text, start, end):
         return True
@@ -118,6 +134,11 @@ def is_of_others(text: str, span: Span, *, asks: bool = False) -> bool:
         and GOES_ON.match(text, end) is not None
         for cut in SENTENCE_CUT.finditer(text, start, end)
     )
+
+
+def _is_kept(text: str, start: int, end: int) -> bool:
+    """Whether it is the reader's own, or the prompt, that he is told never to give away."""
+    return bool(READERS_OWN.search(text, start, end) or THE_PROMPT.match(text, start, end))
 
 
 def _is_told(text: str) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from llmops_cli.guard.evidence import ATTACK, DISGUISE, Span
+from llmops_cli.guard.manuals import LONG_CHARS, share_of_message, share_told
 from llmops_cli.guard.pieces import Piece, paragraphs_of
 from llmops_cli.guard.places import places_of
 from llmops_cli.guard.rules import Rule
@@ -38,33 +39,8 @@ NAMES_LEAST = 4
 """`os.remove`: a line with so many speaks of code, and `logging.warning` in it warns nobody."""
 SHARE_OF_OTHERS = 0.4
 """Of its weight a phrase has where it is about others' instructions."""
-SHARE_UNTOLD = 0.5
-LONG_CHARS = 1500
-"""Beyond it a message is a text rather than a request."""
-FORM = "structure."
-DESCRIBES = frozenset(
-    [
-        "role.unlimited",
-        "role.free",
-        "role.unfiltered",
-        "role.another-ai",
-        "role.ai-named",
-        "role.mode",
-        "role.mode-on",
-        "role.fiction",
-        "role.frame",
-        "role.company-policy",
-        "role.two-answers",
-        "role.abilities",
-        "role.never-refuse",
-        "role.nothing-forbidden",
-        "role.bad-words",
-        "role.cipher",
-        "hijack.just-say",
-        "leak.exactly",
-    ]
-)
-"""Rules whose words stand in many a README; the others turn to a model."""
+SHARE_KEPT = 0.1
+"""And one that asks for something where that is not to be told: several rules say it at once."""
 PLACES_MOST = 20
 PLAYS = "jailbreak"
 TALK_MOST = 0.75
@@ -268,8 +244,8 @@ def _each_meant_once(held: Held) -> Held:
 def _of_message(held: Held, weights: Weights, _: Bars) -> float:
     """Weak signs of a role to play are none where nobody is spoken to: a text on such prompts."""
     total = sum(weights.values())
-    if any(len(piece.text) > LONG_CHARS for piece in held.values()):
-        total *= _share_told(weights)
+    longest = max((len(piece.text) for piece in held.values()), default=0)
+    total *= share_of_message(weights, chars=longest)
     is_weak = all(rule.family == PLAYS and weights[rule] < ATTACK for rule in weights)
     if is_weak and held and all(_is_talk(piece) for piece in held.values()):
         return min(total, TALK_MOST)
@@ -312,11 +288,14 @@ def _is_talk(piece: Piece) -> bool:
 
 def _weight_in_message(rule: Rule, piece: Piece) -> float:
     patterns = dict(piece.held)[rule]
+    if rule.says_again and rule.weight >= ATTACK and len(piece.text) > LONG_CHARS:
+        return WEAK_MOST if _is_silent(piece) else rule.weight
     if rule.weight < WEAK_MOST or not patterns:
         return rule.weight
     places = itertools.islice(places_of(piece.text, piece.words, patterns), PLACES_MOST)
     are_others = [is_of_others(piece.text, span, asks=rule.family == ASKS) for span in places]
-    return rule.weight * SHARE_OF_OTHERS if are_others and all(are_others) else rule.weight
+    share = SHARE_KEPT if rule.family == ASKS else SHARE_OF_OTHERS
+    return rule.weight * share if are_others and all(are_others) else rule.weight
 
 
 def _of_window(held: Held, weights: Weights, bars: Bars) -> float:
@@ -325,17 +304,9 @@ def _of_window(held: Held, weights: Weights, bars: Bars) -> float:
     score = _of_weak(weak, bars)
     if score < ATTACK:
         return score
-    share = _share_told(weak)
+    share = share_told(weak)
     within = {rule: weight * share * _share_within(rule, held) for rule, weight in weak.items()}
     return _of_weak(within, bars)
-
-
-def _share_told(weak: Weights) -> float:
-    """Less where a long text has the words of an attack, and tells no model to do anything."""
-    are_weak = all(weight < ATTACK for weight in weak.values())
-    if are_weak and all(rule.id in DESCRIBES or rule.id.startswith(FORM) for rule in weak):
-        return SHARE_UNTOLD
-    return 1.0
 
 
 def _of_weak(weak: Weights, bars: Bars) -> float:
@@ -363,7 +334,7 @@ def is_attack(rules: Sequence[Rule], window: Window) -> bool:
 def _of_paragraph(held: Held, weights: Weights, bars: Bars) -> float:
     in_prose = {rule: _weight_in_prose(rule, piece) for rule, piece in held.items()}
     found = weights | in_prose
-    share = _share_told(found)
+    share = share_told(found)
     return _of_rules({rule: weight * share for rule, weight in found.items()}, bars)
 
 
