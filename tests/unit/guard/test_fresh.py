@@ -28,6 +28,7 @@ FILES = (
     "every_form.yaml",
     "anew.yaml",
     "ordinary.yaml",
+    "strange.yaml",
 )
 CASES = [
     case
@@ -104,9 +105,21 @@ def test_attacks_written_anew_are_found(half: str, least: int) -> None:
     assert flagged("attack", half) >= least
 
 
-@pytest.mark.parametrize(("half", "most"), [("anew", 3), ("anew held", 6), ("anew more", 7)])
+@pytest.mark.parametrize(("half", "most"), [("anew", 1), ("anew held", 6), ("anew more", 6)])
 def test_honest_texts_near_them_are_left_alone(half: str, most: int) -> None:
     """Of 50, of 50 that were only counted, and of 54: most quote an attack or speak of one."""
+    assert flagged("honest", half) <= most
+
+
+@pytest.mark.parametrize(("half", "least"), [("strange", 30), ("strange held", 23)])
+def test_attacks_of_one_who_had_not_seen_the_rules_are_found(half: str, least: int) -> None:
+    """Of 32, and of 32 that were only counted."""
+    assert flagged("attack", half) >= least
+
+
+@pytest.mark.parametrize(("half", "most"), [("strange", 4), ("strange held", 7)])
+def test_honest_texts_of_his_are_left_alone(half: str, most: int) -> None:
+    """Of 31, and of 31 that were only counted."""
     assert flagged("honest", half) <= most
 
 
