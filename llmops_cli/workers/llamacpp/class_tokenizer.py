@@ -167,7 +167,7 @@ def as_class_reads(tokenizer: Json, name: str, folder: Path) -> Json:
         kind = "bytes as pieces of their own" if steps.has_byte_fallback else "byte-level pieces"
         message = f"{folder}: Transformers makes a {name} of its tokenizer.json, which has {kind}"
         raise JobError("UsageError", message, "and the pieces there are of another kind")
-    if name in WITHOUT_ENDS and _has_template(tokenizer):
+    if name in WITHOUT_ENDS and _puts_ends(tokenizer):
         message = f"{folder}: Transformers makes a {name}, which puts nothing around a text"
         raise JobError("UsageError", message, "tokenizer.json says that something is put there")
     is_spaced = bool(read_if_there(folder / "tokenizer_config.json").get("add_prefix_space"))
@@ -189,7 +189,9 @@ def check_pieces_alone(name: str | None, folder: Path) -> None:
         raise JobError("UsageError", message, "and the pieces there are of another kind")
 
 
-def _has_template(tokenizer: Json) -> bool:
+def _puts_ends(tokenizer: Json) -> bool:
+    """Whether the file's template has more in it than the text."""
     post = tokenizer.get("post_processor") or {}
     steps = post.get("processors", [post])
-    return any(step.get("type") == "TemplateProcessing" for step in steps)
+    templates = [step["single"] for step in steps if step.get("type") == "TemplateProcessing"]
+    return any("Sequence" not in piece for template in templates for piece in template)

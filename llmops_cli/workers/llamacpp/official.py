@@ -43,7 +43,7 @@ from llamacpp.mended_keys import (
 from llamacpp.published import add_missing_fields
 from llamacpp.scaled_rope import tell_scaled_rope
 from llamacpp.sentence import add_own_keys, sentence_model_of
-from llamacpp.written import figures_of, tensors_beyond_f16, tensors_without_numbers
+from llamacpp.written import figures_of, tensors_beyond_f16, wide_without_numbers
 
 FILE_TYPES = {
     "F16": "MOSTLY_F16",
@@ -199,8 +199,11 @@ def write_widening(
 
 
 def require_numbers(output: Path) -> None:
-    """Raises: JobError for a file with values that are no numbers."""
-    broken = tensors_without_numbers(output)
+    """Raises: JobError for a file whose wide tensors have values that are no numbers.
+
+    Those of F16 were looked through before: a large file is read once.
+    """
+    broken = wide_without_numbers(output)
     if broken:
         message = f"tensor {broken[0]} has NaN or infinite values"
         raise JobError("UsageError", message, "the checkpoint is broken")

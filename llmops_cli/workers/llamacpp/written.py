@@ -37,9 +37,9 @@ def tensors_beyond_f16(path: Path) -> list[str]:
     return _not_finite(path, ("F16",))
 
 
-def tensors_without_numbers(path: Path) -> list[str]:
-    """Names of the tensors of floats with an infinite value, or none at all."""
-    return _not_finite(path, tuple(EXPONENTS))
+def wide_without_numbers(path: Path) -> list[str]:
+    """Names of the tensors of wider floats with an infinite value, or none at all."""
+    return _not_finite(path, ("BF16", "F32"))
 
 
 def _not_finite(path: Path, types: tuple[str, ...]) -> list[str]:

@@ -69,3 +69,19 @@ def test_pieces_of_another_kind_are_refused(tmp_path: Path) -> None:
     tokenizer = {"model": {"byte_fallback": True}}
     with pytest.raises(JobError, match=r"makes a Qwen2Tokenizer .* which has byte-level pieces"):
         as_class_reads(tokenizer, "Qwen2Tokenizer", tmp_path)
+
+
+TEXT = {"Sequence": {"id": "A", "type_id": 0}}
+BOS = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+
+
+def of_template(*pieces: object) -> dict[str, object]:
+    step = {"type": "TemplateProcessing", "single": list(pieces)}
+    return {"model": {}, "post_processor": {"type": "Sequence", "processors": [step]}}
+
+
+def test_gpt_neox_puts_nothing_and_a_template_of_the_text_alone_neither(tmp_path: Path) -> None:
+    read = as_class_reads(of_template(TEXT), "GPTNeoXTokenizer", tmp_path)
+    assert read["normalizer"] == {"type": "NFC"}
+    with pytest.raises(JobError, match="puts nothing around a text"):
+        as_class_reads(of_template(BOS, TEXT), "GPTNeoXTokenizer", tmp_path)
