@@ -50,13 +50,16 @@ def is_begun(wanted: Requirements) -> bool:
 
 def _is_there(wanted: Requirements, place: Path) -> bool:
     try:
-        return place.exists()
+        place.stat()  # Path.exists says no of what may not be seen, from Python 3.14 on
     except PermissionError as error:
         raise EnvironmentMissing(
             f"environment '{wanted.name}' cannot be read: {wanted.folder} is its maker's alone",
             hint=f"its maker: chmod -R a+rX {wanted.folder.parent}; or set XDG_CACHE_HOME to a "
             "folder of yours",
         ) from error
+    except OSError:
+        return False
+    return True
 
 
 def make_venv(wanted: Requirements, progress: Progress) -> None:
