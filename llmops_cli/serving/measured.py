@@ -46,6 +46,19 @@ STEERING = (
     "VLLM_",
 )
 """How the variables begin by which a user chooses devices, threads and kernels for a library."""
+STEERS_NOTHING = (
+    "_API_KEY",
+    "_TOKEN",
+    "_SECRET",
+    "_PASSWORD",
+    "_CACHE_DIR",
+    "_CACHE_PATH",
+    "_CACHE_ROOT",
+    "_HOST_IP",
+    "LLAMA_CACHE",
+    "TORCH_HOME",
+)
+"""How those of them end that open a door, or say where things are kept and what is where."""
 
 
 def measurement_key(target: PreparedTarget, *asked: object) -> str | None:
@@ -93,7 +106,11 @@ def _started(target: PreparedTarget, spec: ServerSpec) -> dict[str, object]:
 
 def _steered() -> dict[str, str]:
     """What the environment tells the libraries below an engine, which we start with it."""
-    return {name: os.environ[name] for name in os.environ if name.startswith(STEERING)}
+    return {name: value for name, value in os.environ.items() if _steers(name)}
+
+
+def _steers(name: str) -> bool:
+    return name.startswith(STEERING) and not name.endswith(STEERS_NOTHING)
 
 
 def _machine() -> dict[str, object]:

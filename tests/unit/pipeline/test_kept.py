@@ -131,6 +131,18 @@ def test_an_engine_that_is_steered_otherwise_has_another_key(
     assert measurement_key(sim(), "load") != before
 
 
+@pytest.mark.parametrize(
+    "variable", ["VLLM_API_KEY", "NVIDIA_API_KEY", "VLLM_HOST_IP", "TRITON_CACHE_DIR"]
+)
+def test_a_new_key_of_an_api_or_another_folder_of_caches_is_the_same_engine(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    before = measurement_key(sim(), "load")
+    monkeypatch.setenv(variable, "another")
+    assert measurement_key(sim(), "load") == before
+
+
 class Packaged(Scripted):
     """An engine of a library that may be compiled in several ways."""
 
