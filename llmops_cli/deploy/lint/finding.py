@@ -26,7 +26,10 @@ class Found(NamedTuple):
 
     @property
     def kind(self) -> str:
-        return str(self.value.get("kind", ""))
+        """With its group where that is another than the kind is known for, as kubectl writes it."""
+        kind = str(self.value.get("kind", ""))
+        group = str(self.value.get("apiVersion", "")).rpartition("/")[0]
+        return f"{kind}.{group}" if group in OF_OTHERS.get(kind, ()) else kind
 
     @property
     def name(self) -> str:
@@ -53,6 +56,13 @@ class Found(NamedTuple):
         return Finding(file=self.file, rule=rule, message=f"{self.title}: {message}")
 
 
+OF_OTHERS = {
+    "Job": ("batch.volcano.sh",),
+    "NetworkPolicy": ("projectcalico.org", "crd.projectcalico.org"),
+    "PodMonitor": ("azmonitoring.coreos.com",),
+    "Service": ("serving.knative.dev",),
+}
+"""Groups that have a kind of the same name, and of another form."""
 POD_PATHS = {
     "Deployment": (("template",),),
     "StatefulSet": (("template",),),

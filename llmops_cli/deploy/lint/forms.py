@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -96,9 +97,8 @@ WORDS = frozenset(
     )
 )
 """Texts or numbers."""
-PORT = "port"
-OF_SERVICE = "service."
-"""In an Ingress, behind which a port is a mapping."""
+MAPPINGS_THERE = re.compile(r"(?:.*\.)?(?:service\.port|volumes\.\d+\.image)")
+"""Places where a word is a mapping: of an Ingress, and of a volume that is an image."""
 
 OPAQUE = frozenset(("annotations", "grpc", "labels", "matchLabels", "nodeSelector"))
 """What is in them may be called anything."""
@@ -145,8 +145,8 @@ def _odd_places(value: Any, above: str) -> Iterator[str]:  # Any: YAML
         place = f"{above}{name}"
         if each is None:
             continue
-        is_of_service = name == PORT and above.endswith(OF_SERVICE)
-        if not (isinstance(each, dict) if is_of_service else _has_form(name, each)):
+        is_mapping = name in WORDS and MAPPINGS_THERE.fullmatch(place) is not None
+        if not (isinstance(each, dict) if is_mapping else _has_form(name, each)):
             yield place
         elif name in SELECTORS:
             if not isinstance(each.get("matchLabels") or {}, dict):

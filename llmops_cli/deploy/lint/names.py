@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from llmops_cli.deploy.cluster_names import LABEL, MOST_CHARS, MOST_OF_OBJECT, OBJECT_NAME
@@ -17,6 +18,9 @@ from llmops_cli.deploy.lint.finding import (
 
 SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 SELECTORS = ("Service", "PodDisruptionBudget", "NetworkPolicy", "PodMonitor")
+ROLES = ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+ROLE_NAME = re.compile(r"(?!\.{1,2}$)[^/%\s]+")
+"""Of them any that fits into a path, as `system:auth-delegator`."""
 WORKLOADS = ("Deployment", "StatefulSet", "LeaderWorkerSet")
 
 
@@ -38,6 +42,7 @@ def wrong_names(objects: Sequence[Found]) -> Iterator[Finding]:
 
 def _own_name(found: Found) -> Iterator[Finding]:
     rule = LABEL if found.kind == "Service" else OBJECT_NAME
+    rule = ROLE_NAME if found.kind in ROLES else rule
     most = MOST_CHARS if found.kind == "Service" else MOST_OF_OBJECT
     if len(found.name) > most or not rule.fullmatch(found.name):
         yield found.wrong("name", "no cluster takes this name")

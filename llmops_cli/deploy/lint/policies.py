@@ -19,7 +19,8 @@ from llmops_cli.deploy.lint.finding import (
 )
 
 RULE = "network"
-NAMES_PORT = 53
+NAMES_PORTS: set[str | int] = {53, 5353, "dns", "dns-tcp"}
+"""Of name servers: what clients ask, where OpenShift's listen, and what their pods call both."""
 INGRESS = "Ingress"
 EGRESS = "Egress"
 ADDRESS = "ipBlock"
@@ -35,19 +36,21 @@ class Walls(NamedTuple):
 def wrong_policies(objects: Sequence[Found]) -> Iterator[Finding]:
     for found in objects:
         for pod in pods_in(found):
-            walls = _walls(labels_of(pod), objects)
+            walls = _walls(found.namespace, labels_of(pod), objects)
             if walls.egress is not None:
                 yield from _without_names(found, walls.egress)
             if walls.ingress is not None:
                 yield from _unreached(found, pod, walls.ingress, objects)
 
 
-def _walls(labels: Manifest, objects: Sequence[Found]) -> Walls:
+def _walls(namespace: str, labels: Manifest, objects: Sequence[Found]) -> Walls:
     ways: dict[str, list[Manifest] | None] = {INGRESS: None, EGRESS: None}
     for policy in objects:
         selector = policy.spec.get("podSelector") or {}
         is_of_pod = matches(selector.get("matchLabels") or {}, labels)
-        if policy.kind != "NetworkPolicy" or not is_of_pod or selector.get("matchExpressions"):
+        if policy.kind != "NetworkPolicy" or policy.namespace != namespace:
+            continue
+        if not is_of_pod or selector.get("matchExpressions"):
             continue
         for way in _ways(policy):
             ways[way] = [*(ways[way] or []), *_rules(policy, way)]
@@ -70,7 +73,7 @@ def _rules(policy: Found, way: str) -> list[Manifest]:
 def _without_names(found: Found, egress: list[Manifest]) -> Iterator[Finding]:
     """Who asks addresses alone needs no name server."""
     asks = [rule for rule in egress if not _is_of_addresses(rule)]
-    if asks and not any(_has_port(rule, {NAMES_PORT}) for rule in egress):
+    if asks and not any(_has_port(rule, NAMES_PORTS) for rule in egress):
         yield found.wrong(RULE, "its NetworkPolicies let it ask no name server (port 53)")
 
 
@@ -103,7 +106,7 @@ def _unreached(
     ingress: list[Manifest],
     objects: Sequence[Found],
 ) -> Iterator[Finding]:
-    """By Services and by those that watch, which are in another namespace."""
+    """By Services and by those that watch, which are none of these pods."""
     for other in objects:
         selector = other.spec.get("selector") or {}
         if other.kind == "PodMonitor":
@@ -114,7 +117,7 @@ def _unreached(
             continue
         rules = ingress
         if other.kind == "PodMonitor":
-            rules = [rule for rule in ingress if _is_from_elsewhere(rule)]
+            rules = [rule for rule in ingress if _is_from_elsewhere(rule, objects)]
         for port in _asked_ports(other):
             wanted = _both_names(pod, port)
             if not any(_has_port(rule, wanted) for rule in rules):
@@ -123,17 +126,27 @@ def _unreached(
                 )
 
 
-def _is_from_elsewhere(rule: Manifest) -> bool:
+def _is_from_elsewhere(rule: Manifest, objects: Sequence[Found]) -> bool:
     sources = rule.get("from")
     if not isinstance(sources, list) or not sources:
         return True
-    return any("namespaceSelector" in each or ADDRESS in each for each in sources)
+    return any(_is_elsewhere(each, objects) for each in sources)
+
+
+def _is_elsewhere(source: Manifest, objects: Sequence[Found]) -> bool:
+    """Another namespace, or pods of this one that others have made, or all of them."""
+    if "namespaceSelector" in source or ADDRESS in source:
+        return True
+    labels = (source.get("podSelector") or {}).get("matchLabels") or {}
+    pods = (pod for other in objects for pod in pods_in(other))
+    return not labels or not any(matches(labels, labels_of(pod)) for pod in pods)
 
 
 def _asked_ports(found: Found) -> Iterator[str | int]:
     if found.kind == "PodMonitor":
         for endpoint in found.spec.get("podMetricsEndpoints") or []:
-            yield endpoint.get("port", "")
+            named = (endpoint.get(name) for name in ("port", "portNumber", "targetPort"))
+            yield from (port for port in named if port is not None)
         return
     for port in found.spec.get("ports") or []:
         yield port.get("targetPort", port.get("port", ""))

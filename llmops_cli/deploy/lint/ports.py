@@ -65,13 +65,22 @@ def _without_probe(
     objects: Sequence[Found],
 ) -> Iterator[Finding]:
     """A pod behind a Service is asked as soon as it runs, whether it can answer or not."""
-    services = (other.spec.get("selector") for other in objects if other.kind == "Service")
-    if not any(each and matches(each, labels_of(pod)) for each in services):
-        return
+    asked = _asked_of(pod, objects)
     for container in (pod.get("spec") or {}).get("containers") or []:
-        if container.get("ports") and not container.get("readinessProbe"):
+        if _ports_of(container) & asked and not container.get("readinessProbe"):
             message = "without a readinessProbe it is asked before it can answer"
             yield found.wrong("probe", f"container {container.get('name')}: {message}")
+
+
+def _asked_of(pod: Manifest, objects: Sequence[Found]) -> set[str | int]:
+    """Ports at which Services send to it: what stands beside may tell its metrics at another."""
+    asked: set[str | int] = set()
+    for other in objects:
+        selector = other.spec.get("selector")
+        if other.kind == "Service" and selector and matches(selector, labels_of(pod)):
+            ports = other.spec.get("ports") or []
+            asked |= {port.get("targetPort", port.get("port")) for port in ports}
+    return asked - {None}
 
 
 def _ports_of_pods(selector: Manifest, objects: Sequence[Found]) -> set[str | int]:
@@ -88,7 +97,7 @@ def _pod_monitor(found: Found, objects: Sequence[Found]) -> Iterator[Finding]:
     selector = (found.spec.get("selector") or {}).get("matchLabels") or {}
     ports = _ports_of_pods(selector, objects)
     for endpoint in found.spec.get("podMetricsEndpoints") or []:
-        if ports and endpoint.get("port") not in ports:
+        if ports and "port" in endpoint and endpoint["port"] not in ports:
             yield found.wrong("port", f"asks port {endpoint.get('port')}, which its pods have not")
 
 

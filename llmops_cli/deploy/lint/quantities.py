@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 from llmops_cli.deploy.knob import Manifest
 from llmops_cli.deploy.lint.finding import Finding, Found, containers_in, pods_in
 
 QUANTITY = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)([eE][+-]?\d+|[KMGTPE]i|[numkMGTPE]?)")
-DECIMAL = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
-DECIMAL |= {"M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
-BINARY = {f"{name}i": 1024.0**power for power, name in enumerate("KMGTPE", start=1)}
+POWERS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+DECIMAL = {name: Decimal(10) ** power for name, power in POWERS.items()}
+BINARY = {f"{name}i": Decimal(1024) ** power for power, name in enumerate("KMGTPE", start=1)}
 SIZES = DECIMAL | BINARY
 CARD = re.compile(r"[^/]+/.+")
 """What only a node's plug-in knows: it is not shared, so both figures are one."""
@@ -25,15 +26,18 @@ def wrong_quantities(objects: Sequence[Found]) -> Iterator[Finding]:
                     yield found.wrong("resources", f"container {container.get('name')}: {message}")
 
 
-def quantity_of(text: object) -> float | None:
-    """`500m` is 0.5, `1Ki` is 1024. None: it is no quantity of Kubernetes."""
+def quantity_of(text: object) -> Decimal | None:
+    """`500m` is 0.5, `1Ki` is 1024. None: it is no quantity of Kubernetes.
+
+    Not in binary fractions, in which 9m is more than 0.009.
+    """
     match = QUANTITY.fullmatch(str(text))
     if match is None:
         return None
     number, suffix = match.groups()
     if suffix[:1] in ("e", "E") and suffix[1:].lstrip("+-").isdecimal():
-        return float(f"{number}{suffix}")
-    return float(number) * SIZES[suffix]
+        return Decimal(f"{number}{suffix}")
+    return Decimal(number) * SIZES[suffix]
 
 
 def _wrong(resources: Manifest) -> Iterator[str]:

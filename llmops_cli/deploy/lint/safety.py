@@ -11,8 +11,11 @@ from llmops_cli.deploy.lint.finding import Finding, Found, containers_in, pods_i
 from llmops_cli.deploy.secrets import URL_PASSWORD, is_secret, texts_in
 
 SECRET_VARIABLE = re.compile(r"(?i)(^|_)(password|passwd|secret|token|(api|access|secret)_?key)$")
-PLACE = re.compile(r"/[^\n]*|true|false|\$\([A-Za-z0-9_]+\)", re.IGNORECASE)
-"""A file's path, a switch, or another variable's value."""
+NO_SECRET = re.compile(
+    r"/[^\n]*|true|false|yes|no|on|off|[01]|empty|none|<[^>\n]*>|\$\([A-Za-z0-9_]+\)",
+    re.IGNORECASE,
+)
+"""A file's path, a switch, that there is none, a token of a tokenizer, another variable's value."""
 OF_QUERIES = ("PrometheusRule",)
 """Names of metrics, `llmops_gateway_...`, look like keys of ours."""
 
@@ -57,7 +60,7 @@ def _is_written(variable: Manifest) -> bool:
     """Whether a variable that is called as secrets are has a value, and no other's."""
     value = str(variable.get("value") or "")
     is_secrets = SECRET_VARIABLE.search(str(variable.get("name", ""))) is not None
-    return is_secrets and bool(value) and not PLACE.fullmatch(value)
+    return is_secrets and bool(value) and not NO_SECRET.fullmatch(value)
 
 
 def _secrets(found: Found) -> Iterator[Finding]:

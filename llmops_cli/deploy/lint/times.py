@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from llmops_cli.deploy.lint.finding import Finding, Found
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+EVERY = re.compile(r"@every (?:\d+(?:\.\d+)?(?:h|m|s|ms))+")
+"""An interval, as Go writes it."""
 ANY = ("*", "?")
 
 
@@ -40,7 +43,7 @@ def wrong_times(objects: Sequence[Found]) -> Iterator[Finding]:
 
 
 def wrong_schedule(schedule: str) -> Iterator[str]:
-    if schedule in MACROS:
+    if schedule in MACROS or EVERY.fullmatch(schedule):
         return
     words = schedule.split()
     if len(words) != len(FIELDS):

@@ -31,16 +31,13 @@ VERSIONS = {
     "StatefulSet": ("apps/v1",),
 }
 """Of kinds that we render or look at, those that clusters serve today."""
-GROUPS = {"Service": "serving.knative.dev"}
-"""Groups of others that have a kind of the same name."""
 
 
 def wrong_versions(objects: Sequence[Found]) -> Iterator[Finding]:
     for found in objects:
         known = VERSIONS.get(found.kind)
         version = str(found.value.get("apiVersion", ""))
-        group = version.partition("/")[0]
-        if known is None or version in known or group == GROUPS.get(found.kind):
+        if known is None or version in known:
             continue
         yield found.wrong(
             "api-version", f"{version} has none of its kind; known: {', '.join(known)}"

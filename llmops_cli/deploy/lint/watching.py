@@ -35,7 +35,8 @@ def wrong_watching(folder: Path, objects: Sequence[Found]) -> Iterator[Finding]:
     recorded = {str(rule.get("record")) for rules in sets.values() for rule in rules}
     for file, rules in sets.items():
         for rule in rules:
-            yield from _wrong_rule(file, rule, recorded)
+            yield from _unanswered(file, rule, recorded)
+        yield from _without_page(file, rules)
     yield from _wrong_boards(folder, recorded)
 
 
@@ -54,10 +55,19 @@ def _list(value: Json) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _wrong_rule(file: str, rule: dict[str, Any], recorded: set[str]) -> Iterator[Finding]:
+def _without_page(file: str, rules: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+    """Where the others of a file have one: somebody's own rules need none."""
+    alerts = [rule for rule in rules if "alert" in rule]
+    without = [rule for rule in alerts if not _table(rule.get("annotations")).get(RUNBOOK)]
+    if len(without) == len(alerts):
+        return
+    for rule in without:
+        message = f"alert {rule['alert']} has no {RUNBOOK}"
+        yield Finding(file=file, rule="runbook", message=message)
+
+
+def _unanswered(file: str, rule: dict[str, Any], recorded: set[str]) -> Iterator[Finding]:
     title = rule.get("alert") or rule.get("record")
-    if "alert" in rule and not _table(rule.get("annotations")).get(RUNBOOK):
-        yield Finding(file=file, rule="runbook", message=f"alert {title} has no {RUNBOOK}")
     for name in _unknown(str(rule.get("expr", "")), recorded):
         yield _nobody_tells(file, str(title), name)
 
