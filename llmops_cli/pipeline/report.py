@@ -24,7 +24,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     engine_peak_rss_bytes: int | None = None
     engine_peak_gpu_bytes: int | None = None
     failure: str | None = None
-    """Why its engine measured nothing."""
+    """Why its engine measured nothing, or why it was not made."""
 
 
 class PipelineReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,10 +56,10 @@ def problems_of(report: PipelineReport) -> list[Problem]:
 
 
 def require_all(report: PipelineReport) -> None:
-    """Raises: EngineFailed that says which engines of a comparison measured nothing."""
+    """Raises: EngineFailed that says which engines or artifacts of a comparison are not in it."""
     failures = [f"{row.name}: {row.failure}" for row in report.rows if row.failure is not None]
     if failures:
-        count = f"{len(failures)} of {len(report.rows)} engines failed"
+        count = f"{len(failures)} of {len(report.rows)} failed"
         hint = "run it again when that is mended: what was measured is kept"
         raise EngineFailed(f"{count}; {failures[0]}", hint=hint)
 

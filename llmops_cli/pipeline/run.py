@@ -25,7 +25,7 @@ from llmops_cli.pipeline.recipe import EngineEntry, PipelineRecipe, Steps, steps
 from llmops_cli.pipeline.report import PipelineReport, Row
 from llmops_cli.pipeline.show import pipeline_csv
 from llmops_cli.quantize.recipe import QuantizeRecipe
-from llmops_cli.quantize.report import QuantizedArtifact
+from llmops_cli.quantize.report import QuantizedArtifact, QuantizeReport
 from llmops_cli.quantize.run import quantize
 from llmops_cli.quantize.verdict import failure_of
 from llmops_cli.runtime.files import write_atomic
@@ -84,12 +84,7 @@ class _Pipeline:
             rows = self._engine_rows(self._recipe.engines)
         else:
             source = self._source()
-            artifacts = self._quantized(source)
-            names = row_names(artifacts)
-            rows = [
-                self._artifact_row(source, made, name)
-                for made, name in zip(artifacts, names, strict=True)
-            ]
+            rows = self._artifact_rows(source)
             digests["model"] = source.digest or ""
         manifest = clock.manifest(
             self._recipe,
@@ -122,12 +117,6 @@ class _Pipeline:
             digest=trained.digest,
         )
 
-    def _quantized(self, source: Artifact) -> list[QuantizedArtifact]:
-        artifacts = self._quantize(self._steps.quantize, source)
-        for made in artifacts:
-            self._end(f"quantize {made.scheme}", reused=made.reused)
-        return artifacts
-
     def _as_scheme(self, scheme: str) -> Artifact:
         """The recipe's model as a GGUF file of that type."""
         source = find_model(self._recipe.model, progress=self._progress)
@@ -137,14 +126,15 @@ class _Pipeline:
             quality=False,
             verify=False,
         )
-        artifacts = self._quantize(recipe, source)
-        return _as_artifact(source, artifacts[0])
+        report = self._quantize(recipe, source)
+        return _as_artifact(source, report.artifacts[0])
 
     def _quantize(
         self,
         recipe: QuantizeRecipe,
         source: Artifact,
-    ) -> list[QuantizedArtifact]:
+    ) -> QuantizeReport:
+        """What could not be made is in it. Raises: EngineFailed for what is broken."""
         source = unpacked(source, progress=self._progress)
         report = quantize(
             recipe,
@@ -153,12 +143,29 @@ class _Pipeline:
             folder=quantized_dir(source),
             progress=self._progress,
         )
-        failure = failure_of(report, max_increase=None)
+        made = msgspec.structs.replace(report, failures={})
+        failure = failure_of(made, max_increase=None)
         if failure is not None:
             raise failure
-        return report.artifacts
+        return report
 
     # -- rows
+
+    def _artifact_rows(self, source: Artifact) -> list[Row]:
+        """One that could not be made leaves the others their turn."""
+        report = self._quantize(self._steps.quantize, source)
+        for made in report.artifacts:
+            self._end(f"quantize {made.scheme}", reused=made.reused)
+        names = row_names(report.artifacts)
+        rows = [
+            self._artifact_row(source, made, name)
+            for made, name in zip(report.artifacts, names, strict=True)
+        ]
+        missing = [
+            Row(name=name, size_bytes=0, failure=f"it was not made: {reason}")
+            for name, reason in report.failures.items()
+        ]
+        return rows + missing
 
     def _artifact_row(
         self,

@@ -76,7 +76,7 @@ def test_one_engine_that_fails_leaves_the_others_their_turn(
     (tmp_path / "recipe.yaml").write_text(f"engines: [{gone}, {there}]\nbench: {LOAD}\n")
     run = cli("run", "recipe.yaml", "--json")
     assert run.returncode == 4
-    assert "1 of 2 engines failed; gone: nothing answers at" in run.stderr
+    assert "1 of 2 failed; gone: nothing answers at" in run.stderr
     failed, measured = json.loads(run.stdout)["rows"]
     assert failed["failure"].startswith("nothing answers at")
     assert measured["levels"]
