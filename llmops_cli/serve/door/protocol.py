@@ -70,12 +70,12 @@ def _without_upgrade(data: bytes) -> bytes:
 def _begin_of_offer(data: bytes) -> int:
     """Where in a part of a head its last line begins, if it may be such an offer; else its end.
 
-    Line ends at its end are held too: nobody knows yet what follows them.
+    Line ends at its end are held too: nobody knows yet what follows them. Those that HTTP does not
+    have are the parser's to refuse.
     """
-    end = len(data)
-    if HEAD_END in data:
-        return end
     line_ends = len(data.rstrip(b"\r\n"))
+    if not HEAD_END.startswith(data[line_ends:]):
+        return len(data)
     begin = data.rfind(b"\r\n", 0, line_ends)
     if begin < 0:
         return line_ends
@@ -90,9 +90,14 @@ class CoalescingTransport:
         self._transport = transport
         self._loop = loop
         self._head = b""
+        self._unsent = transport.get_write_buffer_size
         self.is_closing = transport.is_closing
         self.abort = transport.abort
         self.get_extra_info = transport.get_extra_info
+
+    def is_sending(self) -> bool:
+        """Whether a client has not taken all of its answer yet."""
+        return bool(self._head) or self._unsent() > 0
 
     def write_whole(self, answer: bytes) -> None:
         """A head and all that follows it."""
@@ -158,12 +163,19 @@ class TimedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.head_s, self._give_up)
 
     def _make_room(self) -> None:
+        """Whoever still takes an answer has asked for something."""
         most = self.limit_concurrency
-        while most is not None and len(self.connections) >= most and self.asking_nothing:
-            oldest = next(iter(self.asking_nothing))
+        while most is not None and len(self.connections) >= most:
+            idle = (each for each in self.asking_nothing if not each.is_sending())
+            oldest = next(idle, None)
+            if oldest is None:
+                return
             del self.asking_nothing[oldest]
             self.connections.discard(oldest)
             oldest.transport.abort()
+
+    def is_sending(self) -> bool:
+        return cast("CoalescingTransport", self.transport).is_sending()
 
     def data_received(self, data: bytes) -> None:
         """Most requests come whole, and need no timer."""
@@ -188,8 +200,11 @@ class TimedProtocol(HttpToolsProtocol):
         """A line that may become an offer waits for the rest of it."""
         data = self._held + data
         self._held = b""
-        if UPGRADE.search(data) is not None:
+        end = data.find(HEAD_END)
+        if OFFER in (data if end < 0 else data[:end]).lower():
             data = _without_upgrade(data)
+        if end >= 0:
+            return data
         end = _begin_of_offer(data)
         if len(data) - end > HEAD_MOST:
             self._head_bytes = len(data)

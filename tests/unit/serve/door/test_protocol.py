@@ -24,6 +24,14 @@ class Client:
         self.answers = 0
         self.answered_at = 0.0
         self.closed_at = 0.0
+        self.unsent = 0
+        self.is_cut = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def abort(self) -> None:
+        self.is_cut = True
 
     def write(self, data: bytes) -> None:
         self.answers += data.count(b"200 OK")
@@ -203,6 +211,40 @@ def test_thousands_of_empty_headers_are_too_many(count: int, is_taken: bool) -> 
         protocol, client = await connected(0.0)
         protocol.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * count + b"\r\n")
         assert bool(client.closed_at) != is_taken
+        protocol.connection_lost(None)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("unsent", [1, 0])
+def test_a_client_that_still_takes_its_answer_makes_no_way(unsent: int) -> None:
+    """All of a large answer is written long before a slow client has it: it was cut in between."""
+
+    async def go() -> None:
+        protocol, client = await connected(0.0)
+        protocol.data_received(REQUEST)
+        await until_answered(client, 1)
+        client.unsent = unsent
+        config = protocol.config
+        config.limit_concurrency = 2
+        state, loop = protocol.server_state, asyncio.get_running_loop()
+        another = TimedProtocol(config, state, {}, loop)
+        another.connection_made(Client())  # type: ignore[arg-type]
+        assert client.is_cut == (not unsent)
+        another.connection_lost(None)
+        protocol.connection_lost(None)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("request_", [b"GET / HTTP/1.1\r\nHost: x\n\n", b"GET / HTTP/1.0\n\n"])
+def test_line_ends_of_another_form_are_refused_at_once(request_: bytes) -> None:
+    """They were held as if the rest of a head were still to come."""
+
+    async def go() -> None:
+        protocol, client = await connected(0.0)
+        protocol.data_received(request_)
+        assert client.closed_at
         protocol.connection_lost(None)
 
     asyncio.run(go())
