@@ -45,14 +45,20 @@ def refuse_hidden_places(media: Iterable[MediaData], allowed: Sequence[str] | No
 
 
 def address_in(value: str) -> str:
-    """Its scheme and host, as far as they can be told; empty for what is no address."""
+    """Its scheme and host, as far as they can be told; empty for what is no address.
+
+    Data in base64 may begin with two slashes: sound mostly does.
+    """
     value = value.lstrip(BEFORE)
     if LOCAL.match(value):
         return "file:"
     found = ADDRESS.match(value)
     if found is None:
         return ""
-    return f"{(found[1] or '').lower()}://{_host_of(found[2])}"
+    host = _host_of(found[2])
+    if found[1] is None and not (_is_own(host) or "." in host or ":" in host):
+        return ""
+    return f"{(found[1] or '').lower()}://{host}"
 
 
 def _host_of(authority: str) -> str:

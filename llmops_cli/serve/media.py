@@ -50,8 +50,9 @@ NAMES = frozenset(
     ("filename", "file_name", "name", "title", "text", "alt", "caption", "context", "description")
 )
 """Keys beside a medium's data that hold words, whatever these look like."""
-NEVER_FETCHED = frozenset(("data", "file_data"))
-"""Keys of the data itself, which may be a text that begins with an address."""
+NEVER_FETCHED = frozenset(("data", "file_data", "source"))
+"""Keys of the data itself, which may be a text that begins with an address, and of a text's origin
+where no mapping follows."""
 URL_MOST = 8192
 BASE64_LEAST = 32
 LOOKED_AT = 4096

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,22 @@ def test_a_text_may_speak_of_any_address(tmp_path: Path) -> None:
     parts = [{"type": "text", "text": text}, {"type": "document", "source": source}]
     body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": parts}]}
     assert statuses(tmp_path, [body], endpoint=MESSAGES) == [(200, 1)]
+
+
+def test_where_a_text_is_from_is_fetched_by_nobody(tmp_path: Path) -> None:
+    """A tool names the origin of what it found as it likes."""
+    for source in ("file:///handbook.pdf", "http://localhost:3000/docs", "wiki:handbook"):
+        found = {"type": "text", "text": "Hi", "source": source}
+        body = {"model": "m", "messages": [{"role": "tool", "content": [found]}]}
+        assert statuses(tmp_path, [body]) == [(200, 1)], source
+
+
+@pytest.mark.parametrize("head", [b"\xff\xfb\x90\xc4", b"\xff\xff\xff\xff"])
+def test_sound_in_base64_that_begins_with_slashes_is_no_address(
+    tmp_path: Path, head: bytes
+) -> None:
+    """MP3 does, and silence does too."""
+    sound = base64.b64encode(head + bytes(range(256)) * 8).decode()
+    part = {"type": "audio", "audio": sound}
+    body = {"model": "m", "messages": [{"role": "user", "content": [part]}]}
+    assert statuses(tmp_path, [body], hosts=["cdn.example.org"]) == [(200, 1)]
