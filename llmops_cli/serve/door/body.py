@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +18,7 @@ from llmops_cli.serve.door.body_room import BodyRoom
 from llmops_cli.serve.door.identity import SESSION_CHARS
 from llmops_cli.serve.door.pace import FREE_BYTES, Pace
 from llmops_cli.serve.door.packed import coding_of, too_large, unpacked
+from llmops_cli.serve.door.protocol import WAITING
 from llmops_cli.serve.door.respond import Receive, Scope
 from llmops_cli.serve.door.twins import has_twin
 from llmops_cli.serve.endpoints import WHOLE_NUMBERS
@@ -52,28 +55,32 @@ async def received(
                 raise too_large(most)
         if name == b"content-encoding":
             coding = coding_of(value, before=coding)
-    async with AsyncExitStack() as room:
-        packed = await _whole(receive, most, room=room, told=told, client=client)
+    async with AsyncExitStack() as stack:
+        room = _Room(stack, told, client, scope.get(WAITING, nullcontext))
+        packed = await _whole(receive, most, room)
     if coding is None:
         return packed
     return await unpacked(packed, coding, most=most)
 
 
-async def _whole(
-    receive: Receive,
-    most: int,
-    *,
-    room: AsyncExitStack,
-    told: int,
-    client: str,
-) -> bytes:
-    """`told`: its length, or the most that it may have. A large one waits for `room` for all of it.
+class _Room(NamedTuple):
+    """For all of a large body. `told`: its length, or the most that it may have."""
 
-    Raises: Refusal; ClientGone.
-    """
+    stack: AsyncExitStack
+    told: int
+    client: str
+    waiting: Callable[[], AbstractContextManager[None]]
+
+    async def take(self) -> None:
+        with self.waiting():
+            await self.stack.enter_async_context(_room.held(self.client, self.told))
+
+
+async def _whole(receive: Receive, most: int, room: _Room) -> bytes:
+    """A large one waits for its room. Raises: Refusal; ClientGone."""
     parts: list[bytes] = []
     size = 0
-    has_room = told <= FREE_BYTES
+    has_room = room.told <= FREE_BYTES
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -87,7 +94,7 @@ async def _whole(
             return part if len(parts) == 1 else b"".join(parts)
         if size > FREE_BYTES:
             if not has_room:
-                await room.enter_async_context(_room.held(client, told))
+                await room.take()
                 has_room = True
             await _pace.turn()
 

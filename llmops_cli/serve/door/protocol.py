@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -27,6 +28,8 @@ SLACK_S = 0.002
 """A loop's clock may be a millisecond behind its timers."""
 ON_DISCONNECT = "llmops.on_disconnect"
 """Of a scope: functions that are called when the client leaves."""
+WAITING = "llmops.waiting"
+"""Of a scope: a context in which a body waits for us, and its time does not run."""
 
 
 def _refusal(
@@ -151,6 +154,7 @@ class TimedProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._held = b""
         self._heading = True
+        self._waits_for_us = False
         self._timer: asyncio.TimerHandle | None = None
         self._idle_by = 0.0
         self._on_disconnect: set[Callable[[], None]] = set()
@@ -193,8 +197,25 @@ class TimedProtocol(HttpToolsProtocol):
             if self._raw_bytes > 2 * HEAD_MOST:  # one header that never ends is told to nobody
                 self._head_bytes = self._raw_bytes
                 self.send_400_response("")
-        elif self._timer is None and self.cycle is not None and self.cycle.more_body:
+        else:
+            self._time_body()
+
+    def _time_body(self) -> None:
+        if self._timer is not None or self._waits_for_us or self.cycle is None:
+            return
+        if self.cycle.more_body and not self.transport.is_closing():
             self._timer = self.loop.call_later(self.body_s, self._too_slow)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """A body has its time anew behind it: its client did not take that long."""
+        self._waits_for_us = True
+        self._done()
+        try:
+            yield
+        finally:
+            self._waits_for_us = False
+            self._time_body()
 
     def _without_offers(self, data: bytes) -> bytes:
         """A line that may become an offer waits for the rest of it."""
@@ -231,6 +252,7 @@ class TimedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope[ON_DISCONNECT] = self._on_disconnect  # type: ignore[literal-required]
+        self.scope[WAITING] = self._waiting  # type: ignore[literal-required]
         self._heading = True
         self._head_bytes = 0
         self._raw_bytes = 0

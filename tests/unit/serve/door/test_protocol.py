@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from llmops_cli.serve.answers.disconnect import ClientGone
+from llmops_cli.serve.door import body as bodies
+from llmops_cli.serve.door.body_room import BodyRoom
 from llmops_cli.serve.door.protocol import TimedProtocol
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -246,5 +250,47 @@ def test_line_ends_of_another_form_are_refused_at_once(request_: bytes) -> None:
         protocol.data_received(request_)
         assert client.closed_at
         protocol.connection_lost(None)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_body_that_waits_for_room_has_its_time_behind_that(
+    goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was refused (408) as one that did not come in time."""
+    size = 300_000
+    room = BodyRoom(most=size, each=size)
+    monkeypatch.setattr(bodies, "_room", room)
+    monkeypatch.setattr(TimedProtocol, "body_s", 0.2)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with suppress(ClientGone):
+            await bodies.received(scope, receive, most=size, client="k")
+            headers = [(b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+
+    async def go() -> None:
+        config = uvicorn.Config(app, lifespan="off", log_level="error")
+        config.load()
+        protocol = TimedProtocol(config, ServerState(), {}, asyncio.get_running_loop())
+        client = Client()
+        protocol.connection_made(client)  # type: ignore[arg-type]
+        async with room.held("k", size):
+            head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+            protocol.data_received(head + b"a" * 200_000)
+            await asyncio.sleep(0.1)
+            protocol.data_received(b"a" * 50_000)
+            await asyncio.sleep(0.5)
+        assert not client.closed_at
+        if goes_on:
+            protocol.data_received(b"a" * 50_000)
+        async with asyncio.timeout(5):
+            while not (client.answers or client.closed_at):
+                await asyncio.sleep(0.005)
+        assert bool(client.answers) == goes_on
+        protocol.connection_lost(None)
+        await asyncio.sleep(0)
 
     asyncio.run(go())
