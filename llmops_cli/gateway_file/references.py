@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -36,6 +36,7 @@ class Reference(NamedTuple):
     at: str = ""
 
 
+SHADOW: Place = ("shadow", "use")
 OF_STATE = frozenset([Kind.KEY, Kind.TAG])
 AT_UPSTREAMS = frozenset([Kind.MODEL_THERE, Kind.SAME_NAME_THERE, Kind.ADAPTER_THERE])
 
@@ -63,8 +64,9 @@ def _in_model(name: str, model: ModelConfig) -> Iterator[Reference]:
     if model.live:
         yield Reference(Kind.COLOUR, model.live, (*above, "live"), name)
     for place, pool in pools_of(model).items():
+        adapters = [] if place == SHADOW else model.adapters
         for number, member in enumerate(pool):
-            yield from _in_member(name, member, model, (*above, *place, number))
+            yield from _in_member(name, member, adapters, (*above, *place, number))
     for number, other in enumerate(model.fallback):
         yield Reference(Kind.MODEL, other, (*above, "fallback", number))
     if model.hybrid is not None:
@@ -78,17 +80,17 @@ def _in_model(name: str, model: ModelConfig) -> Iterator[Reference]:
 def _in_member(
     name: str,
     member: str | PoolMember,
-    model: ModelConfig,
+    adapters: Sequence[str],
     place: Place,
 ) -> Iterator[Reference]:
-    """An upstream, and what is asked of it."""
+    """An upstream, and what is asked of it. A shadow without an adapter fails nobody's request."""
     upstream = upstream_of(member)
     yield Reference(Kind.UPSTREAM, upstream, place)
     if isinstance(member, PoolMember) and member.model:
         yield Reference(Kind.MODEL_THERE, member.model, (*place, "model"), upstream)
     else:
         yield Reference(Kind.SAME_NAME_THERE, name, place, upstream)
-    for number, adapter in enumerate(model.adapters):
+    for number, adapter in enumerate(adapters):
         where = ("models", name, "adapters", number)
         yield Reference(Kind.ADAPTER_THERE, adapter, where, upstream)
 

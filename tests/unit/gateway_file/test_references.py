@@ -132,6 +132,14 @@ def test_names_that_an_engine_has_or_does_not_look_at_are_right(tmp_path: Path) 
     assert [mistake.message for mistake in oddities_in(config)] == []
 
 
+def test_a_shadow_need_not_have_the_adapters(tmp_path: Path) -> None:
+    """Copies of their requests fail there, and no client waits for them."""
+    file = tmp_path / "gateway.yaml"
+    model = "  small: {pool: [tuned], adapters: [law], shadow: {use: [chats]}}"
+    file.write_text(f"{ENGINES}models:\n{model}\n")
+    assert read_file(file).config.models["small"].shadow is not None
+
+
 @pytest.mark.parametrize(
     ("rest", "said"),
     [
