@@ -149,7 +149,7 @@ def test_the_audit_log_says_what_was_ordered_and_what_it_set(
 ) -> None:
     operator.done("canary", "m", "--percent", "100", "--reason", "all at once")
     operator.done("canary", "m", "--percent", "100")
-    operator.done("rollback", "m", "--reason", "it swears\nmuch")
+    operator.done("rollback", "m", "--reason", "it swears")
     assert operator.deploy("promote", "m").code == 5
     within_s(5, lambda: len(orders_in(operator.gateway)) == 4)
     lines = orders_in(operator.gateway)
