@@ -5,17 +5,16 @@ In a container an address of the machine that asks is the container's own.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from llmops_cli.core.this_machine import is_this_machine
 from llmops_cli.core.urls import shown_url
 from llmops_cli.deploy.recipe import RenderRecipe
 from llmops_cli.deploy.source import Source
 from llmops_cli.gateway_file.config import GatewayConfig
 
 IN_CONTAINERS = ("k8s", "kserve", "compose")
-LOCALHOST = "localhost"
 
 
 def is_at_this_machine(url: str) -> bool:
@@ -24,12 +23,7 @@ def is_at_this_machine(url: str) -> bool:
         host = urlsplit(url).hostname or ""
     except ValueError:
         return False
-    if host == LOCALHOST or host.endswith(f".{LOCALHOST}"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_this_machine(host)
 
 
 def left_here(recipe: RenderRecipe, source: Source) -> Iterator[str]:

@@ -48,7 +48,8 @@ MACHINE = re.compile(
 PERSON_MOST = 0.5
 MENTIONS = 2
 SAID = re.compile(
-    r"\b(?:wrote|said|typed|claimed|asked|posted|answered|replied|mailed|submitted|schrieb|escribió)"
+    r"\b(?:wrote|said|typed|claimed|asked|posted|answered|replied|mailed|submitted"
+    r"|schrieb|escribió)"
     r"[,:]? [\"“'`‘«„]"  # noqa: RUF001
 )
 """Somebody did: one word more on attacks, and the text reports one."""

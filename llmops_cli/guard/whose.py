@@ -29,8 +29,9 @@ LEAD_CHARS = 24
 TOLD_OF_CHARS = 60
 SOMEBODY = re.compile(
     r"\b(?:the|an?|any|every|each|all|our|his|her|their|my|these|those|no)\s+(?:\w+\s+)?"
-    r"(?!(?:\w*bots?|assistants?|models?|ais?|llms?|agents?|systems?|machines?|programs?|gpt|readers?"
-    r"|recipients?|entit\w+|copilots?|answerers?|receivers?|answers?|repl\w+|responses?|outputs?)\b)"
+    r"(?!(?:\w*bots?|assistants?|models?|ais?|llms?|agents?|systems?|machines?|programs?"
+    r"|gpt|readers?|recipients?|entit\w+|copilots?|answerers?|receivers?|answers?|repl\w+"
+    r"|responses?|outputs?)\b)"
     r"[a-z]{3,}\s+(?:should|must|shall|may|might|can|could|will|would|did|ha[sd] to|have to"
     r"|needs? to|(?:is|are|was|were) (?:\w+ )?to)\s+(?:then |also |now |not |never |simply )?$",
     re.IGNORECASE,

@@ -6,13 +6,12 @@ address: DNS rebinding), and that are a page of ours or of an origin that the fi
 
 from __future__ import annotations
 
-import ipaddress
 import re
 
+from llmops_cli.core.this_machine import is_this_machine
 from llmops_cli.gateway_file.config import GatewayConfig
 from llmops_cli.serve.refusal import Headers, Refusal
 
-LOCAL = "localhost"
 _HOST = re.compile(r"(?:\[(?P<address>[^\[\]]*)\]|(?P<name>[^:\[\]@/]+))(?::[0-9]*)?")
 
 
@@ -36,7 +35,7 @@ class OwnNames:
 
     def _is_ours(self, host: str) -> bool:
         name = _name_of(host)
-        return name in self._hosts or _is_this_machine(name)
+        return name in self._hosts or is_this_machine(name)
 
 
 def _values(headers: Headers, wanted: bytes) -> list[str]:
@@ -49,15 +48,6 @@ def _name_of(host: str) -> str:
     if found is None:
         return ""
     return found["address"] or found["name"].removesuffix(".")
-
-
-def _is_this_machine(name: str) -> bool:
-    if name == LOCAL or name.endswith(f".{LOCAL}"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_page_of(origin: str, hosts: list[str]) -> bool:
