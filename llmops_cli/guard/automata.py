@@ -14,6 +14,7 @@ import re2
 
 SURROGATES = re.compile("[\ud800-\udfff]")
 REPLACEMENT = "\ufffd"
+ASCII = bytes(range(128))
 
 
 class PatternSet:
@@ -40,9 +41,9 @@ class PatternSet:
             found += [first + index for index in sorted(automaton.Match(raw) or ())]
         return found
 
-    def has_any(self, text: str) -> bool:
+    def has_any(self, text: str | bytes) -> bool:
         """Whether a text without surrogates has one of them: where they stand is not looked for."""
-        raw = text.encode()
+        raw = text.encode() if isinstance(text, str) else text
         return any(automaton.Match(raw) for _, automaton in self._sets)
 
 
@@ -66,4 +67,14 @@ def without_surrogates(text: str) -> str:
     """The same places, with a sign for each half of a character: no encoding has those."""
     if text.isascii():
         return text
-    return SURROGATES.sub(REPLACEMENT, text)
+    try:
+        text.encode()  # which tells ten times sooner than a pattern
+    except UnicodeEncodeError:
+        return SURROGATES.sub(REPLACEMENT, text)
+    return text
+
+
+def beside_ascii(text: str) -> str:
+    """A text's other characters, which most have few of: what is none of ASCII's is among them."""
+    raw = text.encode(errors="surrogatepass")
+    return raw.translate(None, ASCII).decode(errors="surrogatepass")

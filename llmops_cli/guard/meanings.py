@@ -47,11 +47,12 @@ class Combination(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class _Choice(msgspec.Struct, frozen=True):
-    """A combination, with its rule and all that has to be said for it."""
+    """A combination, with its rule, all that has to be said for it and its place in the file."""
 
     combination: Combination
     rule: Rule
     parts: frozenset[str]
+    place: int
 
 
 class _MeaningsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,9 +71,10 @@ class Meanings:
     def __init__(self, path: Path, *, reach: int) -> None:
         file = msgspec.convert(load_yaml(path.read_bytes()), _MeaningsFile)
         self._each = _rule_set(file)
-        self._combinations = [
-            _Choice(each, each.rule, each.near.union(each.all)) for each in file.combinations
-        ]
+        self._by_begin: dict[str, list[_Choice]] = {}
+        for place, each in enumerate(file.combinations):
+            choice = _Choice(each, each.rule, each.near.union(each.all), place)
+            self._by_begin.setdefault(each.all[0], []).append(choice)
         self._cancels = file.cancels
         self._reach = reach
         self._meant_in = lru_cache(REMEMBERED)(self._look)
@@ -95,7 +97,9 @@ class Meanings:
         numbers = possible_patterns
         if numbers is None:
             numbers = self._each.possible(words)
-        possible = _complete(self._combinations, self._each.owners_of(numbers))
+        possible = self._possible(self._each.owners_of(numbers))
+        if not possible:
+            return []
         begun = self._begun(words, numbers, possible)
         said = {rule.id for rule in begun}
         possible = [each for each in possible if each.combination.all[0] in said]
@@ -113,6 +117,16 @@ class Meanings:
                 if known is None or known.weight < rule.weight:
                     found[rule.id] = rule
         return list(found.values())
+
+    def _possible(self, names: AbstractSet[str]) -> list[_Choice]:
+        """Those of which the text has the words for all meanings, in the file's order."""
+        found = [
+            choice
+            for name in self._by_begin.keys() & names
+            for choice in self._by_begin[name]
+            if choice.parts <= names
+        ]
+        return sorted(found, key=_place_of)
 
     def _begun(
         self,
@@ -185,6 +199,10 @@ class Meanings:
         said = frozenset(rule.id for rule in self._each.matches(sentence))
         cancelled = (self._cancels.get(name, frozenset()) for name in said)
         return said.difference(*cancelled)
+
+
+def _place_of(choice: _Choice) -> int:
+    return choice.place
 
 
 def _complete(possible: Sequence[_Choice], said: AbstractSet[str]) -> list[_Choice]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 
 import msgspec
@@ -45,7 +45,7 @@ class NeededWords:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         plain = [number for number, each in enumerate(patterns) if each.isascii()]
-        self._others = frozenset(range(len(patterns))).difference(plain)
+        self.others = [number for number, each in enumerate(patterns) if not each.isascii()]
         """Patterns in other scripts: no text in ASCII holds them."""
         lines = [(number, line) for number in plain for line in lines_of(patterns[number])]
         self._owners = [number for number, _ in lines]
@@ -56,8 +56,10 @@ class NeededWords:
         self._free = 0
         for place, (_, line) in enumerate(lines):
             self._ask(place, sorted(_needs(line), key=_commonness)[:KINDS])
-        self._seconds = frozenset(word for pair in self._pairs.values() for word in pair)
-        self._bits = _WordBits(self._words, self._starts)
+        self._in_pairs = {
+            word for first, seconds in self._pairs.items() for word in (first, *seconds)
+        }
+        self._facts = _WordFacts(self._words, self._starts, self._pairs)
 
     def _ask(self, place: int, needs: Sequence[_Need]) -> None:
         """A bit for each kind; of fewer kinds the rest are there from the start."""
@@ -76,52 +78,73 @@ class NeededWords:
 
     def asks_for_one_of(self, words: frozenset[str]) -> bool:
         """Whether some pattern needs one of the words, by itself or in a pair."""
-        return any(
-            self._bits[word] or word in self._pairs or word in self._seconds for word in words
-        )
+        return any(self._facts[word].bits or word in self._in_pairs for word in words)
 
-    def possible(self, skeleton: str) -> set[int]:
+    def possible(self, skeleton: str) -> frozenset[int]:
         """Numbers of the patterns that it may hold."""
-        words = words_of(skeleton).in_order
-        different = self._bits.keys_of(words_of(skeleton).different)
-        pairs = self._pairs
+        found = self.in_ascii(skeleton)
+        return frozenset(found if skeleton.isascii() else (*found, *self.others))
+
+    def in_ascii(self, skeleton: str) -> list[int]:
+        """Those of them that are in ASCII: in order, one perhaps several times."""
+        words = words_of(skeleton)
+        facts = {word: self._facts[word] for word in self._facts.keys_of(words.different)}
+        paired = {word: known.before for word, known in facts.items() if known.before}
+        befores = map(paired.get, words.in_order)
         known = [
-            pairs[word][after]
-            for word, after in itertools.pairwise(words)
-            if word in pairs and after in pairs[word]
+            before[word]
+            for before, word in zip(befores, words.in_order[1:], strict=False)
+            if before and word in before
         ]
-        known += map(self._bits.__getitem__, different)
+        known += [each.bits for each in facts.values()]
         have = reduce(operator.or_, known, self._free)
         size = self._lane.bit_length()
         every = have & (have >> size) & (have >> 2 * size) & self._lane
-        found = {self._owners[place] for place in _places(every)}
-        return found if skeleton.isascii() else found | self._others
+        return [self._owners[place] for place in _places(every)] if every else []
 
 
-class _WordBits(dict[str, int]):
-    """The bits of a word and of its beginning, put together once."""
+class _Facts(msgspec.Struct, frozen=True):
+    """Of a word: its bits, and those that it has before another one."""
 
-    def __init__(self, words: dict[str, int], starts: dict[str, int]) -> None:
+    bits: int
+    before: Mapping[str, int]
+
+
+class _WordFacts(dict[str, _Facts]):
+    """What is asked of a word and of its beginning, put together once.
+
+    In one place, as most words of a text are in no cache of the processor.
+    """
+
+    def __init__(
+        self,
+        words: dict[str, int],
+        starts: dict[str, int],
+        pairs: dict[str, dict[str, int]],
+    ) -> None:
         super().__init__()
         self._words = words
         self._starts = starts
+        self._pairs = pairs
         self._without: set[str] = set()
 
     def keys_of(self, words: frozenset[str]) -> frozenset[str]:
         """Those of the words that are not known to have none."""
         return words - self._without
 
-    def __missing__(self, word: str) -> int:
+    def __missing__(self, word: str) -> _Facts:
         bits = self._words.get(word, 0)
         for size in START_SIZES:
             bits |= self._starts.get(word[:size], 0)
+        found = _Facts(bits, self._pairs.get(word, {}))
         if len(word) > SEEN_CHARS:
-            return bits
-        if not bits and len(self._without) < SEEN_MOST:
+            return found
+        has_some = bits or found.before
+        if not has_some and len(self._without) < SEEN_MOST:
             self._without.add(word)
-        if bits and len(self) < SEEN_MOST:
-            self[word] = bits
-        return bits
+        if has_some and len(self) < SEEN_MOST:
+            self[word] = found
+        return found
 
 
 def _places(number: int) -> Iterator[int]:

@@ -7,8 +7,8 @@ import unicodedata
 
 import msgspec
 
-from llmops_cli.core.unicode_forms import with_sorted_marks
-from llmops_cli.guard.automata import without_surrogates
+from llmops_cli.core.unicode_forms import ROW_CHARS, with_sorted_marks
+from llmops_cli.guard.automata import beside_ascii, without_surrogates
 from llmops_cli.guard.invisible import INVISIBLE, Hidden, without_invisible
 
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -50,16 +50,18 @@ def normalise(text: str) -> Normal:
     if text.isascii():
         return Normal(_without_control(text))
     text = without_surrogates(text)
+    others = beside_ascii(text)
     hidden: tuple[Hidden, ...] = ()
-    if INVISIBLE.search(text):
+    if INVISIBLE.search(others):
         text, hidden = without_invisible(text)
     for typed, plain in TYPOGRAPHIC:
         text = text.replace(typed, plain)
     if text.isascii():
         return Normal(_without_control(text), hidden)
-    if ENCLOSED.search(text):
+    if ENCLOSED.search(others):
         text = text.translate(ENCLOSED_LETTERS)
-    text = with_sorted_marks(text)
+    if len(others) >= ROW_CHARS:
+        text = with_sorted_marks(text)
     if not unicodedata.is_normalized("NFKC", text):
         text = unicodedata.normalize("NFKC", text)
     return Normal(_without_control(text), hidden)
@@ -70,4 +72,8 @@ def _without_control(text: str) -> str:
         raw = text.encode()
         plain = raw.translate(None, CONTROL_BYTES)
         return text if len(plain) == len(raw) else plain.decode()
-    return CONTROL.sub("", text) if CONTROL.search(text) else text
+    raw = text.encode()
+    is_plain = len(raw.translate(None, CONTROL_BYTES)) == len(raw)
+    if is_plain and not CONTROL.search(beside_ascii(text)):
+        return text
+    return CONTROL.sub("", text)

@@ -5,6 +5,8 @@ Most texts have the words of hardly any. So both are asked once which they may h
 
 from __future__ import annotations
 
+import bisect
+from collections.abc import Sequence
 from functools import cache, lru_cache
 
 import msgspec
@@ -28,16 +30,32 @@ class _Possible(msgspec.Struct, frozen=True):
 
 @cache
 def _needed() -> NeededWords:
-    return NeededWords([*builtin().rules.patterns, *builtin_meanings().patterns])
+    """Of meanings, of which a text may have more, and behind them of rules."""
+    return NeededWords([*builtin_meanings().patterns, *builtin().rules.patterns])
 
 
 @lru_cache(LATELY)
 def _possible(words: str) -> _Possible:
-    numbers = _needed().possible(words)
-    first = len(builtin().rules.patterns)
+    found = _told_apart(_needed().in_ascii(words))
+    if words.isascii():
+        return found
+    others = _others()
+    return _Possible(found.rules | others.rules, found.meanings | others.meanings)
+
+
+@cache
+def _others() -> _Possible:
+    """What only texts in other scripts than ASCII's may hold."""
+    return _told_apart(_needed().others)
+
+
+def _told_apart(numbers: Sequence[int]) -> _Possible:
+    """The numbers are in order."""
+    first = len(builtin_meanings().patterns)
+    count = bisect.bisect_left(numbers, first)
     return _Possible(
-        rules=frozenset(number for number in numbers if number < first),
-        meanings=frozenset(number - first for number in numbers if number >= first),
+        rules=frozenset([number - first for number in numbers[count:]]),
+        meanings=frozenset(numbers[:count]),
     )
 
 

@@ -98,13 +98,17 @@ class Detector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     canaries: list[str] = []
 
 
+NOT_NAMED = Detector()
+"""It does nothing."""
+
+
 class PolicySide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Detectors of one direction; those not named keep their defaults."""
 
     detectors: dict[str, Detector]
 
     def of(self, name: str) -> Detector:
-        return self.detectors.get(name, Detector())
+        return self.detectors.get(name, NOT_NAMED)
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,7 +72,7 @@ class _Automata:
     def match(self, raw: bytes, possible: AbstractSet[int]) -> list[int]:
         """Those of the possible ones that the text holds."""
         alone = possible - self._in_groups
-        held = [number for number in alone if self._of((number,)).match(raw)]
+        held = [number for number in alone if self._of((number,)).has_any(raw)]
         if len(alone) == len(possible):
             return held
         for group in self._groups:
@@ -108,6 +108,7 @@ class RuleSet:
                 self._owners.append(rule)
                 self._patterns.append(expand(pattern, macros, glued=glued))
         self._automata = _Automata(self._patterns, glued=glued)
+        self._ids = [rule.id for rule in self._owners]
         self._ranks = {number: self._rank_of(number) for number in range(len(self._patterns))}
         self._is_glued = glued
 
@@ -140,11 +141,11 @@ class RuleSet:
 
     def owners_of(self, numbers: Iterable[int]) -> set[str]:
         """Ids of the rules that have them."""
-        return {self._owners[number].id for number in numbers}
+        return set(map(self._ids.__getitem__, numbers))
 
     def of_rules(self, numbers: Iterable[int], ids: AbstractSet[str]) -> set[int]:
         """Those of the patterns that belong to these rules."""
-        return {number for number in numbers if self._owners[number].id in ids}
+        return {number for number in numbers if self._ids[number] in ids}
 
     def possible(self, skeleton: str) -> AbstractSet[int]:
         """Numbers of the patterns that it has the words for."""

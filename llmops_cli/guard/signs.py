@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,52 +36,84 @@ class SignSet:
         by_least: dict[Least, list[int]] = {}
         for number, sign in enumerate(signs):
             by_least.setdefault(sign.least, []).append(number)
-        self._groups = [
-            (least, numbers, _automaton([signs[number].pattern for number in numbers]))
+        groups = [
+            _Group(least, numbers, _automaton([signs[number].pattern for number in numbers]))
             for least, numbers in by_least.items()
         ]
+        self._always = [group for group in groups if not group.least.count]
+        counted = [group for group in groups if group.least.count]
+        self._by_marks = [
+            (_Marks(marks), sorted(those, key=_least_count))
+            for marks, those in _by_marks(counted).items()
+        ]
+        self._unmarked = bytes(code for code in range(128) if not self._is_mark(code))
+
+    def _is_mark(self, code: int) -> bool:
+        return any(code in marks.bytes for marks, _ in self._by_marks)
 
     def of(self, text: str) -> list[str]:
         """Names of those in the text, in order."""
         raw = text.encode()
-        looks = _Looks(text, raw)
+        is_ascii = len(raw) == len(text)
         found = []
-        for least, numbers, automaton in self._groups:
-            if looks.has(least):
-                found += [numbers[index] for index in automaton.match(raw)]
+        for group in self._always:
+            if group.least.ascii_only or not is_ascii:
+                found += group.found_in(raw)
+        marked = raw.translate(None, self._unmarked)  # a tenth of a text, whose marks are counted
+        for marks, groups in self._by_marks:
+            where = raw if marks.are_letters else marked
+            if len(where) < groups[0].least.count:
+                continue
+            count = marks.count(where, is_ascii=is_ascii)
+            for group in groups:
+                if count < group.least.count:
+                    break
+                found += group.found_in(raw)
         return [self._names[number] for number in sorted(found)]
+
+
+class _Group(NamedTuple):
+    """Numbers of the signs that need the same."""
+
+    least: Least
+    numbers: Sequence[int]
+    automaton: PatternSet
+
+    def found_in(self, raw: bytes) -> list[int]:
+        return [self.numbers[index] for index in self.automaton.match(raw)]
+
+
+def _by_marks(groups: Sequence[_Group]) -> dict[tuple[str, ...], list[_Group]]:
+    found: dict[tuple[str, ...], list[_Group]] = {}
+    for group in groups:
+        found.setdefault(group.least.marks, []).append(group)
+    return found
+
+
+def _least_count(group: _Group) -> int:
+    return group.least.count
 
 
 def _automaton(patterns: Sequence[str]) -> PatternSet:
     return PatternSet(patterns, together=len(patterns))
 
 
-class _Looks:
-    """What is counted in a text, each once."""
+class _Marks:
+    """Counts marks in a text. `bytes`: single ones, which a text without others keeps."""
 
-    def __init__(self, text: str, raw: bytes) -> None:
-        self._text = text
-        self._raw = raw
-        self._is_ascii = len(raw) == len(text)
-        self._counts: dict[tuple[str, ...], int] = {}
+    def __init__(self, marks: tuple[str, ...]) -> None:
+        self.are_letters = any(mark.isascii() and mark.isalpha() for mark in marks)
+        single = [mark.encode() for mark in marks if len(mark) == 1 and mark.isascii()]
+        self._longer = [mark.encode() for mark in marks if mark.encode() not in single]
+        self._longer_in_ascii = [mark for mark in self._longer if mark.isascii()]
+        self._single = b"".join(single)
+        kept = [] if self.are_letters else self._longer
+        self.bytes = frozenset(b"".join((self._single, *kept)))
 
-    def has(self, least: Least) -> bool:
-        if not least.count:
-            return least.ascii_only or not self._is_ascii
-        count = self._counts.get(least.marks)
-        if count is None:
-            count = self._counts[least.marks] = self._count(least.marks)
-        return count >= least.count
-
-    def _count(self, marks: tuple[str, ...]) -> int:
-        signs = _signs_of(marks)
-        if signs is not None:
-            return len(self._raw) - len(self._raw.translate(None, signs))
-        return sum(map(self._text.count, marks))
-
-
-@cache
-def _signs_of(marks: tuple[str, ...]) -> bytes | None:
-    """If each is one sign of ASCII."""
-    together = "".join(marks)
-    return together.encode() if len(together) == len(marks) and together.isascii() else None
+    def count(self, raw: bytes, *, is_ascii: bool) -> int:
+        """Of all of them together."""
+        longer = self._longer_in_ascii if is_ascii else self._longer
+        found = sum(map(raw.count, longer)) if longer else 0
+        if self._single:
+            found += len(raw) - len(raw.translate(None, self._single))
+        return found

@@ -21,13 +21,19 @@ TESTS = re.compile(
     r"|expect\([^\n]{1,400}\)\.\w)",
     re.MULTILINE,
 )
-CODE = re.compile(
+LIST_SIGN = re.compile(r"\[(?<=[=:\s]\[)")
+LIST = re.compile(
     r"(?i:\b\w{0,30}"
     r"(?:attack|payload|sample|case|phrase|pattern|block|bad|banned|deny|example|input|fixture)"
     r"\w{0,30})\s?[=:]\s?\["
-    r"|\b(?:assert|expect)\w{0,40}!?\((?![\"'`])|\b(?:check|scan|detect|ask)\w{0,40}\("
+)
+"""A list of what is tested; where there is no LIST_SIGN, there is none, which is told at once."""
+CALL_SIGN = re.compile(r"\((?<=[\w!]\()")
+CALL = re.compile(
+    r"\b(?:assert|expect)\w{0,40}!?\((?![\"'`])|\b(?:check|scan|detect|ask)\w{0,40}\("
     r"|\bassert (?:not )?[\w.]{1,80}\(|\bassert [^\n\"'“]{1,80}(?:==|\bin\b) ",
 )
+"""A call that tests; where there is neither CALL_SIGN nor `assert`, there is none."""
 ABOUT_CODE = re.compile(
     r"\A\s*(?:(?:please|kindly|can you|could you|hi|hello)[,!]? )*"
     r"(?:review|explain|fix|debug|refactor|simplify|lint|speed up|check|port|why (?:does|is|do)"
@@ -83,8 +89,16 @@ def is_test(text: str) -> bool:
 
 def is_tested(text: str) -> bool:
     """Whether strings that are arguments in it are what is tested."""
-    is_likely = CODE.search(text) or VERDICT.search(text)
-    return bool(is_likely) and not ROLES.search(text) and is_code(ABOUT_CODE.sub("", text))
+    return _is_likely(text) and not ROLES.search(text) and is_code(ABOUT_CODE.sub("", text))
+
+
+def _is_likely(text: str) -> bool:
+    """Whether it may be code that tests. Most texts have not even the signs of that."""
+    if LIST_SIGN.search(text) and LIST.search(text):
+        return True
+    if ("assert" in text or CALL_SIGN.search(text)) and CALL.search(text):
+        return True
+    return "expect" in text and VERDICT.search(text) is not None
 
 
 def without_arguments(line: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import islice, pairwise
@@ -40,7 +39,6 @@ from llmops_cli.guard.tested import is_test
 MOST = 32
 """Segments of one kind that are looked at in a layer; of more, so many."""
 CIPHERS_TOGETHER = 6
-LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 ANCHOR_LEAST = 6
 BASE64 = "base64"
 LEET = "leet"
@@ -156,7 +154,7 @@ class Signs:
     def of(self, text: str, words: frozenset[str]) -> list[str]:
         """Names of the carriers and ciphers that the text may have; `words` of its skeleton."""
         names = self._carriers.of(text)
-        lower = (text if text.isascii() else text.lower()).translate(LOWER).encode()
+        lower = text.lower().encode()
         if self._in_cipher.any_of(words):
             names += [self._cipher_names[index] for index in self._ciphers.match(lower)]
         return names + [self._exchange_names[index] for index in self._exchanges.match(lower)]

@@ -243,6 +243,8 @@ def _each_meant_once(held: Held) -> Held:
 
 def _of_message(held: Held, weights: Weights, _: Bars) -> float:
     """Weak signs of a role to play are none where nobody is spoken to: a text on such prompts."""
+    if not weights:
+        return 0.0
     total = sum(weights.values())
     longest = max((len(piece.text) for piece in held.values()), default=0)
     total *= share_of_message(weights, chars=longest)
