@@ -61,12 +61,19 @@ TURNED = re.compile(
 )
 
 
+TOLD_BY = LETTER_WORDS | LINE_WORDS | TURN_WORDS
+"""A text without any of these tells nobody how to read it."""
+
+
 def arranged(
     text: str,
     words: Sequence[str],
     different: frozenset[str],
 ) -> Iterator[tuple[str, bool]]:
-    """What it says so, and whether the words are glued. `words`: its skeleton's."""
+    """What it says so, and whether the words are glued.
+
+    `words`: its skeleton's. `different`: of these, all that are in TOLD_BY among them.
+    """
     if not different.isdisjoint(LETTER_WORDS):
         yield from ((said, True) for said in _letters(text, words))
     if not different.isdisjoint(LINE_WORDS) and FIRST_WORDS.search(f" {' '.join(words)} "):

@@ -29,7 +29,7 @@ class PatternSet:
     ) -> None:
         settings = options or text_options()
         self._sets = [
-            (first, _automaton(patterns[first : first + together], settings))
+            (first, automaton_of(patterns[first : first + together], settings))
             for first in range(0, len(patterns), together)
         ]
 
@@ -38,7 +38,9 @@ class PatternSet:
         raw = text.encode() if isinstance(text, str) else text
         found: list[int] = []
         for first, automaton in self._sets:
-            found += [first + index for index in sorted(automaton.Match(raw) or ())]
+            held = automaton.Match(raw)
+            if held:
+                found += [first + index for index in sorted(held)]
         return found
 
     def has_any(self, text: str | bytes) -> bool:
@@ -55,7 +57,8 @@ def text_options() -> re2.Options:
     return options
 
 
-def _automaton(patterns: Sequence[str], options: re2.Options) -> re2.Set:
+def automaton_of(patterns: Sequence[str], options: re2.Options) -> re2.Set:
+    """Its `Match` tells which of the patterns bytes have, in any order; None if none."""
     together = re2.Set.SearchSet(options)
     for pattern in patterns:
         together.Add(pattern)

@@ -59,6 +59,8 @@ def decide(
     policy: Policy,
 ) -> Decision:
     """The decision that follows from the findings."""
+    if not findings:
+        return Decision(action="allow", findings=findings, text=text, score=0)
     actions: list[Action] = [finding.action for finding in findings]
     action: Action = max(actions, key=STRENGTH.__getitem__, default="allow")
     score = sum(finding.score for finding in findings if finding.detector in FAMILY.values())

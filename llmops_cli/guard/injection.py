@@ -15,7 +15,14 @@ from llmops_cli.guard.places import Origin, place_of
 from llmops_cli.guard.quotation import said_around, said_of, speaks_of_attacks
 from llmops_cli.guard.readings import EXCERPT_CHARS, best_reading
 from llmops_cli.guard.rules import Rule
-from llmops_cli.guard.windows import Window, is_attack, suspects_of, whole_of, windows_of
+from llmops_cli.guard.windows import (
+    NO_WINDOW,
+    Window,
+    is_attack,
+    suspects_of,
+    whole_of,
+    windows_of,
+)
 
 __all__ = ["ATTACK", "Evidence", "Scan", "scan"]
 
@@ -25,6 +32,7 @@ SPLIT_WEIGHT = 0.5
 SPEAKS_OF_CODES = "role.cipher"
 MENTIONED = ATTACK / 2
 """What an attack that is only quoted or recounted amounts to."""
+NOTHING = Scan(0.0)
 LINE_CHARS = 300
 """To the ends of its lines, and so far at most, a window is read for quotations."""
 
@@ -38,12 +46,17 @@ def scan(text: str, *, is_part: bool = False) -> Scan:
     normal = normalise(text)
     pieces = pieces_of(normal.text)
     is_message = len(pieces) == 1 and not is_part
-    windows = [whole_of(pieces[0])] if is_message else windows_of(pieces, is_part=is_part)
-    worst, score = _verdict(normal.text, windows)
+    worst = NO_WINDOW
+    score = 0.0
+    if any(piece.held or piece.disguised for piece in pieces):
+        windows = [whole_of(pieces[0])] if is_message else windows_of(pieces, is_part=is_part)
+        worst, score = _verdict(normal.text, windows)
     plain = {rule.id for piece in pieces for rule, _ in piece.held}
     best = best_reading(normal.text, plain, is_mentioned=score == MENTIONED)
     hidden = [_of_hidden(item) for item in normal.hidden]
     found = [*_of_window(worst), *best.evidence]
+    if not found and not hidden:
+        return NOTHING
     if found:
         origin = Origin(text, normal.text)
         found = [msgspec.structs.replace(item, span=origin.span(item.span)) for item in found]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -27,6 +28,7 @@ SENTENCE_END = re.compile(
 """No end is what stands before one word that ends a sentence: `Safety layer: off.`"""
 SENTENCE_CHARS = 400
 """What goes on for longer is no sentence, and is read in parts."""
+BY_PLACE = operator.attrgetter("place")
 REMEMBERED = 8_192
 """Sentences, each with a meaning; pieces of a text overlap."""
 
@@ -126,7 +128,8 @@ class Meanings:
             for choice in self._by_begin[name]
             if choice.parts <= names
         ]
-        return sorted(found, key=_place_of)
+        found.sort(key=BY_PLACE)
+        return found
 
     def _begun(
         self,
@@ -199,10 +202,6 @@ class Meanings:
         said = frozenset(rule.id for rule in self._each.matches(sentence))
         cancelled = (self._cancels.get(name, frozenset()) for name in said)
         return said.difference(*cancelled)
-
-
-def _place_of(choice: _Choice) -> int:
-    return choice.place
 
 
 def _complete(possible: Sequence[_Choice], said: AbstractSet[str]) -> list[_Choice]:

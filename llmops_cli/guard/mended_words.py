@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 
 from llmops_cli.guard.ciphers import LEET
-from llmops_cli.guard.needed_words import SEEN_CHARS, SEEN_MOST
 from llmops_cli.guard.normalise import normalise
 from llmops_cli.guard.skeleton import skeleton, words_of
+from llmops_cli.guard.unusual_words import SEEN_CHARS, SEEN_MOST, UnusualWords
 from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "mended.yaml"
@@ -67,7 +67,7 @@ class Vocabulary:
         self.every_turned = {word[::-1]: word for word in every}
         self.beginnings = {word[:end] for word in self.words for end in range(1, len(word))}
         self.pieces = {piece for word in long for piece in _pieces_of(word)}
-        self.odd = OddWords(self)
+        self.odd = UnusualWords(self.is_odd)
         self.mends = Mends(self)
 
     def is_odd(self, word: str) -> bool:
@@ -120,28 +120,6 @@ class Mends(dict[str, str]):
         return said
 
 
-class OddWords:
-    """Which words may be some of the vocabulary in disguise; each is looked at closely once."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        self._odd: set[str] = set()
-        self._plain: set[str] = set()
-
-    def of(self, words: frozenset[str]) -> frozenset[str]:
-        """Those of the words."""
-        unknown = words - self._plain
-        return frozenset(word for word in unknown if word in self._odd or self._is_odd(word))
-
-    def _is_odd(self, word: str) -> bool:
-        found = self._vocabulary.is_odd(word)
-        if len(word) <= SEEN_CHARS:
-            known = self._odd if found else self._plain
-            if len(known) < SEEN_MOST:
-                known.add(word)
-        return found
-
-
 @cache
 def vocabulary() -> Vocabulary:
     return Vocabulary(msgspec.convert(load_yaml(DATA.read_bytes()), _MendedFile))
@@ -192,17 +170,21 @@ def _is_one_slip(meant: str, typed: str) -> bool:
     )
 
 
-def mended_text(text: str) -> str | None:
-    """The parts of a text around words in disguise, as a reader sees them; None without any."""
+def mended_text(text: str, unusual: frozenset[str]) -> str | None:
+    """The parts of a text around words in disguise, as a reader sees them; None without any.
+
+    `unusual`: words of the text, all that are odd among them.
+    """
     known = vocabulary()
     plain = _without_marks(text)
-    said = words_of(skeleton(plain))
-    odd = known.odd.of(said.different)
-    if plain != text:
-        odd |= said.different & known.words
+    if plain == text:
+        odd = known.odd.of(unusual)
+    else:
+        different = words_of(skeleton(plain)).different
+        odd = known.odd.of(different) | (different & known.words)
     if not odd:
         return None
-    words = said.in_order
+    words = words_of(skeleton(plain)).in_order
     found = (place for place, word in enumerate(words) if word in odd)
     places = [place for place in found if _is_mended(known, words, place)][:MENDED_MOST]
     if not places:

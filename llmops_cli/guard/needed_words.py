@@ -16,14 +16,12 @@ import msgspec
 
 from llmops_cli.guard.pattern_forms import Gap, Line, lines_of
 from llmops_cli.guard.skeleton import words_of
+from llmops_cli.guard.unusual_words import SEEN_CHARS, SEEN_MOST
 
 START_SIZES = (2, 3, 4)
 """Characters of a word whose end is open: as many as are known, up to the last of these."""
 KINDS = 3
 """Kinds of words that are asked for, the rarest of a pattern."""
-SEEN_MOST = 50_000
-SEEN_CHARS = 40
-"""Words that are remembered, and how long they may be."""
 OPEN = "\x00"
 """Stands for what is not known before a piece of a pattern."""
 
@@ -100,7 +98,12 @@ class NeededWords:
         have = reduce(operator.or_, known, self._free)
         size = self._lane.bit_length()
         every = have & (have >> size) & (have >> 2 * size) & self._lane
-        return [self._owners[place] for place in _places(every)] if every else []
+        found = []
+        while every:
+            lowest = every & -every
+            found.append(self._owners[lowest.bit_length() - 1])
+            every ^= lowest
+        return found
 
 
 class _Facts(msgspec.Struct, frozen=True):
@@ -145,13 +148,6 @@ class _WordFacts(dict[str, _Facts]):
         if has_some and len(self) < SEEN_MOST:
             self[word] = found
         return found
-
-
-def _places(number: int) -> Iterator[int]:
-    while number:
-        lowest = number & -number
-        yield lowest.bit_length() - 1
-        number ^= lowest
 
 
 def _commonness(need: _Need) -> float:

@@ -49,9 +49,14 @@ def _others() -> _Possible:
     return _told_apart(_needed().others)
 
 
+@cache
+def _count_of_meanings() -> int:
+    return len(builtin_meanings().patterns)
+
+
 def _told_apart(numbers: Sequence[int]) -> _Possible:
     """The numbers are in order."""
-    first = len(builtin_meanings().patterns)
+    first = _count_of_meanings()
     count = bisect.bisect_left(numbers, first)
     return _Possible(
         rules=frozenset([number - first for number in numbers[count:]]),

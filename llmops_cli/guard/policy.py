@@ -126,14 +126,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             layers.append(self.routes[route][0])
         if role in self.roles:
             layers.append(self.roles[role])
-        return _merged(layers)
+        return _merged(layers) if len(layers) > 1 else self.input
 
     def output_of(self, *, route: str | None = None) -> PolicySide:
         """The output side for a route."""
         layers = [self.output]
         if route in self.routes:
             layers.append(self.routes[route][1])
-        return _merged(layers)
+        return _merged(layers) if len(layers) > 1 else self.output
 
 
 def _merged(layers: list[PolicySide]) -> PolicySide:

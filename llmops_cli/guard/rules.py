@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import re2
 
-from llmops_cli.guard.automata import PatternSet
+from llmops_cli.guard.automata import PatternSet, automaton_of
 from llmops_cli.guard.needed_words import NeededWords
 from llmops_cli.runtime.yaml_text import load_yaml
 
@@ -67,12 +67,13 @@ class _Automata:
         size = TOGETHER_GLUED if glued else TOGETHER
         self._groups = [tuple(many[at : at + size]) for at in range(0, len(many), size)]
         self._in_groups = frozenset(many)
+        self._alone = _EachAlone(patterns)
         self._made: dict[tuple[int, ...], PatternSet] = {}
 
     def match(self, raw: bytes, possible: AbstractSet[int]) -> list[int]:
         """Those of the possible ones that the text holds."""
         alone = possible - self._in_groups
-        held = [number for number in alone if self._of((number,)).has_any(raw)]
+        held = [number for number in alone if self._alone[number].Match(raw)]
         if len(alone) == len(possible):
             return held
         for group in self._groups:
@@ -87,6 +88,19 @@ class _Automata:
             written = [self._patterns[number] for number in numbers]
             made = PatternSet(written, together=len(written), options=_options())
             self._made[numbers] = made
+        return made
+
+
+class _EachAlone(dict[int, re2.Set]):
+    """The automaton of a pattern, by number."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        super().__init__()
+        self._patterns = patterns
+
+    def __missing__(self, number: int) -> re2.Set:
+        made = automaton_of([self._patterns[number]], _options())
+        self[number] = made
         return made
 
 

@@ -60,9 +60,11 @@ class SignSet:
             if group.least.ascii_only or not is_ascii:
                 found += group.found_in(raw)
         marked = raw.translate(None, self._unmarked)  # a tenth of a text, whose marks are counted
+        present = frozenset(marked)
         for marks, groups in self._by_marks:
             where = raw if marks.are_letters else marked
-            if len(where) < groups[0].least.count:
+            has_some = marks.are_letters or not marks.bytes.isdisjoint(present)
+            if not has_some or len(where) < groups[0].least.count:
                 continue
             count = marks.count(where, is_ascii=is_ascii)
             for group in groups:
@@ -80,7 +82,8 @@ class _Group(NamedTuple):
     automaton: PatternSet
 
     def found_in(self, raw: bytes) -> list[int]:
-        return [self.numbers[index] for index in self.automaton.match(raw)]
+        found = self.automaton.match(raw)
+        return [self.numbers[index] for index in found] if found else found
 
 
 def _by_marks(groups: Sequence[_Group]) -> dict[tuple[str, ...], list[_Group]]:

@@ -10,7 +10,7 @@ from itertools import islice, pairwise
 import msgspec
 import re2
 
-from llmops_cli.guard.arranged import arranged, numbered
+from llmops_cli.guard.arranged import TOLD_BY, arranged, numbered
 from llmops_cli.guard.automata import PatternSet, without_surrogates
 from llmops_cli.guard.carriers import (
     BY_NAME,
@@ -30,11 +30,11 @@ from llmops_cli.guard.ciphers import (
     read_leet,
     read_pig_latin,
 )
-from llmops_cli.guard.mended_words import mended_text
-from llmops_cli.guard.needed_words import SEEN_CHARS, SEEN_MOST
+from llmops_cli.guard.mended_words import mended_text, vocabulary
 from llmops_cli.guard.signs import DIGITS, Least, Sign, SignSet
 from llmops_cli.guard.skeleton import skeleton, words_of
 from llmops_cli.guard.tested import is_test
+from llmops_cli.guard.unusual_words import UnusualWords
 
 MOST = 32
 """Segments of one kind that are looked at in a layer; of more, so many."""
@@ -98,7 +98,8 @@ def views_of(text: str) -> Iterator[View]:
     signs = _signs()
     whole = (0, len(text))
     words = words_of(skeleton(text))
-    for name in signs.of(text, words.different):
+    unusual = _unusual_words().of(words.different)
+    for name in signs.of(text, unusual):
         if name in BY_NAME:
             yield from _carried(BY_NAME[name], signs.patterns[name], text)
         elif name in CIPHERS:
@@ -107,9 +108,9 @@ def views_of(text: str) -> Iterator[View]:
             yield View(name, EXCHANGES[name].decode(text), whole)
         else:
             yield from (View(name, read, whole) for read in OWN_READERS[name](text))
-    for read, is_glued in arranged(text, words.in_order, words.different):
+    for read, is_glued in arranged(text, words.in_order, unusual):
         yield View(ARRANGED, read, whole, is_glued)
-    said = mended_text(text)
+    said = mended_text(text, unusual)
     if said is not None:
         yield View(MENDED, said, whole)
 
@@ -147,45 +148,47 @@ class Signs:
         }
         self._ciphers = PatternSet(list(ciphers.values()), together=CIPHERS_TOGETHER)
         self._exchanges = PatternSet(list(exchanges.values()), together=len(exchanges))
-        self._in_cipher = WordsWith(form for forms in written.values() for form in forms)
+        self.in_cipher = WordsWith(form for forms in written.values() for form in forms)
         self._cipher_names = list(ciphers)
         self._exchange_names = list(exchanges)
 
     def of(self, text: str, words: frozenset[str]) -> list[str]:
-        """Names of the carriers and ciphers that the text may have; `words` of its skeleton."""
+        """Names of the carriers and ciphers that the text may have.
+
+        `words`: of its skeleton, all that have something of a cipher among them.
+        """
         names = self._carriers.of(text)
         lower = text.lower().encode()
-        if self._in_cipher.any_of(words):
+        if any(map(self.in_cipher.has_one, words)):
             names += [self._cipher_names[index] for index in self._ciphers.match(lower)]
         return names + [self._exchange_names[index] for index in self._exchanges.match(lower)]
 
 
 class WordsWith:
-    """Whether a word has one of the parts in it; words that have none are looked at once."""
+    """Whether a word has one of the parts in it."""
 
     def __init__(self, parts: Iterable[str]) -> None:
-        self._without: set[str] = set()
         self._by_start: dict[str, list[str]] = {}
         for part in parts:
             self._by_start.setdefault(part[:ANCHOR_LEAST], []).append(part)
 
-    def any_of(self, words: frozenset[str]) -> bool:
-        return any(map(self._has_one, words - self._without))
-
-    def _has_one(self, word: str) -> bool:
-        found = any(
+    def has_one(self, word: str) -> bool:
+        return any(
             word.startswith(part, place)
             for place in range(len(word) - ANCHOR_LEAST + 1)
             for part in self._by_start.get(word[place : place + ANCHOR_LEAST], ())
         )
-        if not found and len(self._without) < SEEN_MOST and len(word) <= SEEN_CHARS:
-            self._without.add(word)
-        return found
 
 
 @cache
 def _signs() -> Signs:
     return Signs()
+
+
+@cache
+def _unusual_words() -> UnusualWords:
+    """What tells of a cipher, of words in another order or of a word in disguise."""
+    return UnusualWords(TOLD_BY.__contains__, _signs().in_cipher.has_one, vocabulary().is_odd)
 
 
 def _carried(

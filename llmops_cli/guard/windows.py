@@ -153,6 +153,18 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         return self.pieces[0].start, self.pieces[-1].span[1]
 
 
+NO_WINDOW = Window(
+    pieces=(),
+    held={},
+    disguised={},
+    weights={},
+    score=0.0,
+    total=0.0,
+    is_part=False,
+)
+"""Of a text that has no evidence."""
+
+
 def whole_of(piece: Piece) -> Window:
     """A message: all that it says adds up."""
     return _window([piece], _of_message, is_part=False)
@@ -243,8 +255,6 @@ def _each_meant_once(held: Held) -> Held:
 
 def _of_message(held: Held, weights: Weights, _: Bars) -> float:
     """Weak signs of a role to play are none where nobody is spoken to: a text on such prompts."""
-    if not weights:
-        return 0.0
     total = sum(weights.values())
     longest = max((len(piece.text) for piece in held.values()), default=0)
     total *= share_of_message(weights, chars=longest)
