@@ -23,7 +23,9 @@ from llmops_cli.runtime.yaml_text import load_yaml
 
 DATA = Path(__file__).with_name("data") / "meanings.yaml"
 SENTENCE_END = re.compile(
-    r"(?<![.!?;:])(?!:\s\w+\s?(?:[.!?;,\n]|\Z))[.!?;:]++(?=\s|\Z)|[\n。！？；：]+"  # noqa: RUF001
+    r"[.!?;:\n。！？；：]"  # first, so that other places are passed over quickly  # noqa: RUF001
+    r"(?:(?<=[\n。！？；：])[\n。！？；：]*"  # noqa: RUF001
+    r"|(?<=[.!?;:])(?<![.!?;:]{2})(?!(?<=:)\s\w+\s?(?:[.!?;,\n]|\Z))[.!?;:]*+(?=\s|\Z))"
 )
 """No end is what stands before one word that ends a sentence: `Safety layer: off.`"""
 SENTENCE_CHARS = 400
@@ -148,8 +150,7 @@ class Meanings:
         names: AbstractSet[str],
     ) -> set[str]:
         """Those of the meanings that the text has."""
-        held = self._each.matches_of(words, self._each.of_rules(numbers, names))
-        return {rule.id for rule in held}
+        return self._each.ids_held(words, self._each.of_rules(numbers, names))
 
     def _places(
         self,
@@ -199,7 +200,7 @@ class Meanings:
 
     def _look(self, sentence: str) -> frozenset[str]:
         """What the sentence says, but for what it turns into its contrary."""
-        said = frozenset(rule.id for rule in self._each.matches(sentence))
+        said = frozenset(self._each.ids_held(sentence, self._each.possible(sentence)))
         cancelled = (self._cancels.get(name, frozenset()) for name in said)
         return said.difference(*cancelled)
 

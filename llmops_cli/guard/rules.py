@@ -82,6 +82,22 @@ class _Automata:
                 held += [group[index] for index in matched if group[index] in possible]
         return held
 
+    def owners_matched(
+        self,
+        raw: bytes,
+        possible: AbstractSet[int],
+        owners: Sequence[str],
+    ) -> set[str]:
+        """Owners of those that the text holds; an owner that has one is looked for no further."""
+        found: set[str] = set()
+        for number in possible - self._in_groups:
+            if owners[number] not in found and self._alone[number].Match(raw):
+                found.add(owners[number])
+        others = {number for number in possible & self._in_groups if owners[number] not in found}
+        return (
+            found.union(owners[number] for number in self.match(raw, others)) if others else found
+        )
+
     def _of(self, numbers: tuple[int, ...]) -> PatternSet:
         made = self._made.get(numbers)
         if made is None:
@@ -153,6 +169,12 @@ class RuleSet:
             found.setdefault(self._owners[number], []).append(number)
         return found
 
+    def ids_held(self, skeleton: str, possible: AbstractSet[int]) -> set[str]:
+        """Ids of the rules that hold by patterns with these numbers: one of a rule's is enough."""
+        if not possible:
+            return set()
+        return self._automata.owners_matched(skeleton.encode(), possible, self._ids)
+
     def owners_of(self, numbers: Iterable[int]) -> set[str]:
         """Ids of the rules that have them."""
         return set(map(self._ids.__getitem__, numbers))
@@ -170,9 +192,14 @@ class RuleSet:
     def spans(self, number: int, skeleton: str) -> Iterator[tuple[int, int]]:
         """Where that pattern stands, in characters of the skeleton, one after the other."""
         raw = skeleton.encode()
+        found = _searcher(self._patterns[number]).finditer(raw)
+        if len(raw) == len(skeleton):
+            for match in found:
+                yield match.span()
+            return
         chars = 0
         done = 0
-        for match in _searcher(self._patterns[number]).finditer(raw):
+        for match in found:
             between = raw[done : match.start()].decode(errors="ignore")
             start = chars + len(between)
             chars = start + len(match[0].decode(errors="ignore"))

@@ -7,6 +7,7 @@ they are what he is to read.
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from llmops_cli.guard.skeleton import skeleton
@@ -21,19 +22,23 @@ TESTS = re.compile(
     r"|expect\([^\n]{1,400}\)\.\w)",
     re.MULTILINE,
 )
-LIST_SIGN = re.compile(r"\[(?<=[=:\s]\[)")
+LIST_SIGN = re.compile(r"\[(?:(?<=[=:]\[)|(?<=[=:]\s\[))")
 LIST = re.compile(
     r"(?i:\b\w{0,30}"
     r"(?:attack|payload|sample|case|phrase|pattern|block|bad|banned|deny|example|input|fixture)"
     r"\w{0,30})\s?[=:]\s?\["
 )
-"""A list of what is tested; where there is no LIST_SIGN, there is none, which is told at once."""
+"""A list of what is tested. It ends with a LIST_SIGN, which is found sooner."""
 CALL_SIGN = re.compile(r"\((?<=[\w!]\()")
 CALL = re.compile(
     r"\b(?:assert|expect)\w{0,40}!?\((?![\"'`])|\b(?:check|scan|detect|ask)\w{0,40}\("
     r"|\bassert (?:not )?[\w.]{1,80}\(|\bassert [^\n\"'“]{1,80}(?:==|\bin\b) ",
 )
-"""A call that tests; where there is neither CALL_SIGN nor `assert`, there is none."""
+"""A call that tests. It ends with a CALL_SIGN, or begins with `assert`."""
+NEAR_CHARS = 100
+"""More than lists and calls have before their signs."""
+SIGNS_MOST = 16
+"""Of more signs not each is looked at, but all of the text once."""
 ABOUT_CODE = re.compile(
     r"\A\s*(?:(?:please|kindly|can you|could you|hi|hello)[,!]? )*"
     r"(?:review|explain|fix|debug|refactor|simplify|lint|speed up|check|port|why (?:does|is|do)"
@@ -94,11 +99,25 @@ def is_tested(text: str) -> bool:
 
 def _is_likely(text: str) -> bool:
     """Whether it may be code that tests. Most texts have not even the signs of that."""
-    if LIST_SIGN.search(text) and LIST.search(text):
+    if _ends_with(LIST_SIGN, LIST, text):
         return True
-    if ("assert" in text or CALL_SIGN.search(text)) and CALL.search(text):
+    if CALL.search(text) if "assert" in text else _ends_with(CALL_SIGN, CALL, text):
         return True
     return "expect" in text and VERDICT.search(text) is not None
+
+
+def _ends_with(
+    sign: re.Pattern[str],
+    pattern: re.Pattern[str],
+    text: str,
+) -> bool:
+    """Whether the text has the pattern, which ends with the sign."""
+    signs = list(itertools.islice(sign.finditer(text), SIGNS_MOST + 1))
+    if len(signs) > SIGNS_MOST:
+        return pattern.search(text) is not None
+    return any(
+        pattern.search(text, max(found.start() - NEAR_CHARS, 0), found.end() + 1) for found in signs
+    )
 
 
 def without_arguments(line: str) -> str:

@@ -96,10 +96,8 @@ SPEAKS_TO = frozenset(
         "confirm",
     ]
 )
-TOLD_TO = re.compile(
-    r"\b(?:asked|told|tricked|instructed|persuaded|convinced|got) (?:\w+ ){1,3}to \w+",
-    re.IGNORECASE,
-)
+TOLD = ("asked", "told", "tricked", "instructed", "persuaded", "convinced", "got")
+TOLD_TO = re.compile(rf"\b(?:{'|'.join(TOLD)}) (?:\w+ ){{1,3}}to \w+", re.IGNORECASE)
 """What somebody was told to do is no order."""
 SPOKEN_TO = frozenset(["you", "your", "youre", "yourself", "u", "ur", "me", "my", "mine", "im"])
 """A long text on models has all that an attack speaks of; it does not turn to one."""
@@ -294,8 +292,14 @@ def _places_in(rule: Rule, piece: Piece) -> Iterator[Span]:
 
 
 def _is_talk(piece: Piece) -> bool:
-    words = words_of(skeleton(TOLD_TO.sub(" ", piece.text))).different
-    return piece.text.isascii() and bool(TALK & words) and not SPEAKS_TO & words
+    if not piece.text.isascii():
+        return False
+    lower = piece.text.lower()
+    words = piece.words
+    if any(verb in lower for verb in TOLD):
+        words = skeleton(TOLD_TO.sub(" ", piece.text))
+    different = words_of(words).different
+    return not TALK.isdisjoint(different) and SPEAKS_TO.isdisjoint(different)
 
 
 def _weight_in_message(rule: Rule, piece: Piece) -> float:

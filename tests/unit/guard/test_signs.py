@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.carriers import CARRIERS
 from llmops_cli.guard.signs import Least, Sign, SignSet
-from llmops_cli.guard.tested import CALL, CALL_SIGN, LIST, LIST_SIGN
+from llmops_cli.guard.tested import CALL, CALL_SIGN, LIST, LIST_SIGN, NEAR_CHARS
 from llmops_cli.guard.views import OWN_SIGNS
 from tests.any_texts import PIECES
 
@@ -40,14 +40,19 @@ def has(text: str, least: Least) -> bool:
     return sum(map(text.count, least.marks)) >= least.count
 
 
-CODE = (*("attacks", "cases", " ", "=", ":", "[", "(", "!", "assert", "expect", "check_it", "\n"),)
+CODE = (
+    *("attacks", "cases", " ", "=", ":", "[", "(", "!", "assert", "expect", "check_it", "\n"),
+    *("n" * 30, "_" * 50, "a.b" * 30),
+)
 
 
 @settings(max_examples=300, deadline=None)
 @given(parts=st.lists(st.sampled_from(CODE), max_size=8))
-def test_code_that_tests_has_the_signs_of_it(parts: list[str]) -> None:
+def test_what_is_looked_for_before_a_sign_ends_with_it_and_is_as_short(parts: list[str]) -> None:
     text = "".join(parts)
-    if LIST.search(text):
-        assert LIST_SIGN.search(text)
-    if CALL.search(text):
-        assert "assert" in text or CALL_SIGN.search(text)
+    for found in LIST.finditer(text):
+        assert LIST_SIGN.match(text, found.end() - 1)
+        assert len(found[0]) < NEAR_CHARS
+    for found in CALL.finditer(text):
+        assert found[0].startswith("assert") or CALL_SIGN.match(text, found.end() - 1)
+        assert len(found[0]) < NEAR_CHARS
