@@ -102,7 +102,10 @@ def _automaton(patterns: Sequence[str]) -> PatternSet:
 
 
 class _Marks:
-    """Counts marks in a text. `bytes`: single ones, which a text without others keeps."""
+    """Counts marks in a text, or in what is left of it: `bytes` are those that have to be.
+
+    A mark of two signs may be counted there though others stood between; its pattern looks anyway.
+    """
 
     def __init__(self, marks: tuple[str, ...]) -> None:
         self.are_letters = any(mark.isascii() and mark.isalpha() for mark in marks)
