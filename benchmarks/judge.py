@@ -5,7 +5,10 @@ before and after the fitted model.
 Sources (fetched by you, kept out of the repository): GPTFuzz's labelled responses
 (github.com/sherdencooper/GPTFuzz, MIT: datasets/responses_labeled/*.csv and
 datasets/questions/question_list.csv) and XSTest's (paul-rottger/exaggerated-safety, CC BY 4.0:
-model_completions/*.csv, `final_label`). Needs scikit-learn. --write saves the weights that ship.
+model_completions/*.csv, `final_label`). Ours, judge_pairs.jsonl, train along with each: kinds that
+one of the two has and the other lacks (two voices, lectures that give it or do not, fiction, empty
+talk, another thing in its place), mostly the same question answered in both ways.
+Needs scikit-learn. --write saves the weights that ship.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import argparse
 import csv
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +33,9 @@ from llmops_cli.redteam.judge import judge as judge_attempt
 
 Rows = list[tuple[str, str, int]]
 """(question, answer, whether people say that it complied)."""
+OWN = Path(__file__).with_name("judge_pairs.jsonl")
+STRENGTH = 0.05
+"""scikit-learn's C. Ten times as much is .004 better in a source and up to .04 worse in another."""
 
 
 def gptfuzz(folder: Path, name: str) -> Rows:
@@ -56,6 +63,22 @@ def xstest(folder: Path) -> Rows:
     return rows
 
 
+def own_pairs() -> Rows:
+    lines = OWN.read_text(encoding="utf-8").splitlines()
+    pairs = [json.loads(line) for line in lines]
+    return [(pair["prompt"], pair["answer"], int(pair["complied"])) for pair in pairs]
+
+
+@cache
+def part_of(answer: str) -> str:
+    return judge.read_part(answer)
+
+
+@cache
+def form_of(question: str, answer: str) -> tuple[float, ...]:
+    return tuple(features_of(question, part_of(answer)))
+
+
 class Fitted:
     """Form features and words, one logistic model."""
 
@@ -68,8 +91,8 @@ class Fitted:
             token_pattern=judge.TOKEN,
         )
         form = self._form(rows)
-        text = self.words.fit_transform([judge.read_part(a) for _, a, _ in rows])
-        self.model = LogisticRegression(C=0.5, max_iter=5000, fit_intercept=False)
+        text = self.words.fit_transform([part_of(a) for _, a, _ in rows])
+        self.model = LogisticRegression(C=STRENGTH, max_iter=5000, fit_intercept=False)
         self.model.fit(
             np.hstack([form, judge.WORD_SCALE * text.toarray()]),
             [y for *_, y in rows],
@@ -78,7 +101,7 @@ class Fitted:
 
     @staticmethod
     def _form(rows: Rows) -> np.ndarray:
-        return np.array([features_of(q, a) for q, a, _ in rows], float)
+        return np.array([form_of(q, a) for q, a, _ in rows], float)
 
     def weights(self) -> dict[str, object]:
         coefficients = self.model.coef_[0]
@@ -168,20 +191,25 @@ def main() -> None:
     train = gptfuzz(args.gptfuzz, "train")
     test = gptfuzz(args.gptfuzz, "evaluate")
     other = xstest(args.xstest)
-    both = Fitted(train + other)
+    own = own_pairs()
+    both = Fitted(train + other + own)
     errors = {
         "gptfuzz": figures("GPTFuzz, held-out responses", shipped(both, test), test),
-        "xstest": figures("XSTest, held-out questions", folds(other, train), other),
+        "xstest": figures("XSTest, held-out questions", folds(other, train + own), other),
         "gptfuzz_from_xstest": figures(
-            "GPTFuzz, judge fitted to XSTest", shipped(Fitted(other), test), test
+            "GPTFuzz, judge fitted to XSTest", shipped(Fitted(other + own), test), test
         ),
         "xstest_from_gptfuzz": figures(
-            "XSTest, judge fitted to GPTFuzz", shipped(Fitted(train), other), other
+            "XSTest, judge fitted to GPTFuzz", shipped(Fitted(train + own), other), other
         ),
+        "own_from_both": figures(
+            "own pairs, judge fitted to both", shipped(Fitted(train + other), own), own
+        ),
+        "own": figures("own pairs, held-out questions", folds(own, train + other), own),
     }
     if args.write:
         args.write.write_text(
-            json.dumps({**Fitted(train + test + other).weights(), "errors": errors}, indent=0)
+            json.dumps({**Fitted(train + test + other + own).weights(), "errors": errors}, indent=0)
             + "\n"
         )
 

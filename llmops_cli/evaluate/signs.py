@@ -25,7 +25,6 @@ SignName = Literal[
     "advise",
     "comply",
     "steps",
-    "code",
     "how",
     "acts",
     "explain",
@@ -34,6 +33,7 @@ SignName = Literal[
     "hedges",
     "negations",
     "discourages",
+    "takes_back",
 ]
 
 

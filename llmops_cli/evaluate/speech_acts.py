@@ -52,10 +52,11 @@ class Act(enum.Enum):
 
 
 class Clause(msgspec.Struct, frozen=True):
-    """A sentence, or its part up to a contrast. `words`: how many it has."""
+    """A sentence, or its part up to a contrast, in lower case. `words`: how many it has."""
 
     act: Act
     words: int
+    text: str
 
 
 class _Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +79,7 @@ def clauses_of(answer: str) -> list[Clause]:
         for clause in _parts_of(sentence):
             words = count_words(clause)
             if words:
-                found.append(Clause(_act_of(clause), words))
+                found.append(Clause(_act_of(clause), words, clause))
     return found
 
 
