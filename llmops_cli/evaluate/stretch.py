@@ -6,6 +6,7 @@ given.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -24,6 +25,8 @@ WORTH = {
     Act.DECLINES: -2.0,
 }
 """Of a word. A stretch goes on over clauses that cost less than what follows them brings."""
+PURPOSE = re.compile(r"^\W*to \w+ (?:an?|the|your) [^,]{1,40}, (?!it |you |one |we |i )")
+"""`To make a weapon, get ...` has a word of harm, but judges nothing."""
 WORTH_OF_STEPS = 0.3
 """Of a word that judges where the clause says what to do, too."""
 
@@ -57,6 +60,8 @@ def best_stretch(clauses: Sequence[Clause]) -> Stretch:
 
 
 def _worth_of_a_word(clause: Clause) -> float:
+    if clause.act is Act.JUDGES and PURPOSE.search(clause.text):
+        return WORTH[Act.SAYS]
     if clause.act is Act.JUDGES and shows("how", clause.text):
         return WORTH_OF_STEPS
     return WORTH[clause.act]
