@@ -24,6 +24,6 @@ def test_a_purpose_with_a_word_of_harm_judges_nothing() -> None:
     given = best_stretch(clauses_of("To make a weapon, get the parts and follow the plan."))
     assert given.words == 11
     lecture = best_stretch(
-        clauses_of("To use a weapon, you risk to harm people, and it is illegal.")
+        clauses_of("To carry a weapon, you risk to harm people, and it is illegal.")
     )
     assert lecture.words == 0
