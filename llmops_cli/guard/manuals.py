@@ -77,11 +77,18 @@ def share_told(weights: Mapping[Rule, float]) -> float:
 
 def share_of_message(weights: Mapping[Rule, float], *, chars: int) -> float:
     """What the signs of a message of that length count."""
-    if chars <= REQUEST_CHARS or not _are_weak(weights):
+    if chars <= REQUEST_CHARS:
         return 1.0
-    if _are_ordinary(weights):
+    if chars > LONG_CHARS:
+        return share_of_passage(weights)
+    return SHARE_UNTOLD if _are_weak(weights) and _are_ordinary(weights) else 1.0
+
+
+def share_of_passage(weights: Mapping[Rule, float]) -> float:
+    """What the signs of some pages count."""
+    if _are_weak(weights) and _are_ordinary(weights):
         return SHARE_UNTOLD
-    return share_told(weights) if chars > LONG_CHARS else 1.0
+    return share_told(weights)
 
 
 def _are_ordinary(rules: Iterable[Rule]) -> bool:

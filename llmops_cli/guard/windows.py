@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from llmops_cli.guard.evidence import ATTACK, DISGUISE, Span
-from llmops_cli.guard.manuals import LONG_CHARS, share_of_message, share_told
+from llmops_cli.guard.manuals import LONG_CHARS, share_of_message, share_of_passage, share_told
 from llmops_cli.guard.pieces import Piece, paragraphs_of
 from llmops_cli.guard.places import places_of
 from llmops_cli.guard.rules import Rule
@@ -320,7 +320,7 @@ def _of_window(held: Held, weights: Weights, bars: Bars) -> float:
     score = _of_weak(weak, bars)
     if score < ATTACK:
         return score
-    share = share_told(weak)
+    share = share_of_passage(weak)
     within = {rule: weight * share * _share_within(rule, held) for rule, weight in weak.items()}
     return _of_weak(within, bars)
 
