@@ -27,7 +27,7 @@ def train(
     seed: int = typer.Option(None, help="Of the intervals.  [default: 0]"),
     as_json: bool = JSON,
 ) -> None:
-    """Fit a second stage to labelled texts, and say whether it beats the rules elsewhere.
+    """Fit a learnt stage to labelled texts, and say whether it beats the rules elsewhere.
 
     Each source is judged by a stage that never saw it. Use: guard check --detector FOLDER.
     Texts with categories make a moderation model: each is judged by one that never saw it.

@@ -13,6 +13,7 @@ from llmops_cli.core.urls import shown_url
 from llmops_cli.deploy.recipe import RenderRecipe
 from llmops_cli.deploy.source import Source
 from llmops_cli.gateway_file.config import GatewayConfig
+from llmops_cli.guard.policy import SHIPPED
 
 IN_CONTAINERS = ("k8s", "kserve", "compose")
 
@@ -29,7 +30,7 @@ def is_at_this_machine(url: str) -> bool:
 def left_here(recipe: RenderRecipe, source: Source) -> Iterator[str]:
     """Notes on what nobody brings along, and on addresses at which nobody answers there."""
     for detector in source.detectors:
-        if detector.name is not None:
+        if detector.name not in (None, SHIPPED):
             yield f"the guard's classifier {detector.name} stays here, and what it runs on"
     for name, upstream in source.config.upstreams.items():
         if upstream.discover is not None and upstream.discover.file is not None:

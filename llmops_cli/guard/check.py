@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Decision, Finding, decide
-from llmops_cli.guard.detectors import attacks, common, leaks, links, orders, too_long
+from llmops_cli.guard.detectors import (
+    attacks,
+    common,
+    leaks,
+    links,
+    of_classifier,
+    orders,
+    too_long,
+)
+from llmops_cli.guard.injection import scan
 from llmops_cli.guard.leak import LeakCheck, canary_check
 from llmops_cli.guard.models import moderation_scores
 from llmops_cli.guard.output import OutputStream
@@ -36,7 +45,9 @@ class Guard:
         side = self.policy.input_of(role=role, route=route)
         findings = _over_length(text, side)
         if not findings:
-            findings = [*attacks(text, side), *orders(text, side), *common(text, side)]
+            found = scan(text)
+            findings = [*attacks(found, side), *orders(text, side), *common(text, side)]
+            findings += of_classifier(text, side, found)
         return decide(text, findings, side=side, policy=self.policy)
 
     def moderation_scores(self, text: str) -> dict[str, CategoryScore]:
@@ -60,7 +71,7 @@ class Guard:
         decisions = [decide("", [], side=side, policy=self.policy)]
         for joined in neighbours_of(others):
             text = without_surrogates(joined)
-            findings = attacks(text, side, is_part=True)
+            findings = attacks(scan(text, is_part=True), side)
             decisions.append(decide(text, findings, side=side, policy=self.policy))
         return max(decisions, key=lambda decision: STRENGTH[decision.action])
 
@@ -78,6 +89,7 @@ class Guard:
         findings = _over_length(text, side)
         if not findings:
             findings = [*leaks(text, leak, side), *links(text, side, leak), *common(text, side)]
+            findings += of_classifier(text, side)
         return decide(text, findings, side=side, policy=self.policy)
 
     def output_stream(

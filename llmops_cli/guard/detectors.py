@@ -6,19 +6,20 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from msgspec import structs
+
 from llmops_cli.core.errors import UsageError
 from llmops_cli.guard.acts import scan_acts
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Finding
 from llmops_cli.guard.evidence import Scan
-from llmops_cli.guard.injection import scan
 from llmops_cli.guard.leak import LeakCheck
 from llmops_cli.guard.link_forms import links_in
-from llmops_cli.guard.models import classified, moderated
+from llmops_cli.guard.models import classified, is_learnt, moderated
 from llmops_cli.guard.normalise import normalise
 from llmops_cli.guard.outflow import outflow_of
 from llmops_cli.guard.personal import SECRETS, find
-from llmops_cli.guard.policy import FAMILY, Detector, PolicySide
+from llmops_cli.guard.policy import FAMILY, STRENGTH, Detector, PolicySide
 from llmops_cli.guard.skeleton import skeleton
 
 ORDERS = "orders"
@@ -26,17 +27,11 @@ CHARS_PER_TOKEN = 4
 """For length limits in tokens, where no tokenizer is at hand."""
 
 
-def attacks(
-    text: str,
-    side: PolicySide,
-    *,
-    is_part: bool = False,
-) -> list[Finding]:
-    """Evidence adds up over families.
+def attacks(found: Scan, side: PolicySide) -> list[Finding]:
+    """What the rules found. Evidence adds up over families.
 
-    Once it is enough, the family with most of it says what is done. `is_part`: of something longer.
+    Once it is enough, the family with most of it says what is done.
     """
-    found = scan(text, is_part=is_part)
     if not found.evidence:
         return []
     entry = side.of(FAMILY[found.family])
@@ -87,10 +82,27 @@ def common(text: str, side: PolicySide) -> list[Finding]:
     moderation = side.of("moderation")
     if moderation.action != "allow":
         found += moderated(text, moderation)
-    classifier = side.of("classifier")
-    if classifier.action != "allow":
-        found += classified(text, classifier)
     return found
+
+
+def of_classifier(
+    text: str,
+    side: PolicySide,
+    found: Scan | None = None,
+) -> list[Finding]:
+    """What a classifier says; of what the rules have explained a learnt stage says nothing.
+
+    It is behind the rules, and does nothing stronger than what they do here with an injection.
+    """
+    entry = side.of("classifier")
+    if is_learnt(entry.name):
+        action = min(entry.action, side.of("injection").action, key=STRENGTH.__getitem__)
+        entry = structs.replace(entry, action=action)
+        if found is not None and found.is_explained:
+            return []
+    if entry.action == "allow":
+        return []
+    return classified(text, entry)
 
 
 def personal(text: str, side: PolicySide) -> list[Finding]:

@@ -17,7 +17,7 @@ class Evidence(msgspec.Struct, frozen=True):
     """A rule that holds.
 
     In which view (empty: the text itself), and where in the text as it came. `says_again`: what
-    other rules say of the same text.
+    other rules say of the same text. `is_strong`: elsewhere it would be an attack by itself.
     """
 
     rule: str
@@ -27,6 +27,7 @@ class Evidence(msgspec.Struct, frozen=True):
     span: Span
     text: str = ""
     says_again: bool = False
+    is_strong: bool = False
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -34,6 +35,11 @@ class Scan(msgspec.Struct, frozen=True):
 
     score: float
     evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether what would be an attack by itself is none where it stands: quoted, told of."""
+        return self.score < ATTACK and any(item.is_strong for item in self.evidence)
 
     @property
     def family(self) -> str:

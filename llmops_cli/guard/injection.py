@@ -145,4 +145,12 @@ def _evidence(
     span: Span,
 ) -> Evidence:
     weight = round(window.weights[rule], 3)
-    return Evidence(rule.id, rule.family, weight, view, span, says_again=rule.says_again)
+    return Evidence(
+        rule.id,
+        rule.family,
+        weight,
+        view,
+        span,
+        says_again=rule.says_again,
+        is_strong=rule.weight >= ATTACK,
+    )

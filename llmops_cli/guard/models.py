@@ -13,7 +13,9 @@ from msgspec import structs
 
 from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
 from llmops_cli.guard.decision import Finding
-from llmops_cli.guard.policy import ONNX, Detector, Policy, PolicySide, load_policy
+from llmops_cli.guard.learnt.features import span_of
+from llmops_cli.guard.learnt.model import LearntStage, shipped_stage
+from llmops_cli.guard.policy import ONNX, SHIPPED, Detector, Policy, PolicySide, load_policy
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.keys import api_key, bearer
 
@@ -97,38 +99,51 @@ def _over(result: dict[str, Any], threshold: float) -> dict[str, float]:  # Any:
 
 
 def classified(text: str, entry: Detector) -> list[Finding]:
-    """The classifier's score, from the threshold on."""
+    """The classifier's score, from the threshold on, and where it is highest."""
     name = entry.name or ""
-    score = load_classifier(name)(text)
+    classifier = load_classifier(name)
+    window = None
+    if isinstance(classifier, LearntStage):
+        judged = classifier.judge(text)
+        score = classifier.evidence(judged)
+        window = judged.window
+    else:
+        score = classifier(text)
     if score < entry.threshold:
         return []
+    span = (0, len(text)) if window is None else span_of(text, window)
     finding = Finding(
         detector="classifier",
         rule=name,
         action=entry.action,
         score=round(score, 4),
-        span=(0, len(text)),
+        span=span,
     )
     return [finding]
 
 
+def is_learnt(name: str | None) -> bool:
+    """Whether a classifier is a stage of ours, which takes no longer than the rules."""
+    return name is not None and (name == SHIPPED or name.startswith(LEARNT))
+
+
 @cache
 def load_classifier(name: str) -> Classifier:
-    """A folder or an entry point of llmops.detectors.
+    """`shipped`, a folder, or an entry point of llmops.detectors.
 
     `onnx:FOLDER` has model.onnx and tokenizer.json, `learnt:FOLDER` is of `llmops guard train`.
     """
+    if name == SHIPPED:
+        return shipped_stage()
     if name.startswith(LEARNT):
-        from llmops_cli.guard.learnt.model import LearntStage
-
-        return LearntStage(name.removeprefix(LEARNT))
+        return LearntStage(Path(name.removeprefix(LEARNT)))
     if name.startswith(ONNX):
         from llmops_cli.guard.onnx import OnnxClassifier
 
         return OnnxClassifier(name.removeprefix(ONNX))
     found = {point.name: point for point in entry_points(group=DETECTORS)}
     if name not in found:
-        raise unknown_name("classifier", name, [*found, "onnx:FOLDER", "learnt:FOLDER"])
+        raise unknown_name("classifier", name, [*found, SHIPPED, "onnx:FOLDER", "learnt:FOLDER"])
     loaded: Classifier = found[name].load()
     return loaded
 
@@ -180,17 +195,37 @@ def with_stage(policy: Policy, folder: Path) -> Policy:
     """The policy with a learnt stage for what goes in. Raises: UsageError for no such stage."""
     name = f"{LEARNT}{folder}"
     load_classifier(name)  # a mistake is told before the first text
-    classifier = Detector(action="block", name=name)
+    return _with_classifier(policy, Detector(action="block", name=name))
+
+
+def rules_alone(policy: Policy) -> Policy:
+    """The policy without any classifier."""
+    return _with_classifier(policy, Detector(action="allow"))
+
+
+def _with_classifier(policy: Policy, classifier: Detector) -> Policy:
+    """Roles that have an action of their own for a classifier keep it, for this one."""
+    roles = {role: PolicySide(detectors={}) for role in GIVE_ORDERS} | policy.roles
     return structs.replace(
         policy,
         input=_with(policy.input, classifier),
-        roles=policy.roles | {role: _without(policy.roles.get(role)) for role in GIVE_ORDERS},
+        roles={role: _of_role(role, side, classifier) for role, side in roles.items()},
     )
+
+
+def _of_role(
+    role: str,
+    side: PolicySide,
+    classifier: Detector,
+) -> PolicySide:
+    known = side.detectors.get("classifier")
+    if role in GIVE_ORDERS:
+        return _with(side, Detector(action="allow"))
+    if known is None or known.action == "allow":
+        return side
+    action = "allow" if classifier.action == "allow" else known.action
+    return _with(side, structs.replace(classifier, action=action))
 
 
 def _with(side: PolicySide, classifier: Detector) -> PolicySide:
     return PolicySide(detectors=side.detectors | {"classifier": classifier})
-
-
-def _without(side: PolicySide | None) -> PolicySide:
-    return _with(side or PolicySide(detectors={}), Detector(action="allow"))

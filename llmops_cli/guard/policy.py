@@ -63,10 +63,12 @@ NEEDED = {"moderation": ("url", "name"), "classifier": ("name",)}
 """Without which a detector could only fail at its first text."""
 NEEDED_HINTS = {
     "moderation": "an OpenAI-compatible /v1/moderations, or name: onnx:FOLDER",
-    "classifier": "onnx:FOLDER, learnt:FOLDER, or an entry point of llmops.detectors",
+    "classifier": "shipped, onnx:FOLDER, learnt:FOLDER, or an entry point of llmops.detectors",
 }
 ONNX = "onnx:"
 """Before the folder of a model."""
+SHIPPED = "shipped"
+"""The learnt stage that comes with llmops."""
 REFUSAL = "This request was stopped by the content policy."
 
 
@@ -151,6 +153,7 @@ DEFAULT = Policy(
                 name: Detector(action="block")
                 for name in ("injection", "jailbreak", "extraction", "hidden_text")
             },
+            "classifier": Detector(action="block", name=SHIPPED),
             "length": Detector(action="block", chars=4_000_000),
         }
     ),
@@ -185,7 +188,12 @@ DEFAULT = Policy(
                 }
             ),
         ),
-        "definition": PolicySide(detectors={"orders": Detector(action="flag")}),
+        "definition": PolicySide(
+            detectors={
+                "orders": Detector(action="flag"),
+                "classifier": Detector(action="flag", name=SHIPPED),
+            }
+        ),
         **dict.fromkeys(
             ("system", "developer", "assistant"),
             PolicySide(
@@ -193,6 +201,7 @@ DEFAULT = Policy(
                     "injection": Detector(action="block", threshold=2.0),
                     "jailbreak": Detector(action="flag"),
                     "extraction": Detector(action="flag"),
+                    "classifier": Detector(action="allow"),
                 }
             ),
         ),

@@ -18,12 +18,13 @@ from llmops_cli.guard.labelled_rows import labelled_rows
 
 
 class LabelledText(msgspec.Struct, frozen=True):
-    """One labelled text. `label` is attack or benign (or 1 and 0)."""
+    """One labelled text. `label` is attack or benign (or 1 and 0); `role` is whose it is."""
 
     text: str
     label: str | int | bool
     family: str = "all"
     source: str = "all"
+    role: str | None = None
 
     @property
     def is_attack(self) -> bool:
@@ -99,7 +100,7 @@ def evaluate(
 
     Timed in a second pass, as in a running server. Raises: UsageError for no rows.
     """
-    verdicts = [Verdict(row, guard.check_input(row.text, role=role)) for row in rows]
+    verdicts = [Verdict(row, guard.check_input(row.text, role=row.role or role)) for row in rows]
     return evaluation_of(guard, verdicts, role=role, progress=Silent())
 
 
@@ -118,7 +119,7 @@ def evaluation_of(
     for done, verdict in enumerate(verdicts):
         if done % TOLD_EVERY == 0:
             progress.update(TIMING, done, len(verdicts))
-        per_text.append(_spent_us(guard, verdict.row.text, role))
+        per_text.append(_spent_us(guard, verdict.row.text, verdict.row.role or role))
     progress.update(TIMING, len(verdicts), len(verdicts))
     sizes_kb = [max(len(row.text.encode(errors="replace")) / 1024, 1.0) for row, _ in flagged]
     per_kb = [spent / size for spent, size in zip(per_text, sizes_kb, strict=True)]

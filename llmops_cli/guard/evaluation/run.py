@@ -78,7 +78,7 @@ def _judged(
     for done, row in enumerate(rows):
         if done % TOLD_EVERY == 0:
             progress.update(READING, done)
-        yield Verdict(row, guard.check_input(row.text, role=role))
+        yield Verdict(row, guard.check_input(row.text, role=row.role or role))
 
 
 def _row(number: int, verdict: Verdict) -> VerdictRow:

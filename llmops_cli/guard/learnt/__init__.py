@@ -1,1 +1,1 @@
-"""The guard's learnt second stage: a small monotone model over signs, never over words."""
+"""The guard's learnt second stage: a logistic model over words and their pairs."""

@@ -1,65 +1,76 @@
-"""Weights from labelled texts: logistic regression whose signs cannot speak for innocence."""
+"""Weights from labelled texts: logistic regression over hashed words and pairs.
+
+scikit-learn fits, and is asked for only here: a guard needs numpy alone.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.guard.evaluation.rates import LabelledText
-from llmops_cli.guard.injection import ATTACK
-from llmops_cli.guard.learnt.model import Candidate
-from llmops_cli.guard.learnt.signals import signal_names
+from llmops_cli.guard.learnt.features import BUCKETS
+from llmops_cli.guard.learnt.model import Weights, threshold_of
 
-Array = NDArray[np.float64]
-RIDGE = 0.003
-STEPS = 150
-ROUNDS = 2
+Array = NDArray[np.floating]
+STRENGTH = 5.0
+"""Of the data against the ridge; scikit-learn's C."""
+MOST_STEPS = 2_000
+ROUNDS = 3
 """Fits: each takes, of an attack's windows, the one that the fit before found most suspicious."""
-EACH_MOST = 250
+LEAST_TEXTS = 2
+"""That have a feature: of one text's own words nothing is learnt."""
+EACH_MOST = 1_000
 """Texts of one label of a source that are fitted to; more of the same teach little."""
-HONEST_ASKED = 0.10
-"""Share of honest texts that the stage may be asked about."""
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
-    """A labelled text as the stage sees it. `x_WS`: signals (S) of its windows (W)."""
+    """A labelled text as the stage sees it (features of its windows), and what the rules say.
+
+    `rules_score`: their evidence, 1 of which is an attack. `is_decided`: they stop it.
+    `is_explained`: they see what would be an attack elsewhere.
+    """
 
     row: LabelledText
-    candidate: Candidate
-    x_WS: Array
+    windows: tuple[set[int], ...]
+    rules_score: float
+    is_decided: bool
+    is_explained: bool
 
-    @property
-    def is_decided(self) -> bool:
-        """By the rules alone."""
-        return self.candidate.rules_score >= ATTACK
-
-
-class Weights(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the signals, and the constant."""
-
-    w_S: Array
-    bias: float
-
-    def logit(self, example: Example) -> float:
-        """Of its most suspicious window."""
-        if not len(example.x_WS):
+    def logit(self, weights: Weights) -> float:
+        """Of its most suspicious window, less what a longer text is asked for."""
+        if not self.windows:
             return -np.inf
-        return float((example.x_WS @ self.w_S).max() + self.bias)
+        most = max(weights.logit(window) for window in self.windows)
+        return most - threshold_of(0.0, len(self.windows))
+
+
+def need_libraries() -> None:
+    """Raises: EnvironmentMissing."""
+    try:
+        import sklearn  # noqa: F401
+    except ImportError:
+        raise EnvironmentMissing(
+            "a learnt stage is fitted by scikit-learn, which is not here",
+            hint="pip install 'llmops-cli[moderation]'",
+        ) from None
 
 
 def fitted(examples: Sequence[Example]) -> Weights:
-    """Every source counts alike, and attacks as much as honest texts."""
-    counted = _some_of_each([example for example in examples if len(example.x_WS)])
-    shares = _shares(counted)
-    weights = Weights(w_S=np.ones(len(signal_names())), bias=0.0)
-    for _ in range(ROUNDS):
-        x_NS = np.array([_telling(example, weights) for example in counted])
-        y_N = np.array([example.row.is_attack for example in counted], dtype=np.float64)
-        weights = _logistic_fit(x_NS, y_N, shares)
+    """Attacks count as much as honest texts."""
+    counted = _some_of_each([example for example in examples if example.windows])
+    weights = None
+    for _ in range(ROUNDS if any(len(example.windows) > 1 for example in counted) else 1):
+        windows, labels, counts = _told_by(counted, weights)
+        weights = _logistic_fit(windows, labels, counts)
+    if weights is None:  # no round: no text has a window
+        return as_kept(np.zeros(BUCKETS), np.zeros(BUCKETS), 0.0)
     return weights
 
 
@@ -75,58 +86,85 @@ def _some_of_each(examples: Sequence[Example]) -> list[Example]:
     return found
 
 
-def _telling(example: Example, weights: Weights) -> Array:
-    row: Array = example.x_WS[int(np.argmax(example.x_WS @ weights.w_S))]
-    return row
+def _told_by(
+    examples: Sequence[Example],
+    before: Weights | None,
+) -> tuple[list[set[int]], list[bool], list[float]]:
+    """Windows, whether each is of an attack, and what it counts.
 
-
-def _shares(examples: Sequence[Example]) -> Array:
-    """What each example counts; together 1 for attacks and 1 for honest texts."""
-    groups = Counter((example.row.is_attack, example.row.source) for example in examples)
-    sources = Counter(is_attack for is_attack, _ in groups)
-    return np.array(
-        [
-            1 / groups[example.row.is_attack, example.row.source] / sources[example.row.is_attack]
-            for example in examples
-        ]
-    )
+    Of an attack one window is the attack; of an honest text all are honest.
+    """
+    windows: list[set[int]] = []
+    labels: list[bool] = []
+    counts: list[float] = []
+    for example in examples:
+        told = example.windows
+        if example.row.is_attack and before is not None:
+            told = (max(told, key=before.logit),)
+        windows += told
+        labels += [example.row.is_attack] * len(told)
+        counts += [len(told) ** -0.5] * len(told)
+    return windows, labels, counts
 
 
 def _logistic_fit(
-    x_NS: Array,
-    y_N: Array,
-    share_N: Array,
+    windows: Sequence[set[int]],
+    labels: Sequence[bool],
+    counts: Sequence[float],
 ) -> Weights:
-    """Accelerated projected gradient: no weight falls below 0.
+    """The dual's work grows with what texts have, not with BUCKETS, on one core."""
+    from sklearn.linear_model import LogisticRegression
 
-    Source: Beck & Teboulle 2009 (FISTA), with a fixed step.
-    """
-    is_constant = np.array([False] * len(signal_names()) + [True])
-    design = np.hstack([x_NS, np.ones((len(x_NS), 1))])
-    steepness = 0.25 * float((share_N @ (design**2)).sum()) + RIDGE
-    now = np.zeros(design.shape[1])
-    ahead = now
-    momentum = 1.0
-    for _ in range(STEPS):
-        shown = np.clip(design @ ahead, -500, 500)
-        error = 1 / (1 + np.exp(-shown)) - y_N
-        slope = design.T @ (share_N * error) + RIDGE * ahead
-        before = now
-        now = ahead - slope / steepness
-        now = np.where(is_constant, now, np.maximum(now, 0.0))
-        following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        ahead = now + (momentum - 1) / following * (now - before)
-        momentum = following
-    return Weights(w_S=now[:-1], bias=float(now[-1]))
-
-
-def asked_from(examples: Sequence[Example]) -> float:
-    """The least suspicion that at most HONEST_ASKED of the honest texts have."""
-    found = sorted(
-        (example.candidate.suspicion for example in examples if not example.row.is_attack),
-        reverse=True,
+    idf_F = _rarity(windows)
+    model = LogisticRegression(
+        C=STRENGTH,
+        class_weight="balanced",
+        dual=True,
+        max_iter=MOST_STEPS,
+        random_state=0,
+        solver="liblinear",
     )
-    return just_above(found, HONEST_ASKED)
+    model.fit(_as_rows(windows, idf_F), np.array(labels), sample_weight=np.array(counts))
+    return as_kept(idf_F, model.coef_[0], float(model.intercept_[0]))
+
+
+def as_kept(idf_F: Array, w_F: Array, bias: float) -> Weights:
+    """Rounded to half precision, in which machines do not differ."""
+    told_F = (idf_F * w_F).astype(np.float16)
+    squares_F = (idf_F**2).astype(np.float16)
+    return Weights(told_F.tolist(), squares_F.tolist(), float(f"{bias:.6g}"))
+
+
+def _rarity(windows: Sequence[set[int]]) -> Array:
+    """Inverse document frequency (smoothed); 0 of what fewer than LEAST_TEXTS have."""
+    having = Counter(number for window in windows for number in window)
+    idf_F = np.zeros(BUCKETS)
+    for number, count in having.items():
+        if count >= LEAST_TEXTS:
+            idf_F[number] = np.log((1 + len(windows)) / (1 + count)) + 1
+    return idf_F
+
+
+def _as_rows(windows: Sequence[set[int]], idf_F: Array) -> Any:  # Any: scipy has no types
+    """Scipy's CSR, each row of length 1."""
+    from scipy.sparse import csr_array
+
+    places = [0]
+    numbers: list[int] = []
+    values: list[Array] = []
+    for window in windows:
+        features = sorted(window)
+        weighed = idf_F[features]
+        length = float(np.sqrt(weighed @ weighed)) or 1.0
+        numbers += features
+        values.append(weighed / length)
+        places.append(len(numbers))
+    rows = csr_array(
+        (np.concatenate(values), numbers, places), shape=(len(windows), BUCKETS), dtype=np.float64
+    )
+    rows.indices = rows.indices.astype(np.int32)  # liblinear's own
+    rows.indptr = rows.indptr.astype(np.int32)
+    return rows
 
 
 def just_above(descending: Sequence[float], share: float) -> float:

@@ -8,11 +8,13 @@ import msgspec
 from msgspec import structs
 
 from llmops_cli.core.errors import UsageError
-from llmops_cli.core.report import Manifest, ReportKind
+from llmops_cli.core.report import Json, Manifest, ReportKind
 from llmops_cli.guard.learnt.model import Stage
 from llmops_cli.guard.learnt.transfer import Outcome, Transfer
 
-SCHEMA = "llmops.guard-train/1"
+SCHEMA = "llmops.guard-train/2"
+GONE = ("weights", "asked_from")
+"""Of a stage's fields."""
 WORDS = {
     Outcome.BEATS_RULES: "It beats the rules alone on sources that it never saw.",
     Outcome.NO_GAIN: (
@@ -78,4 +80,26 @@ class GuardTrainReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     window_ms: float
 
 
-KIND = ReportKind(schema=SCHEMA, report=GuardTrainReport, upgrades={})
+def _train_1_to_2(old: Json) -> Json:
+    """Of a stage that weighed other signs: what it was worth stays, its weights are no more."""
+    stage = {name: value for name, value in old["stage"].items() if name not in GONE}
+    transfer = dict(old["transfer"])
+    transfer["overall"] = _without_asked(transfer["overall"])
+    transfer["sources"] = {
+        name: _without_asked(rates) for name, rates in transfer["sources"].items()
+    }
+    return {
+        **old,
+        "schema": SCHEMA,
+        "stage": {**stage, "features": "signs/1"},
+        "transfer": transfer,
+    }
+
+
+def _without_asked(rates: Json) -> Json:
+    return {name: value for name, value in rates.items() if name != "asked_share"}
+
+
+KIND = ReportKind(
+    schema=SCHEMA, report=GuardTrainReport, upgrades={"llmops.guard-train/1": _train_1_to_2}
+)

@@ -25,9 +25,8 @@ HEADS = (
     "shipped rules flag",
     "rules flag",
     "both flag",
-    "asked",
 )
-DROPPABLE = ("asked", "shipped rules flag", "shipped rules", "honest", "rules flag", "attacks")
+DROPPABLE = ("shipped rules flag", "shipped rules", "honest", "rules flag", "attacks")
 
 
 def train_table(report: GuardTrainReport) -> Table:
@@ -74,8 +73,6 @@ def train_page(reports: Sequence[GuardTrainReport]) -> str:
         parts.append(html_facts(facts_of(report)))
         rows = [html_row([escape(cell) for cell in cells]) for cells in _rows(report)]
         parts.append(html_table(list(HEADS), rows))
-        parts.append("<h3>Weights</h3>")
-        parts.append(html_facts(_weights(report)))
     titles = ", ".join(title_of(report) for report in reports)
     return plain_page(title=titles, body="".join(parts))
 
@@ -85,8 +82,7 @@ def card_of(report: GuardTrainReport) -> str:
     facts = "\n".join(f"- {name}: {text}" for name, text in facts_of(report).items())
     rows = "\n".join(_markdown(cells) for cells in _rows(report))
     rule = "|".join("---" for _ in HEADS)
-    weights = "\n".join(f"- {name}: {weight}" for name, weight in _weights(report).items())
-    return f"""# A learnt second stage of the guard
+    return f"""# A learnt stage of the guard
 
 **{WORDS[report.transfer.outcome]}**
 
@@ -94,14 +90,15 @@ def card_of(report: GuardTrainReport) -> str:
 
 ## What it is
 
-A logistic model over signs of a window of text: the rules' evidence by family, and speech
-acts. It holds no words of the texts that it was fitted to. It is asked only about texts that the
-rules leave undecided, and says how far a text is on the way to an attack (1 is one).
+A logistic model over the words of 48 at a time and their pairs, hashed into a table of
+262,144 numbers: no text can be read out of it, but whether a pair of words was learnt can. It says
+how far a text is on the way to an attack (1 is one). It can be led past by other words, and it was
+taught by those of its data: a language or a trade that these lack it does not know.
 
     llmops guard check --detector {report.folder} prompt.txt
 
 or, in a policy, `classifier: {{action: block, name: "learnt:{report.folder}"}}`.
-Without that line it is off.
+`classifier: allow` turns it off.
 
 ## Leave one source out
 
@@ -111,10 +108,6 @@ honest texts of the others, at the same share of false alarms; "shipped rules" k
 {_markdown(HEADS)}
 |{rule}|
 {rows}
-
-## Weights
-
-{weights}
 """
 
 
@@ -131,7 +124,6 @@ def _cells(rates: SourceRates) -> list[str]:
         *(_caught(each) for each in kinds),
         str(rates.staged.n_benign),
         *(_alarms(each) for each in kinds),
-        MISSING if rates.asked_share is None else _percent(rates.asked_share),
     ]
 
 
@@ -156,12 +148,6 @@ def _gain_words(report: GuardTrainReport) -> str:
         return "no source with attacks could be left out"
     low, high = (100 * bound for bound in transfer.gain_ci95)
     return f"{100 * transfer.gain:+.1f} points of attacks a source ({low:+.1f} to {high:+.1f})"
-
-
-def _weights(report: GuardTrainReport) -> dict[str, str]:
-    """Those that say something, the weightiest first."""
-    ordered = sorted(report.stage.weights.items(), key=lambda item: -abs(item[1]))
-    return {name: f"{weight:+.2f}" for name, weight in ordered if round(weight, 2)}
 
 
 def _percent(share: float) -> str:

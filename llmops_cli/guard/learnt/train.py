@@ -8,17 +8,27 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from llmops_cli import __version__
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
+from llmops_cli.guard.automata import without_surrogates
+from llmops_cli.guard.check import Guard
+from llmops_cli.guard.detectors import ORDERS
 from llmops_cli.guard.evaluation.rates import FORM, LabelledText, read_rows
-from llmops_cli.guard.learnt.fit import Example, fitted
-from llmops_cli.guard.learnt.model import CARD, MODEL, Stage, candidate_of, logistic
+from llmops_cli.guard.injection import scan
+from llmops_cli.guard.learnt.features import windows_of
+from llmops_cli.guard.learnt.fit import Example, fitted, need_libraries
+from llmops_cli.guard.learnt.model import (
+    CARD,
+    MODEL,
+    WEIGHTS,
+    LearntStage,
+    Stage,
+    Weights,
+    weights_file,
+)
 from llmops_cli.guard.learnt.report import GuardTrainRecipe, GuardTrainReport, Trained
 from llmops_cli.guard.learnt.show import card_of, train_page
-from llmops_cli.guard.learnt.signals import signal_names, signals_of
 from llmops_cli.guard.learnt.transfer import (
     Outcome,
     Transfer,
@@ -26,6 +36,8 @@ from llmops_cli.guard.learnt.transfer import (
     thresholds_of,
     transfer,
 )
+from llmops_cli.guard.models import rules_alone
+from llmops_cli.guard.policy import DEFAULT
 from llmops_cli.runtime.digests import digest_file
 from llmops_cli.runtime.files import to_json, write_atomic
 from llmops_cli.runtime.manifest import RunClock
@@ -37,7 +49,8 @@ PAGE = "report.html"
 TIMED = 50
 """Texts."""
 SIGNIFICANT = 6
-"""Digits of a weight: beyond them, machines may differ."""
+"""Digits of a logit: beyond them, machines may differ."""
+RULES = Guard(rules_alone(DEFAULT))
 
 
 def train_stage(
@@ -54,6 +67,7 @@ def train_stage(
     path = Path(recipe.data)
     rows = list(read_rows(path))
     _refuse_one_label(rows, path)
+    need_libraries()
     _warn_of_few(rows, recipe, progress)
     examples = examples_of(rows, progress)
     found = transfer(
@@ -63,14 +77,16 @@ def train_stage(
         progress=progress,
     )
     digest = digest_file(path)
-    stage = _stage(examples, found, recipe, digest)
+    stage, weights = _stage(examples, found, recipe, digest)
+    write_atomic(folder.path / MODEL, to_json(stage))
+    write_atomic(folder.path / WEIGHTS, weights_file(weights))
     report = GuardTrainReport(
         manifest=clock.manifest(recipe, {}, seed=recipe.seed, digests={"data": digest}),
         folder=str(folder.path),
         trained=_counts(rows),
         stage=stage,
         transfer=found,
-        window_ms=_window_ms(examples),
+        window_ms=_window_ms(LearntStage(folder.path), rows),
     )
     _keep(report, folder)
     return report
@@ -89,10 +105,18 @@ def examples_of(rows: Sequence[LabelledText], progress: Progress) -> list[Exampl
 
 def example_of(row: LabelledText) -> Example:
     """A text without a character has no window."""
-    candidate = candidate_of(row.text)
-    signals = [signals_of(window) for window in candidate.windows]
-    x_WS = np.array(signals, dtype=np.float64).reshape(-1, len(signal_names()))
-    return Example(row=row, candidate=candidate, x_WS=x_WS)
+    text = without_surrogates(row.text)
+    role = row.role or "user"
+    decision = RULES.check_input(text, role=role)
+    orders_score = sum(each.score for each in decision.findings if each.detector == ORDERS)
+    found = scan(text)
+    return Example(
+        row=row,
+        windows=tuple(window.features for window in windows_of(text)),
+        rules_score=max(found.score, orders_score),
+        is_decided=decision.flagged,
+        is_explained=found.is_explained,
+    )
 
 
 def _refuse_one_label(rows: Sequence[LabelledText], path: Path) -> None:
@@ -123,20 +147,23 @@ def _stage(
     found: Transfer,
     recipe: GuardTrainRecipe,
     digest: str,
-) -> Stage:
+) -> tuple[Stage, Weights]:
     """Fitted to all sources."""
     weights = fitted(examples)
-    limits = thresholds_of(examples, foreign_logits(examples), recipe.false_alarms)
-    rounded = [float(f"{weight:.{SIGNIFICANT}g}") for weight in weights.w_S]
-    return Stage(
+    pairs = list(zip(examples, foreign_logits(examples), strict=True))
+    limits = thresholds_of(pairs, recipe.false_alarms)
+    stage = Stage(
         version=__version__,
-        weights=dict(zip(signal_names(), rounded, strict=True)),
-        bias=float(f"{weights.bias:.{SIGNIFICANT}g}"),
-        threshold=max(logistic(limits.stage), 1e-9),
-        asked_from=limits.asked_from,
+        bias=weights.bias,
+        threshold=_rounded(limits.stage),
         beats_rules=found.outcome is Outcome.BEATS_RULES,
         data_digest=digest,
     )
+    return stage, weights
+
+
+def _rounded(logit: float) -> float:
+    return float(f"{logit:.{SIGNIFICANT}g}")
 
 
 def _counts(rows: Sequence[LabelledText]) -> Trained:
@@ -148,19 +175,17 @@ def _counts(rows: Sequence[LabelledText]) -> Trained:
     )
 
 
-def _window_ms(examples: Sequence[Example]) -> float:
-    """Of the first window of some texts, the median."""
-    windows = [example.candidate.windows[0] for example in examples if example.candidate.windows]
+def _window_ms(stage: LearntStage, rows: Sequence[LabelledText]) -> float:
+    """Of some texts, the median."""
     spent_ms = []
-    for window in windows[:: max(len(windows) // TIMED, 1)]:
+    for row in rows[:: max(len(rows) // TIMED, 1)]:
         start = time.perf_counter()
-        signals_of(window)
-        spent_ms.append((time.perf_counter() - start) * 1e3)
+        judged = stage.judge(row.text)
+        spent_ms.append((time.perf_counter() - start) * 1e3 / max(judged.windows, 1))
     return round(statistics.median(spent_ms), 3) if spent_ms else 0.0
 
 
 def _keep(report: GuardTrainReport, folder: RunFolder) -> None:
-    write_atomic(folder.path / MODEL, to_json(report.stage))
     write_atomic(folder.path / CARD, card_of(report).encode())
     write_atomic(folder.path / PAGE, train_page([report]).encode())
     folder.write_report(report)

@@ -15,7 +15,8 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.guard.evaluation.rates import DetectionRates, LabelledText, rates_of
-from llmops_cli.guard.learnt.fit import Example, Weights, asked_from, fitted, just_above
+from llmops_cli.guard.learnt.fit import Example, fitted, just_above
+from llmops_cli.guard.learnt.model import Weights
 
 RESAMPLES = 2_000
 SOURCES_LEAST = 3
@@ -39,14 +40,12 @@ class SourceRates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Of one source, judged by what the others taught.
 
     `shipped`: the rules at their own threshold; `rules`: at the share of false alarms that the
-    stage has too; `staged`: rules and stage. `asked_share`: of its honest texts, those that the
-    stage was asked about.
+    stage has too; `staged`: rules and stage.
     """
 
     shipped: DetectionRates
     rules: DetectionRates
     staged: DetectionRates
-    asked_share: float | None
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,7 +71,6 @@ class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
     shipped: bool
     rules: bool
     staged: bool
-    asked: bool
 
 
 def transfer(
@@ -84,13 +82,14 @@ def transfer(
 ) -> Transfer:
     """Raises: UsageError where no source can be left out."""
     sources = sorted({example.row.source for example in examples})
+    pairs = list(zip(examples, foreign_logits(examples), strict=True))
     judged: dict[str, list[Verdicts]] = {}
     not_judged = []
     for done, source in enumerate(sources):
         progress.update(STAGE, done, len(sources), source)
-        others = [example for example in examples if example.row.source != source]
         held_out = [example for example in examples if example.row.source == source]
-        if has_both(others):
+        others = [pair for pair in pairs if pair[0].row.source != source]
+        if has_both([example for example, _ in others]):
             judged[source] = _judge(held_out, others, false_alarms)
         else:
             not_judged.append(source)
@@ -119,7 +118,7 @@ def foreign_logits(examples: Sequence[Example]) -> list[float]:
     ordered = sorted(sources, key=lambda source: (source in attacking, source))
     fold_of = {source: number % FOLDS for number, source in enumerate(ordered)}
     stages = [_fitted_without(examples, fold_of, fold) for fold in range(FOLDS)]
-    return [stages[fold_of[example.row.source]].logit(example) for example in examples]
+    return [example.logit(stages[fold_of[example.row.source]]) for example in examples]
 
 
 def _fitted_without(
@@ -135,64 +134,49 @@ def _fitted_without(
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     """`rules`: evidence. `stage`: a logit."""
 
-    asked_from: float
     rules: float
     stage: float
 
 
 def thresholds_of(
-    examples: Sequence[Example],
-    logits: Sequence[float],
+    pairs: Sequence[tuple[Example, float]],
     false_alarms: float,
 ) -> Thresholds:
-    """At this share of false alarms on honest texts; what the rules flag already is of it."""
-    honest = [
-        (example, logit)
-        for example, logit in zip(examples, logits, strict=True)
-        if not example.row.is_attack
-    ]
-    asked = asked_from(examples)
-    scores = sorted((example.candidate.rules_score for example, _ in honest), reverse=True)
-    combined = sorted(
-        (combined_logit(example, logit, asked) for example, logit in honest), reverse=True
-    )
+    """At this share of false alarms on honest texts; what the rules flag already is of it.
+
+    `pairs`: texts with their logits.
+    """
+    honest = [(example, logit) for example, logit in pairs if not example.row.is_attack]
+    scores = sorted((example.rules_score for example, _ in honest), reverse=True)
+    combined = sorted((combined_logit(*pair) for pair in honest), reverse=True)
     return Thresholds(
-        asked_from=asked,
         rules=just_above(scores, false_alarms),
         stage=max(just_above(combined, false_alarms), LIKELIER_THAN_NOT),
     )
 
 
-def combined_logit(
-    example: Example,
-    logit: float,
-    asked: float,
-) -> float:
-    """What the rules block is flagged whatever the stage says, what is not asked about is not."""
+def combined_logit(example: Example, logit: float) -> float:
+    """What the rules stop is flagged whatever the stage says, what they explain is not."""
     if example.is_decided:
         return float("inf")
-    if example.candidate.suspicion < asked:
-        return float("-inf")
-    return logit
+    return float("-inf") if example.is_explained else logit
 
 
 def _judge(
     held_out: Sequence[Example],
-    others: Sequence[Example],
+    others: Sequence[tuple[Example, float]],
     false_alarms: float,
 ) -> list[Verdicts]:
-    weights = fitted(others)
-    limits = thresholds_of(others, foreign_logits(others), false_alarms)
+    """`others`: each with its logit by a stage that was fitted without its source."""
+    weights = fitted([example for example, _ in others])
+    limits = thresholds_of(others, false_alarms)
     found = []
     for example in held_out:
-        logit = combined_logit(example, weights.logit(example), limits.asked_from)
-        score = example.candidate.rules_score
         verdicts = Verdicts(
             row=example.row,
             shipped=example.is_decided,
-            rules=score >= max(limits.rules, 1e-9),
-            staged=example.is_decided or logit >= limits.stage,
-            asked=not example.is_decided and example.candidate.suspicion >= limits.asked_from,
+            rules=example.rules_score >= max(limits.rules, 1e-9),
+            staged=combined_logit(example, example.logit(weights)) >= limits.stage,
         )
         found.append(verdicts)
     return found
@@ -227,13 +211,10 @@ def _summed_up(
 
 
 def source_rates(found: Sequence[Verdicts]) -> SourceRates:
-    honest = [each for each in found if not each.row.is_attack]
-    asked_share = sum(each.asked for each in honest) / len(honest) if honest else None
     return SourceRates(
         shipped=rates_of([(each.row, each.shipped) for each in found]),
         rules=rates_of([(each.row, each.rules) for each in found]),
         staged=rates_of([(each.row, each.staged) for each in found]),
-        asked_share=asked_share,
     )
 
 
@@ -252,11 +233,12 @@ def _outcome(
 ) -> Outcome:
     """A gain counts if its interval is above 0.
 
-    Its false alarms are at most those that were asked for, or those of the rules.
+    Its false alarms may not surely (the whole interval) be more than were asked for, or than those
+    of the rules.
     """
     if interval is None or len(gains) < SOURCES_LEAST:
         return Outcome.TOO_FEW_SOURCES
-    alarms = overall.staged.fpr or 0.0
+    alarms = overall.staged.fpr_ci95[0] if overall.staged.fpr_ci95 else 0.0
     allowed = max(false_alarms, overall.rules.fpr or 0.0)
     if interval[0] > 0 and alarms <= allowed:
         return Outcome.BEATS_RULES

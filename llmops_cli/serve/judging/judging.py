@@ -13,6 +13,7 @@ from msgspec import structs
 
 from llmops_cli.core.errors import LlmopsError
 from llmops_cli.gateway_file.config import JudgingConfig
+from llmops_cli.guard.models import is_learnt
 from llmops_cli.serve.answers.dialects.dialect import Dialect
 from llmops_cli.serve.answers.whole_guard import GuardedAnswer, words_size
 from llmops_cli.serve.context import Asked, Fields
@@ -327,4 +328,5 @@ def asks_others(guard: Guard) -> bool:
     sides = [side for pair in pairs for side in pair] + list(policy.roles.values())
     if policy.input.of("moderation").name is not None:
         return True  # its scores are told even where it stops nothing
-    return any(side.of(name).action != "allow" for side in sides for name in ASKING_OTHERS)
+    entries = [side.of(name) for side in sides for name in ASKING_OTHERS]
+    return any(entry.action != "allow" and not is_learnt(entry.name) for entry in entries)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from llmops_cli.guard.models import rules_alone
 from llmops_cli.guard.policy import DEFAULT, Detector, PolicySide
 from llmops_cli.serve.context import Asked
 from llmops_cli.serve.door.body import decode_fields, parse
@@ -113,8 +114,11 @@ def test_the_first_block_ends_the_judging() -> None:
 def test_neighbouring_messages_are_judged_as_they_are_read(texts: list[Text]) -> None:
     path = "/v1/chat/completions"
 
+    rules = rules_alone(DEFAULT)
+
     assert judge_input(DEFAULT, texts, path, len(texts)).blocks
-    assert not judge_input(DEFAULT, texts, path).blocks, "prompts that are answered apart"
+    assert judge_input(rules, texts, path, len(texts)).blocks
+    assert not judge_input(rules, texts, path).blocks, "prompts that are answered apart"
 
 
 def test_an_honest_conversation_passes_as_a_whole() -> None:

@@ -1,0 +1,68 @@
+"""What the learnt stage weighs of a window: its words, their pairs, and the marks between them.
+
+No single word tells an attack, but who writes one in words of his own still says `your`, `instead`,
+`what you were told`: words that honest texts have too, in pairs that few have. Scripts without
+spaces have a word for each sign.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from typing import NamedTuple
+from zlib import crc32
+
+from llmops_cli.guard.automata import without_surrogates
+from llmops_cli.guard.normalise import normalise
+
+FORM = "words-pairs/1"
+"""Changes with anything that changes a window's features."""
+BUCKETS = 1 << 18
+WINDOW_WORDS = 48
+"""Two or three sentences: in more, one bad one is lost among the good."""
+STEP_WORDS = WINDOW_WORDS // 2
+UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+"""Thai, Japanese, Chinese, Korean."""
+WORD = re.compile(f'[{UNSPACED}]|[^\\W_{UNSPACED}]+|[?!:"{{}}<>\\[\\]]')
+OF_PAIR = 0x5BD1E995
+"""Keeps the pair of `a` and `b` apart from the word `ab`."""
+
+Span = tuple[int, int]
+
+
+class Window(NamedTuple):
+    """`features` are numbers below BUCKETS, of the words from `first` to before `last`."""
+
+    features: set[int]
+    first: int
+    last: int
+
+
+def windows_of(text: str) -> list[Window]:
+    """Each overlaps half of the one before; none of a text without words. Linear in the text."""
+    words = WORD.findall(_read(text))
+    if not words:
+        return []
+    raw = " ".join(words).encode().split(b" ")
+    singles = list(map(crc32, raw))
+    pairs = [*map(crc32, raw[1:], [number ^ OF_PAIR for number in singles])]
+    singles = [number % BUCKETS for number in singles]
+    pairs = [number % BUCKETS for number in pairs]
+    found = []
+    for first in range(0, max(len(words) - STEP_WORDS, 1), STEP_WORDS):
+        last = min(first + WINDOW_WORDS, len(words))
+        found.append(Window({*singles[first:last], *pairs[first : last - 1]}, first, last))
+    return found
+
+
+def span_of(text: str, window: Window) -> Span:
+    """Where it stands in the text as it came; the whole text where signs were read as others."""
+    read = _read(text)
+    if len(read) != len(text):
+        return 0, len(text)
+    matches = list(islice(WORD.finditer(read), window.first, window.last))
+    return matches[0].start(), matches[-1].end()
+
+
+def _read(text: str) -> str:
+    return normalise(without_surrogates(text)).text.lower()
