@@ -14,6 +14,7 @@ from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.decision import Finding
 from llmops_cli.guard.evidence import Scan
 from llmops_cli.guard.leak import LeakCheck
+from llmops_cli.guard.learnt.explained import without_explained
 from llmops_cli.guard.link_forms import links_in
 from llmops_cli.guard.models import classified, is_learnt, moderated
 from llmops_cli.guard.normalise import normalise
@@ -90,7 +91,7 @@ def of_classifier(
     side: PolicySide,
     found: Scan | None = None,
 ) -> list[Finding]:
-    """What a classifier says; of what the rules have explained a learnt stage says nothing.
+    """What a classifier says; a learnt stage is not asked of sentences that the rules explained.
 
     It is behind the rules, and does nothing stronger than what they do here with an injection.
     """
@@ -98,10 +99,10 @@ def of_classifier(
     if is_learnt(entry.name):
         action = min(entry.action, side.of("injection").action, key=STRENGTH.__getitem__)
         entry = structs.replace(entry, action=action)
-        if found is not None and found.is_explained:
-            return []
     if entry.action == "allow":
         return []
+    if found is not None and found.is_explained and is_learnt(entry.name):
+        text = without_explained(text, found)
     return classified(text, entry)
 
 
