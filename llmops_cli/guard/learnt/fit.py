@@ -65,13 +65,18 @@ def need_libraries() -> None:
 def fitted(examples: Sequence[Example]) -> Weights:
     """Attacks count as much as honest texts."""
     counted = _some_of_each([example for example in examples if example.windows])
-    weights = None
-    for _ in range(ROUNDS if any(len(example.windows) > 1 for example in counted) else 1):
-        windows, labels, counts = _told_by(counted, weights)
-        weights = _logistic_fit(windows, labels, counts)
-    if weights is None:  # no round: no text has a window
+    if not has_both(counted):  # the others have no words
         return as_kept(np.zeros(BUCKETS), np.zeros(BUCKETS), 0.0)
+    weights = _logistic_fit(*_told_by(counted, None))
+    is_long = any(len(example.windows) > 1 for example in counted)
+    for _ in range(ROUNDS - 1 if is_long else 0):
+        weights = _logistic_fit(*_told_by(counted, weights))
     return weights
+
+
+def has_both(examples: Sequence[Example]) -> bool:
+    """Attacks and honest texts."""
+    return len({example.row.is_attack for example in examples}) > 1
 
 
 def _some_of_each(examples: Sequence[Example]) -> list[Example]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import sys
 from array import array
 from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -22,11 +23,19 @@ CARD = "README.md"
 SCHEMA = "llmops.guard-stage/2"
 SHIPPED = Path(__file__).parents[1] / "data" / "stage"
 """Fitted to texts of our own by benchmarks/guard_stage.py."""
+MODEL_BYTES = 64 << 10
 TRAIN_AGAIN = "train it again: llmops guard train DATA.jsonl -o FOLDER"
 NOTHING = -500.0
 """The logit of a text without words."""
+NEVER = 1e6
+"""As large as no logit is: what is asked for where no text is to be stopped."""
+MOST_WEIGHT = 65_504.0
+"""Of half precision."""
 MANY_WINDOWS = 0.6
 """Added to the threshold for each ten times the windows: of many honest ones, one looks worst."""
+
+
+Logit = Annotated[float, msgspec.Meta(ge=-NEVER, le=NEVER)]
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,8 +48,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     schema: str = SCHEMA
     features: str = FORM
     version: str
-    bias: float
-    threshold: float
+    bias: Logit
+    threshold: Logit
     beats_rules: bool
     data_digest: str
 
@@ -127,7 +136,7 @@ def load_stage(folder: Path) -> Stage:
     """Raises: UsageError for a folder without one, or one of another version's features."""
     path = folder / MODEL
     try:
-        raw = path.read_bytes()
+        raw = _bytes_of(path, most=MODEL_BYTES)
     except OSError as error:
         raise UsageError(
             f"no learnt stage at {path}: {error.strerror}",
@@ -143,14 +152,44 @@ def load_stage(folder: Path) -> Stage:
     return stage
 
 
+def _bytes_of(path: Path, *, most: int) -> bytes:
+    """Of a file: a pipe would never answer, a device never end.
+
+    At most one byte more than `most`. Raises: OSError.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file")
+    with path.open("rb") as opened:
+        return opened.read(most + 1)
+
+
 def _read_weights(path: Path) -> array[float]:
-    """Raises: UsageError for a file that is none, or has another form."""
+    """Raises: UsageError for a file that is none, has another form, or numbers of no fit."""
     numbers = array("f")
+    size = 2 * BUCKETS * numbers.itemsize
     try:
-        raw = path.read_bytes()
+        raw = _bytes_of(path, most=size)
     except OSError as error:
         raise UsageError(f"no weights at {path}: {error.strerror}", hint=TRAIN_AGAIN) from None
-    if len(raw) != 2 * BUCKETS * numbers.itemsize:
+    if len(raw) != size:
         raise UsageError(f"{path} has weights of another form", hint=TRAIN_AGAIN)
     numbers.frombytes(raw)
-    return _in_file_order(numbers)
+    numbers = _in_file_order(numbers)
+    fault = _fault_in(numbers)
+    if fault is not None:
+        raise UsageError(f"{path} is damaged: {fault}", hint=TRAIN_AGAIN)
+    return numbers
+
+
+def _fault_in(numbers: array[float]) -> str | None:
+    """What no fit leaves: with it every text would pass, none, or a root could not be taken."""
+    told_F, squares_F = numbers[:BUCKETS], numbers[BUCKETS:]
+    if not math.isfinite(sum(told_F)) or not math.isfinite(sum(squares_F)):
+        return "a weight that is no number"
+    if min(told_F) < -MOST_WEIGHT or max(told_F) > MOST_WEIGHT:
+        return f"a weight beyond {MOST_WEIGHT:,.0f}"
+    if min(squares_F) < 0.0:
+        return "a negative square"
+    if max(squares_F) == 0.0:
+        return "no word has a weight"
+    return None

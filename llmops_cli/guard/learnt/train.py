@@ -21,6 +21,7 @@ from llmops_cli.guard.learnt.fit import Example, fitted, need_libraries
 from llmops_cli.guard.learnt.model import (
     CARD,
     MODEL,
+    NEVER,
     WEIGHTS,
     LearntStage,
     Stage,
@@ -78,6 +79,8 @@ def train_stage(
     )
     digest = digest_file(path)
     stage, weights = _stage(examples, found, recipe, digest)
+    if not any(weights.squares_F):
+        raise UsageError(f"{path}: no word stands in two of its texts", hint="give more texts")
     write_atomic(folder.path / MODEL, to_json(stage))
     write_atomic(folder.path / WEIGHTS, weights_file(weights))
     report = GuardTrainReport(
@@ -155,7 +158,7 @@ def _stage(
     stage = Stage(
         version=__version__,
         bias=weights.bias,
-        threshold=_rounded(limits.stage),
+        threshold=_rounded(min(limits.stage, NEVER)),
         beats_rules=found.outcome is Outcome.BEATS_RULES,
         data_digest=digest,
     )

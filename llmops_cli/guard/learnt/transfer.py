@@ -15,7 +15,7 @@ import msgspec
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.guard.evaluation.rates import DetectionRates, LabelledText, rates_of
-from llmops_cli.guard.learnt.fit import Example, fitted, just_above
+from llmops_cli.guard.learnt.fit import Example, fitted, has_both, just_above
 from llmops_cli.guard.learnt.model import Weights
 
 RESAMPLES = 2_000
@@ -100,11 +100,6 @@ def transfer(
             hint='give rows of two sources or more, each row with its "source"',
         )
     return _summed_up(judged, not_judged, false_alarms=false_alarms, seed=seed)
-
-
-def has_both(examples: Sequence[Example]) -> bool:
-    """Attacks and honest texts."""
-    return len({example.row.is_attack for example in examples}) > 1
 
 
 def foreign_logits(examples: Sequence[Example]) -> list[float]:
