@@ -102,12 +102,14 @@ class LearntStage:
 
     def judge(self, text: str) -> Judged:
         """Linear in the text."""
-        windows = windows_of(text)
-        logits = [self._weights.logit(window.features) for window in windows]
-        if not logits:
-            return Judged(NOTHING, None, 0)
-        worst = max(range(len(logits)), key=logits.__getitem__)
-        return Judged(logits[worst], windows[worst], len(windows))
+        worst = Judged(NOTHING, None, 0)
+        windows = 0
+        for window in windows_of(text):
+            windows += 1
+            logit = self._weights.logit(window.features)
+            if worst.window is None or logit > worst.logit:
+                worst = Judged(logit, window, windows)
+        return worst._replace(windows=windows)
 
     def evidence(self, judged: Judged) -> float:
         """The probability, by the one that is an attack."""
