@@ -102,16 +102,16 @@ def classified(text: str, entry: Detector) -> list[Finding]:
     """The classifier's score, from the threshold on, and where it is highest."""
     name = entry.name or ""
     classifier = load_classifier(name)
-    window = None
+    span = (0, len(text))
     if isinstance(classifier, LearntStage):
         judged = classifier.judge(text)
         score = classifier.evidence(judged)
-        window = judged.window
+        if judged.window is not None and len(judged.read) == len(text):
+            span = span_of(judged.read, judged.window)
     else:
         score = classifier(text)
     if score < entry.threshold:
         return []
-    span = (0, len(text)) if window is None else span_of(text, window)
     finding = Finding(
         detector="classifier",
         rule=name,

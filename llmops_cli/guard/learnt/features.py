@@ -47,9 +47,14 @@ def windows_of(text: str) -> Iterator[Window]:
 
     Words are read in blocks: those of a long text would take hundreds of times its memory.
     """
+    return windows_in(normalised(text))
+
+
+def windows_in(normal: str) -> Iterator[Window]:
+    """Of a text that is normalised."""
     words: list[str] = []
     first = 0
-    for block, is_last in _blocks_of(_read(text)):
+    for block, is_last in _blocks_of(normal.lower()):
         words += block
         found = _windows_in(words, first, is_last=is_last)
         yield from found
@@ -101,12 +106,12 @@ def _windows_in(
 
 def span_of(text: str, window: Window) -> Span:
     """Where it stands in the text as it came; the whole text where signs were read as others."""
-    read = _read(text)
+    read = normalised(text).lower()
     if len(read) != len(text):
         return 0, len(text)
     matches = list(islice(WORD.finditer(read), window.first, window.last))
     return matches[0].start(), matches[-1].end()
 
 
-def _read(text: str) -> str:
-    return normalise(without_surrogates(text)).text.lower()
+def normalised(text: str) -> str:
+    return normalise(without_surrogates(text)).text

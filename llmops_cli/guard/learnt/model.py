@@ -15,7 +15,8 @@ import msgspec
 
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
-from llmops_cli.guard.learnt.features import BUCKETS, FORM, Window, windows_of
+from llmops_cli.guard.learnt.bare import bare
+from llmops_cli.guard.learnt.features import BUCKETS, FORM, Window, normalised, windows_in
 
 MODEL = "model.json"
 WEIGHTS = "weights.f32"
@@ -55,11 +56,15 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Judged(NamedTuple):
-    """A text's most suspicious window, its logit, and how many windows the text has."""
+    """A text's most suspicious window, its logit, and how many windows the text has.
+
+    `read`: the text as it was read.
+    """
 
     logit: float
     window: Window | None
     windows: int
+    read: str
 
 
 class Weights(NamedTuple):
@@ -101,14 +106,22 @@ class LearntStage:
         return self.evidence(self.judge(text))
 
     def judge(self, text: str) -> Judged:
-        """Linear in the text."""
-        worst = Judged(NOTHING, None, 0)
+        """Linear in the text, as it is and without what may hide its words."""
+        normal = normalised(text)
+        judged = self._judge(normal, text)
+        plain = bare(normal)
+        if plain is None:
+            return judged
+        return max(judged, self._judge(plain, plain), key=self.evidence)
+
+    def _judge(self, normal: str, read: str) -> Judged:
+        worst = Judged(NOTHING, None, 0, read)
         windows = 0
-        for window in windows_of(text):
+        for window in windows_in(normal):
             windows += 1
             logit = self._weights.logit(window.features)
             if worst.window is None or logit > worst.logit:
-                worst = Judged(logit, window, windows)
+                worst = Judged(logit, window, windows, read)
         return worst._replace(windows=windows)
 
     def evidence(self, judged: Judged) -> float:

@@ -13,8 +13,8 @@ from llmops_cli.guard.learnt.features import windows_of
 from llmops_cli.guard.learnt.model import shipped_stage
 
 PARTS = ["word ", "end. ", "\n", "日本", "x" * 70, "!", "a_b", "ﷺ", "é", "\u0301", "12 "]
-CHARS = 100_000
-TIMES_ITS_SIZE = 120
+CHARS = 150_000
+TIMES_ITS_SIZE = 150
 """Bytes a character: a list of all windows took 400."""
 
 
