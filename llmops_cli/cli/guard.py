@@ -201,7 +201,7 @@ def _require_role(guard: Guard, role: str) -> None:
     """Raises: UsageError for one that the policy does not know."""
     from llmops_cli.core.errors import unknown_name
 
-    roles = {"user", "assistant", *guard.policy.roles}
+    roles = guard.policy.roles_known
     if role not in roles:
         raise unknown_name("role", role, roles)
 

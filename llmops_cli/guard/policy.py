@@ -65,6 +65,8 @@ NEEDED_HINTS = {
     "moderation": "an OpenAI-compatible /v1/moderations, or name: onnx:FOLDER",
     "classifier": "shipped, onnx:FOLDER, learnt:FOLDER, or an entry point of llmops.detectors",
 }
+UNUSED_WITHOUT_ACTION = ("name", "threshold")
+"""But for moderation, whose scores are told even where it stops nothing."""
 ONNX = "onnx:"
 """Before the folder of a model."""
 SHIPPED = "shipped"
@@ -129,6 +131,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         if role in self.roles:
             layers.append(self.roles[role])
         return _merged(layers) if len(layers) > 1 else self.input
+
+    @property
+    def roles_known(self) -> frozenset[str]:
+        return frozenset(("user", "assistant", *self.roles))
 
     def output_of(self, *, route: str | None = None) -> PolicySide:
         """The output side for a route."""
@@ -345,6 +351,10 @@ class PolicyReader:
             refuse_secrets(detector.url, field="url")
             if not detector.url.startswith(SCHEMES):
                 raise UsageError(f"{self._where(name)}: {name}: url is no http(s) URL")
+        unused = [field for field in UNUSED_WITHOUT_ACTION if field in fields]
+        if unused and "action" not in fields and name != "moderation":
+            words = f"{self._where(name)}: {name} has a {unused[0]} and no action: it would be off"
+            raise UsageError(words, hint=f"{name}: {{action: block, {unused[0]}: ...}}")
         needed = NEEDED.get(name, ())
         given = [field for field in needed if getattr(detector, field)]
         if needed and detector.action != "allow" and not given:

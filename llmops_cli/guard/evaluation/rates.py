@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from llmops_cli.core.errors import UsageError
+from llmops_cli.core.errors import UsageError, unknown_name
 from llmops_cli.core.progress import Progress, Silent
 from llmops_cli.core.stats import share_interval
 from llmops_cli.guard.automata import SURROGATES
@@ -90,6 +90,15 @@ def read_rows(path: Path) -> Iterator[LabelledText]:
         yield row
 
 
+def verdict_on(guard: Guard, row: LabelledText, *, role: str) -> Verdict:
+    """Raises: UsageError for a row whose role the policy does not know."""
+    own = row.role or role
+    known = guard.policy.roles_known
+    if own not in known:
+        raise unknown_name("role of a row", own, known)
+    return Verdict(row, guard.check_input(row.text, role=own))
+
+
 def evaluate(
     guard: Guard,
     rows: Iterable[LabelledText],
@@ -100,7 +109,7 @@ def evaluate(
 
     Timed in a second pass, as in a running server. Raises: UsageError for no rows.
     """
-    verdicts = [Verdict(row, guard.check_input(row.text, role=row.role or role)) for row in rows]
+    verdicts = [verdict_on(guard, row, role=role) for row in rows]
     return evaluation_of(guard, verdicts, role=role, progress=Silent())
 
 

@@ -17,6 +17,7 @@ from llmops_cli.guard.evaluation.rates import (
     Verdict,
     evaluation_of,
     read_rows,
+    verdict_on,
 )
 from llmops_cli.guard.evaluation.report import (
     ATTACK,
@@ -78,7 +79,7 @@ def _judged(
     for done, row in enumerate(rows):
         if done % TOLD_EVERY == 0:
             progress.update(READING, done)
-        yield Verdict(row, guard.check_input(row.text, role=row.role or role))
+        yield verdict_on(guard, row, role=role)
 
 
 def _row(number: int, verdict: Verdict) -> VerdictRow:

@@ -42,6 +42,9 @@ from llmops_cli.guard.policy import load_policy
             "input: {length: {action: block, tokens: 0}}",
             "tokens: must be a whole number of at",
         ),
+        ("input: {classifier: {name: shipped}}", "has a name and no action"),
+        ("input: {classifier: {threshold: 0.5}}", "has a threshold and no action"),
+        ("roles: {tool: {injection: {threshold: 0.5}}}", "has a threshold and no action"),
         ("input: {injection: null}", "injection: must be a mapping of names to values"),
         ("input: {injection: {1: 2}}", "injection: 1: must be text"),
         ("input: {blocklist: {action: block, words: ['']}}", "an empty word"),
@@ -55,7 +58,7 @@ from llmops_cli.guard.policy import load_policy
         ("- a", "holds no policy"),
         ("", "holds no policy"),
     ],
-    ids=range(25),
+    ids=range(28),
 )
 def test_what_is_wrong_is_said_with_its_place(text: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"

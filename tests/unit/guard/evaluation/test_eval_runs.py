@@ -12,7 +12,7 @@ from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Silent
 from llmops_cli.core.stats import share_interval
 from llmops_cli.guard.check import Guard
-from llmops_cli.guard.evaluation.rates import read_rows
+from llmops_cli.guard.evaluation.rates import LabelledText, evaluate, read_rows
 from llmops_cli.guard.evaluation.report import GuardEvalRecipe, GuardEvalReport
 from llmops_cli.guard.evaluation.run import VERDICTS, evaluate_data
 from llmops_cli.guard.policy import DEFAULT, FAMILY, load_policy
@@ -172,3 +172,16 @@ def test_a_name_with_half_a_character_is_refused_with_its_line(tmp_path: Path) -
     data.write_text('{"text": "Hi", "label": "benign", "family": "\\ud800"}\n')
     with pytest.raises(UsageError, match="line 1"):
         list(read_rows(data))
+
+
+@pytest.mark.parametrize("role", ["usr", "\ud800"])
+def test_a_row_of_a_role_that_nobody_has_is_refused(role: str) -> None:
+    row = LabelledText("Where is the ferry?", "benign", role=role)
+    with pytest.raises(UsageError, match="unknown role of a row"):
+        evaluate(Guard(), [row])
+
+
+@pytest.mark.parametrize("role", [None, "user", "document", "definition"])
+def test_a_row_is_judged_by_its_role(role: str | None) -> None:
+    row = LabelledText("Where is the ferry?", "benign", role=role)
+    assert evaluate(Guard(), [row]).overall.n_benign == 1
