@@ -6,6 +6,7 @@ machine.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 INLINE_MS = 15.0
@@ -21,6 +22,11 @@ ESCAPE_MS = 5e-5
 JUDGED_CHARS = 2048
 JUDGED_TEXTS = 8
 """At most so much is judged on the loop, mostly in 2 ms; texts written to be slow took 7."""
+
+PHRASE = re.compile("[\u3300-\u33ff\ufdf0-\ufdff]")
+"""Signs for phrases and units, which are read as their letters."""
+PHRASE_CHARS = 18
+"""Of the longest (U+FDFA)."""
 
 
 def is_light(body: bytes) -> bool:
@@ -44,4 +50,13 @@ def is_light(body: bytes) -> bool:
 
 def are_few(texts: Sequence[str]) -> bool:
     """Whether texts may be judged on the loop."""
-    return len(texts) <= JUDGED_TEXTS and sum(map(len, texts)) <= JUDGED_CHARS
+    if len(texts) > JUDGED_TEXTS or sum(map(len, texts)) > JUDGED_CHARS:
+        return False
+    return sum(map(_read_chars, texts)) <= JUDGED_CHARS
+
+
+def _read_chars(text: str) -> int:
+    """At most so many characters are read of it: one sign may stand for some words."""
+    if text.isascii():
+        return len(text)
+    return len(text) + (PHRASE_CHARS - 1) * len(PHRASE.findall(text))

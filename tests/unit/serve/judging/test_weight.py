@@ -16,7 +16,7 @@ from llmops_cli.serve.judging.crowd import (
     count_of,
     refuse_crowd,
 )
-from llmops_cli.serve.judging.weight import is_light
+from llmops_cli.serve.judging.weight import JUDGED_CHARS, JUDGED_TEXTS, are_few, is_light
 from llmops_cli.serve.refusal import Refusal
 
 JSON = st.recursive(
@@ -73,3 +73,21 @@ def test_most_bodies_are_light_and_hostile_ones_are_not() -> None:
     for piece in (b"{},", b'"",', b"[],", b'"a":1,'):
         assert not is_light(piece * 100_000)
     assert not is_light(b"a" * (8 << 20))
+
+
+@pytest.mark.parametrize(
+    ("texts", "few"),
+    [
+        (["word " * 400], True),
+        (["word"] * JUDGED_TEXTS, True),
+        (["word"] * (JUDGED_TEXTS + 1), False),
+        (["x" * (JUDGED_CHARS + 1)], False),
+        (["日本語" * 600], True),
+        (["سلام ﷺ " * 40], True),
+        (["ﷺ" * 200], False),
+    ],
+    ids=["one", "several", "many", "long", "chinese", "arabic", "phrases in one sign"],
+)
+def test_what_is_judged_on_the_loop_is_counted_as_it_is_read(texts: list[str], few: bool) -> None:
+    """U+FDFA is 18 letters: 2,048 of them held the loop for 23 ms."""
+    assert are_few(texts) == few
