@@ -16,7 +16,7 @@ from zlib import crc32
 from llmops_cli.guard.automata import without_surrogates
 from llmops_cli.guard.normalise import normalise
 
-FORM = "words-pairs/1"
+FORM = "words-pairs/2"
 """Changes with anything that changes a window's features."""
 BUCKETS = 1 << 18
 WINDOW_WORDS = 48

@@ -32,6 +32,10 @@ NEVER = 1e6
 """As large as no logit is: what is asked for where no text is to be stopped."""
 MOST_WEIGHT = 65_504.0
 """Of half precision."""
+MANY_FEATURES = 48
+"""Of some 24 words."""
+FEW = 0.5
+"""Taken off for each halving below: one word of a short text weighs as much as five of a long."""
 MANY_WINDOWS = 0.6
 """Added to the threshold for each ten times the windows: of many honest ones, one looks worst."""
 
@@ -75,11 +79,12 @@ class Weights(NamedTuple):
     bias: float
 
     def logit(self, features: Collection[int]) -> float:
-        """Those that a window has, of length 1 together."""
+        """Those that a window has, of length 1 together; less where they are few."""
         length = math.sqrt(sum(map(self.squares_F.__getitem__, features)))
         if length == 0.0:
             return self.bias
-        return sum(map(self.told_F.__getitem__, features)) / length + self.bias
+        few = max(math.log2(MANY_FEATURES / len(features)), 0.0)
+        return sum(map(self.told_F.__getitem__, features)) / length + self.bias - FEW * few
 
 
 def weights_file(weights: Weights) -> bytes:

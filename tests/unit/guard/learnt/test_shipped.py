@@ -38,7 +38,8 @@ def stage_findings(decision: Decision) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "least", "most"), [("held_out", 0.55, 0.04), ("held_out_2", 0.68, 0.09)]
+    ("name", "least", "most"),
+    [("held_out", 0.57, 0.05), ("held_out_2", 0.7, 0.07), ("held_out_3", 0.6, 0.03)],
 )
 def test_strangers_attacks_are_found_that_the_rules_let_pass(
     name: str, least: float, most: float
