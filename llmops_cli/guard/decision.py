@@ -11,6 +11,7 @@ from llmops_cli.guard.policy import FAMILY, STRENGTH, Action, Policy, PolicySide
 
 ATTACKS = frozenset((*FAMILY.values(), "orders", "moderation", "classifier"))
 """Detectors of what somebody wants from the model; the others look for what may not pass."""
+CLASSIFIER = "classifier"
 NAMES_ITS_KIND = ("personal", "secrets")
 """Detectors whose rule is the kind that stands for what was redacted."""
 
@@ -63,7 +64,7 @@ def decide(
         return Decision(action="allow", findings=findings, text=text, score=0)
     actions: list[Action] = [finding.action for finding in findings]
     action: Action = max(actions, key=STRENGTH.__getitem__, default="allow")
-    score = sum(finding.score for finding in findings if finding.detector in FAMILY.values())
+    score = max(_score_of_rules(findings), _score_of_stage(findings))
     if action == "block":
         kept = ""
         message = _message(findings, side=side, policy=policy)
@@ -73,6 +74,16 @@ def decide(
     return Decision(
         action=action, findings=findings, text=kept, message=message, score=round(score, 3)
     )
+
+
+def _score_of_rules(findings: Sequence[Finding]) -> float:
+    return sum(finding.score for finding in findings if finding.detector in FAMILY.values())
+
+
+def _score_of_stage(findings: Sequence[Finding]) -> float:
+    """Of a learnt stage that calls it an attack; other classifiers tell shares of 1."""
+    scores = [finding.score for finding in findings if finding.detector == CLASSIFIER]
+    return max((score for score in scores if score >= 1.0), default=0.0)
 
 
 def _message(

@@ -70,7 +70,9 @@ def test_honest_words_around_an_attack_do_not_hide_it(times: int) -> None:
 
 @pytest.mark.parametrize("role", ["user", "document", "tool"])
 def test_it_blocks_what_comes_from_outside(role: str) -> None:
-    assert Guard().check_input(IN_OWN_WORDS, role=role).action == "block"
+    decision = Guard().check_input(IN_OWN_WORDS, role=role)
+    assert decision.action == "block"
+    assert decision.score >= 1
 
 
 def test_definitions_are_flagged_and_operators_left_alone() -> None:
