@@ -14,7 +14,7 @@ from llmops_cli.gateway_file.model import ModelConfig, PoolMember, upstream_of
 from llmops_cli.gateway_file.prices import public_price
 from llmops_cli.gateway_file.served import options_of
 from llmops_cli.gateway_file.upstream import UpstreamConfig
-from llmops_cli.runtime.paths import at_home
+from llmops_cli.runtime.paths import at_home, is_there
 
 DEFAULT_POLICY = "default"
 POLICY_HINT = "guard: default, or a policy's file beside this one"
@@ -57,7 +57,7 @@ def _in_engine(upstream: UpstreamConfig) -> Mistakes:
     if options is None:
         return
     for lora in options.lora:
-        if not at_home(lora.path).exists():
+        if not is_there(at_home(lora.path)):
             adapter_hint = "a PEFT folder or a GGUF adapter file"
             yield Mistake(("options", "lora"), f"no adapter at {lora.path}", adapter_hint)
     guess = options.speculative
@@ -69,7 +69,8 @@ def _in_discovery(upstream: UpstreamConfig) -> Mistakes:
     discover = upstream.discover
     if discover is None or discover.file is None:
         return
-    if not Path(discover.file).is_file():
+    members = Path(discover.file)
+    if not (is_there(members) and members.is_file()):
         hint = '[{"targets": ["10.0.0.1:8000"]}]'
         yield Mistake(("file",), f"no file of members at {discover.file}", hint)
 
@@ -78,7 +79,7 @@ def _is_policy(guard: str, folder: Path) -> bool:
     if guard == DEFAULT_POLICY:
         return True
     file = folder / at_home(guard)
-    return file.is_file()
+    return is_there(file) and file.is_file()
 
 
 def _in_prices(
