@@ -161,5 +161,7 @@ def test_a_key_that_cannot_stand_in_a_header_is_named_and_not_shown(
 )
 def test_a_name_that_no_system_takes_is_told_at_its_place(file: Path, line: str) -> None:
     file.write_text((FINE if line.startswith("guard") else "") + line.format("x" * 300) + "\n")
-    with pytest.raises(UsageError, match=r"gateway.yaml:\d+: .*no (policy|file of members) at .*xxx"):
+    with pytest.raises(
+        UsageError, match=r"gateway.yaml:\d+: .*no (policy|file of members) at .*xxx"
+    ):
         load_config(file)
