@@ -86,7 +86,7 @@ def _facts(report: GuardEvalReport) -> dict[str, str]:
         "texts": f"{report.rows:,}",
         "role": str(recipe["role"]),
         "policy": str(recipe["policy"] or "the toolkit's own"),
-        "second stage": str(recipe["detector"] or "none"),
+        "learnt stage": str(recipe["detector"] or "the policy's"),
         "us per KB": f"{per_kb.p50:g} p50, {per_kb.p95:g} p95",
         "us per text": f"{per_text.p50:g} p50, {per_text.p95:g} p95",
         "data": report.manifest.digests.get("data", MISSING),

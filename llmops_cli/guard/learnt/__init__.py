@@ -1,1 +1,1 @@
-"""The guard's learnt second stage: a logistic model over words and their pairs."""
+"""The guard's learnt stage: a logistic model over words and their pairs."""

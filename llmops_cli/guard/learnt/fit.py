@@ -17,11 +17,11 @@ from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.guard.evaluation.rates import LabelledText
 from llmops_cli.guard.learnt.features import BUCKETS
 from llmops_cli.guard.learnt.model import Weights, threshold_of
+from llmops_cli.guard.logistic import unfitted
 
 Array = NDArray[np.floating]
 STRENGTH = 5.0
 """Of the data against the ridge; scikit-learn's C."""
-MOST_STEPS = 2_000
 ROUNDS = 3
 """Fits: each takes, of an attack's windows, the one that the fit before found most suspicious."""
 LEAST_TEXTS = 2
@@ -117,18 +117,8 @@ def _logistic_fit(
     labels: Sequence[bool],
     counts: Sequence[float],
 ) -> Weights:
-    """The dual's work grows with what texts have, not with BUCKETS, on one core."""
-    from sklearn.linear_model import LogisticRegression
-
     idf_F = _rarity(windows)
-    model = LogisticRegression(
-        C=STRENGTH,
-        class_weight="balanced",
-        dual=True,
-        max_iter=MOST_STEPS,
-        random_state=0,
-        solver="liblinear",
-    )
+    model = unfitted(STRENGTH)
     model.fit(_as_rows(windows, idf_F), np.array(labels), sample_weight=np.array(counts))
     return as_kept(idf_F, model.coef_[0], float(model.intercept_[0]))
 

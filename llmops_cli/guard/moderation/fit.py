@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from llmops_cli.core.errors import EnvironmentMissing
 from llmops_cli.core.progress import Progress
+from llmops_cli.guard.logistic import unfitted
 from llmops_cli.guard.moderation.features import BUCKETS, hashed, read_part
 from llmops_cli.guard.moderation.rows import ModeratedText
 
@@ -21,7 +22,6 @@ Array = NDArray[np.float64]
 FOLDS = 5
 STRENGTH = 4.0
 """Of the data against the ridge; scikit-learn's C."""
-MOST_STEPS = 1000
 OPSET = 17
 IR_VERSION = 9
 SIGNIFICANT = 6
@@ -77,20 +77,8 @@ def features_of(rows: Sequence[ModeratedText], progress: Progress) -> TextFeatur
 
 
 def fit(x_NF: Any, y_N: NDArray[np.bool_]) -> CategoryWeights:
-    """Rare and common labels weigh alike, so that a rare category is not drowned.
-
-    The dual's work grows with what texts have, not with BUCKETS, on one core.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(
-        C=STRENGTH,
-        class_weight="balanced",
-        dual=True,
-        max_iter=MOST_STEPS,
-        random_state=0,
-        solver="liblinear",
-    )
+    """Rare and common labels weigh alike, so that a rare category is not drowned."""
+    model = unfitted(STRENGTH)
     model.fit(x_NF, y_N)
     w_F = np.zeros(BUCKETS)
     for number in np.flatnonzero(model.coef_[0]):
