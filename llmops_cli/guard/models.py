@@ -14,8 +14,9 @@ from msgspec import structs
 from llmops_cli.core.errors import EnvironmentMissing, UsageError, unknown_name
 from llmops_cli.guard.decision import Finding
 from llmops_cli.guard.learnt.features import span_of
-from llmops_cli.guard.learnt.model import LearntStage, shipped_stage
+from llmops_cli.guard.learnt.model import MODEL, WEIGHTS, LearntStage, shipped_stage
 from llmops_cli.guard.policy import ONNX, SHIPPED, Detector, Policy, PolicySide, load_policy
+from llmops_cli.runtime.digests import digest_file, digest_value
 from llmops_cli.runtime.http import Http
 from llmops_cli.runtime.keys import api_key, bearer
 
@@ -155,10 +156,27 @@ def ready_policy(path: Path) -> Policy:
     return policy
 
 
+def stage_digests(policy: Policy) -> dict[str, str]:
+    """Of the learnt stages that it asks, by name: their files may change under one."""
+    entries = [side.of("classifier") for side in _sides_of(policy)]
+    names = sorted({entry.name or "" for entry in entries if entry.action != "allow"})
+    found = {}
+    for name in names:
+        stage = load_classifier(name) if is_learnt(name) else None
+        if isinstance(stage, LearntStage):
+            found[name] = digest_value(
+                [digest_file(stage.folder / file) for file in (MODEL, WEIGHTS)]
+            )
+    return found
+
+
+def _sides_of(policy: Policy) -> list[PolicySide]:
+    pairs = [(policy.input, policy.output), *policy.routes.values()]
+    return [*(side for pair in pairs for side in pair), *policy.roles.values()]
+
+
 def _require_models(policy: Policy) -> None:
-    sides = [policy.input, policy.output, *policy.roles.values()]
-    sides += [side for pair in policy.routes.values() for side in pair]
-    for side in sides:
+    for side in _sides_of(policy):
         classifier = side.of("classifier")
         if classifier.action != "allow" and classifier.name:
             _require(classifier.name)

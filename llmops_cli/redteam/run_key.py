@@ -14,11 +14,14 @@ from llmops_cli.core.calls import pasted
 from llmops_cli.core.errors import UsageError
 from llmops_cli.core.progress import Progress
 from llmops_cli.core.wrong_json import UNREADABLE, wrong_in
+from llmops_cli.guard.models import stage_digests
+from llmops_cli.guard.policy import DEFAULT, load_policy
 from llmops_cli.redteam.attempts import Attempt
 from llmops_cli.runtime.digests import digest_file, digest_value
 from llmops_cli.runtime.files import to_json, write_atomic
 
 KEY = "key.json"
+OURS = "default"
 WORDS = {
     "attempts": "its suite makes other attempts now",
     "guard": "the guard's policy is another one now",
@@ -42,14 +45,19 @@ def run_key(
     model: Mapping[str, str],
 ) -> RunKey:
     """`policy` is as in a recipe: none, `default`, or a file. `model`: digests of its files."""
-    guard = policy or ""
-    if guard not in ("", "default"):
-        guard = digest_file(Path(guard))
     return RunKey(
         attempts=digest_value(msgspec.to_builtins(list(attempts))),
-        guard=guard,
+        guard=_guard_key(policy) if policy else "",
         model=digest_value(dict(model)) if model else "",
     )
+
+
+def _guard_key(policy: str) -> str:
+    """The policy's file, and the stages that it asks: those are other files."""
+    if policy == OURS:
+        return digest_value([policy, stage_digests(DEFAULT)])
+    path = Path(policy)
+    return digest_value([digest_file(path), stage_digests(load_policy(path))])
 
 
 def require_same(folder: Path, key: RunKey, progress: Progress) -> None:

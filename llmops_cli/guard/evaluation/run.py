@@ -27,6 +27,7 @@ from llmops_cli.guard.evaluation.report import (
     VerdictRow,
     WrongVerdict,
 )
+from llmops_cli.guard.models import stage_digests
 from llmops_cli.runtime.digests import digest_file
 from llmops_cli.runtime.files import write_atomic
 from llmops_cli.runtime.manifest import RunClock
@@ -54,6 +55,7 @@ def evaluate_data(
     named = {"data": recipe.data, "policy": recipe.policy}
     files = {name: Path(place) for name, place in named.items() if place is not None}
     digests = {name: digest_file(path) for name, path in files.items() if path.is_file()}
+    digests |= stage_digests(guard.policy)
     report = GuardEvalReport(
         manifest=clock.manifest(recipe, {}, digests=digests),
         rows=len(rows),

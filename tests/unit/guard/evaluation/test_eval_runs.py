@@ -185,3 +185,8 @@ def test_a_row_of_a_role_that_nobody_has_is_refused(role: str) -> None:
 def test_a_row_is_judged_by_its_role(role: str | None) -> None:
     row = LabelledText("Where is the ferry?", "benign", role=role)
     assert evaluate(Guard(), [row]).overall.n_benign == 1
+
+
+def test_the_stage_that_answered_is_in_the_manifest(tmp_path: Path) -> None:
+    report = evaluated(tmp_path / "run")
+    assert report.manifest.digests["shipped"].startswith("sha256:")
